@@ -1,0 +1,1 @@
+"""Engines that run programs. One today: the CPU's."""

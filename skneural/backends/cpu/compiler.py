@@ -1,0 +1,120 @@
+"""Compile kernels one at a time, keep them on disk, hand out their addresses.
+
+A kernel is a C function (``numba.cfunc``): arguments are integers and floats, no Python object is touched, so the same
+pointer serves compiled callers and, through ctypes, Python, which lets go of the GIL around it.
+
+Numba's cache does not see edits in other files. Every kernel therefore closes over `DIGEST`, a hash of all kernel
+sources and of the instruction set, which Numba makes part of the cache key.
+"""
+
+import hashlib
+import pathlib
+import threading
+import warnings
+from functools import cache
+
+import numpy as np
+from numba import cfunc, types
+from numba.extending import register_jitable
+
+from skneural.backends.cpu.simd import INSTRUCTION_SET
+
+_PACKAGE = pathlib.Path(__file__).parents[2]
+_SOURCES = sorted([*(_PACKAGE / "maths").glob("*.py"), *(_PACKAGE / "network").glob("program.py")])
+_SOURCES += sorted((_PACKAGE / "backends" / "cpu").glob("*.py"))
+
+
+def digest():
+    """Hash of everything that decides what a kernel computes, besides its own closure."""
+    content = hashlib.sha256(INSTRUCTION_SET.name.encode())
+    for path in _SOURCES:
+        content.update(path.read_bytes())
+    return content.hexdigest()[:16]
+
+
+DIGEST = digest()
+
+#: Fused multiply-add, but no reordering (sums keep their order: same bits in any batch) and no promise that NaN does
+#: not occur (a diverging fit must be seen).
+STRICT = {"contract", "nsz", "arcp"}
+
+#: Kernels by name: a kernel's address is only valid while the object that holds its code lives.
+_KERNELS = {}
+_LOCK = threading.RLock()
+_warned = False
+
+
+def formula(function):
+    """Let compiled code call a plain Python function, by inlining candidates that keep `STRICT`."""
+    register_jitable(fastmath=STRICT, no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
+    return function
+
+
+formula = cache(formula)
+
+
+def compile_kernel(name, arguments, function, returns=types.void):
+    """Compile `function` as the kernel called `name`, or load it from the cache on disk.
+
+    Parameters
+    ----------
+    name : str
+        Unique for what the kernel computes: it becomes the symbol that the linker sees.
+    arguments : tuple of numba types
+    function : callable
+        Must refer to `DIGEST` through its closure, else an edit elsewhere leaves a stale kernel in the cache.
+    """
+    function.__name__ = function.__qualname__ = name
+    signature = returns(*arguments)
+    options = {"error_model": "numpy", "fastmath": STRICT}
+    try:
+        return cfunc(signature, cache=True, **options)(function)
+    except (RuntimeError, OSError) as error:
+        if not isinstance(error, OSError) and "cannot cache" not in str(error):
+            raise
+        _warn_once(error)
+        return cfunc(signature, **options)(function)
+
+
+def _warn_once(error):
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            "skneural compiles its kernels anew in this process, because the folder for the compiled ones cannot be "
+            f"written ({error}). Set NUMBA_CACHE_DIR to a folder that can.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def kernel(make, *key):
+    """The compiled kernel ``make(*key)``, compiled at most once in a process.
+
+    `make` returns ``(arguments, function)`` or ``(arguments, function, returns)``. Compiling is serial: Numba's compiler
+    is not safe to enter from two threads.
+    """
+    name = "_".join([make.__name__.removeprefix("make_"), *(getattr(k, "__name__", str(k)) for k in key)])
+    found = _KERNELS.get(name)
+    if found is None:
+        with _LOCK:
+            found = _KERNELS.get(name)
+            if found is None:
+                arguments, function, *returns = make(*key)
+                found = _KERNELS[name] = compile_kernel(name, arguments, function, *returns)
+    return found
+
+
+def address(make, *key):
+    """Address of the kernel ``make(*key)`` as a Python integer."""
+    return kernel(make, *key).address
+
+
+def compiled_kernels():
+    """Names of the kernels of this process, and whether each came from the cache: for tests and bug reports."""
+    return {name: bool(k._cache_hits) for name, k in _KERNELS.items()}
+
+
+def scalar(dtype):
+    """The Numba type of one number of a network of `dtype`."""
+    return types.float32 if dtype is np.float32 else types.float64

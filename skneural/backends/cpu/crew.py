@@ -1,0 +1,157 @@
+"""A crew: one compiled function run by several plain Python threads, and how many of them it pays to use.
+
+The threads live as long as a fit. Between calls the hands wait in compiled code, without the GIL: they spin, then yield, then
+sleep. A call commands them, does its own part and waits for theirs, in one compiled function: so an interrupt
+(Ctrl-C) finds either all threads at work or none.
+"""
+
+import threading
+import time
+
+import numpy as np
+from numba import types
+
+from skneural.backends.cpu.compiler import DIGEST, address, kernel
+from skneural.backends.cpu.intrinsics import atomic_add, atomic_load, call_job
+from skneural.backends.cpu.walker import wait_until
+
+# Places on the board, in bytes, each on a cache line of its own; the first two belong to `walker.meet`.
+_COMMANDS, _DONE, _QUIT = 128, 192, 256
+_BOARD_SIZE = 320
+
+
+def n_threads(n_jobs):
+    """How many threads an estimator may use.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        None for all cores that this process may use (affinity and the quota of a container counted), and 1 within a joblib
+        worker, where the outer parallelism owns them. A positive number caps, a negative one counts from all (-1).
+    """
+    from joblib import cpu_count, parallel
+
+    cores = cpu_count()
+    if n_jobs is None:
+        nested = getattr(parallel.get_active_backend()[0], "nesting_level", 0)
+        return 1 if nested else cores
+    return max(1, min(n_jobs, cores) if n_jobs > 0 else cores + 1 + n_jobs)
+
+
+def make_serve():
+    """Kernel of a hand, ``serve(job, frame, board)``: wait for a command, do the job, say so; until told to quit."""
+    digest, commands, done, leave = DIGEST, _COMMANDS, _DONE, _QUIT
+
+    def serve(job, frame_address, board):
+        digest  # part of the cache key
+        seen = 0
+        while True:
+            seen += 1
+            wait_until(board + commands, seen)
+            if atomic_load(board + leave) != 0:
+                return
+            call_job(job, (frame_address,))
+            atomic_add(board + done, 1)
+
+    return (types.int64,) * 3, serve
+
+
+def make_lead():
+    """Kernel of the first thread, ``lead(job, frame, board, hands)``: command the hands, do the job, wait for them."""
+    digest, commands, done = DIGEST, _COMMANDS, _DONE
+
+    def lead(job, frame_address, board, hands):
+        digest  # part of the cache key
+        finished = atomic_load(board + done) + hands
+        atomic_add(board + commands, 1)
+        call_job(job, (frame_address,))
+        wait_until(board + done, finished)
+
+    return (types.int64,) * 4, lead
+
+
+class Crew:
+    """Threads that run one job, each on a frame of its own.
+
+    Parameters
+    ----------
+    job : tuple
+        Maker of the kernel to run, and its arguments; the kernel takes the address of a frame.
+    frames : list of ndarray
+        One frame a thread.
+    """
+
+    def __init__(self, job, frames):
+        self.frames = frames
+        self.board = np.zeros(_BOARD_SIZE // 8, np.int64)
+        self._alone = kernel(*job).ctypes
+        self._job = address(*job)
+        self._threads = []
+        for rank, frame in enumerate(frames):
+            frame["rank"], frame["board"] = rank, self.board.ctypes.data
+
+    def run(self, size):
+        """Run the job on the first `size` frames, which must be all of them or one."""
+        if size == 1:
+            self._alone(self.frames[0].ctypes.data)
+            return
+        if not self._threads:
+            self._start()
+        self._lead(self._job, self.frames[0].ctypes.data, self.board.ctypes.data, size - 1)
+
+    def _start(self):
+        serve = kernel(make_serve).ctypes
+        self._lead = kernel(make_lead).ctypes
+        for frame in self.frames[1:]:
+            arguments = (self._job, frame.ctypes.data, self.board.ctypes.data)
+            thread = threading.Thread(target=serve, args=arguments, daemon=True, name="skneural")
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self):
+        """Send the hands home."""
+        self.board[_QUIT // 8] = 1
+        self.board[_COMMANDS // 8] += 1
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
+
+
+class Pace:
+    """Chooses between one thread and all, by measuring both now and then.
+
+    Results do not depend on the number of threads, so it may change at any step. Where other programs keep the cores busy, threads
+    that wait for one another are slower than one alone, and no model of the work can know that.
+    """
+
+    PROBE = 0.002  # seconds; the first measurement of each
+    RECHECK = (0.1, 2.0)  # seconds until the other is tried again: at first, at most
+
+    def __init__(self, size, estimate):
+        self.sizes = (size, 1) if size > 1 else (1,)
+        self.seconds_a_step = dict.fromkeys(self.sizes)
+        self.estimate = estimate
+        self._wait = self.RECHECK[0]
+        self._recheck = time.perf_counter() + self._wait
+
+    def choose(self, seconds):
+        """Number of threads and number of steps for the next call, which should last at most `seconds`."""
+        for size in self.sizes:
+            if self.seconds_a_step[size] is None:
+                return size, self._steps(self.estimate, self.PROBE)
+        best = min(self.sizes, key=self.seconds_a_step.get)
+        if len(self.sizes) > 1 and time.perf_counter() > self._recheck:
+            other = self.sizes[self.sizes.index(best) - 1]
+            self._recheck = time.perf_counter() + self._wait
+            self._wait = min(2 * self._wait, self.RECHECK[1])
+            return other, self._steps(self.seconds_a_step[other], self.PROBE)
+        return best, self._steps(self.seconds_a_step[best], seconds)
+
+    def record(self, size, steps, seconds):
+        """Note how long a call took."""
+        if steps:
+            self.seconds_a_step[size] = seconds / steps
+
+    @staticmethod
+    def _steps(a_step, seconds):
+        return max(1, int(seconds / a_step))

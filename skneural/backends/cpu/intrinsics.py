@@ -1,0 +1,239 @@
+"""What Numba does not offer: typed views of addresses, calls through addresses, atomics, and one tile of a product.
+
+Everything a kernel needs beyond arithmetic on arrays is here; each piece emits a few LLVM instructions.
+"""
+
+import sys
+
+from llvmlite import ir
+from numba import from_dtype, types
+from numba.core import cgutils
+from numba.core.typing import signature
+from numba.extending import intrinsic
+
+from skneural.backends.cpu.simd import INSTRUCTION_SET
+from skneural.network.program import FRAME, OP
+
+_I64, _I32 = ir.IntType(64), ir.IntType(32)
+_UNBOUNDED = 1 << 60
+
+# Symbols of the C library, found by name when cached code is loaded (a ctypes pointer would prevent caching).
+if sys.platform == "win32":
+    give_up_slice = types.ExternalFunction("SwitchToThread", signature(types.intc))
+    _sleep = types.ExternalFunction("Sleep", signature(types.void, types.uint32))
+    SLEEP_UNIT = 1000  # microseconds
+else:
+    give_up_slice = types.ExternalFunction("sched_yield", signature(types.intc))
+    _sleep = types.ExternalFunction("usleep", signature(types.intc, types.uint32))
+    SLEEP_UNIT = 1
+sleep_units = _sleep
+
+
+@intrinsic
+def vector(typingctx, address, dtype):
+    """1-D array of `dtype` that starts at `address`. It does not know where it ends."""
+    kind = types.Array(dtype.instance_type, 1, "C")
+
+    def codegen(context, builder, sig, args):
+        array = cgutils.create_struct_proxy(kind)(context, builder)
+        element = context.get_data_type(kind.dtype)
+        size = context.get_abi_sizeof(element)
+        pointer = builder.inttoptr(args[0], element.as_pointer())
+        items = _I64(_UNBOUNDED // size)
+        context.populate_array(
+            array,
+            data=pointer,
+            shape=cgutils.pack_array(builder, [items]),
+            strides=cgutils.pack_array(builder, [_I64(size)]),
+            itemsize=_I64(size),
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return kind(types.int64, dtype), codegen
+
+
+def _record_view(dtype):
+    record = from_dtype(dtype)
+
+    @intrinsic
+    def view(typingctx, address):
+        def codegen(context, builder, sig, args):
+            return builder.inttoptr(args[0], context.get_value_type(record))
+
+        return record(types.int64), codegen
+
+    return view
+
+
+op_at = _record_view(OP)
+frame_at = _record_view(FRAME)
+
+
+def _caller(returns, *kinds):
+    """An intrinsic that calls the C function at an address: ``call(address, *arguments)``."""
+
+    @intrinsic
+    def call(typingctx, address, arguments):
+        def codegen(context, builder, sig, args):
+            kind = ir.FunctionType(context.get_value_type(returns), [context.get_value_type(k) for k in kinds])
+            function = builder.inttoptr(args[0], kind.as_pointer())
+            values = [
+                context.cast(builder, value, given, wanted)
+                for value, given, wanted in zip(
+                    cgutils.unpack_tuple(builder, args[1]), sig.args[1].types, kinds, strict=True
+                )
+            ]
+            result = builder.call(function, values)
+            return context.get_dummy_value() if returns is types.void else result
+
+        return returns(types.int64, arguments), codegen
+
+    return call
+
+
+_A, _F = types.int64, types.float64
+LAYER_KERNEL = (_A,) * 4  # op, frame, first row, last row
+ACTIVATION_KERNEL = (_A,) * 3  # values (in place), slopes or 0, how many
+OPTIMIZER_KERNEL = (_A,) * 5 + (_F, _A)  # parameters, s, v, gradient, how many, decay, frame
+PRODUCT_KERNEL = (_A,) * 13  # see make_product
+
+call_layer = _caller(types.void, *LAYER_KERNEL)
+call_activation = _caller(types.void, *ACTIVATION_KERNEL)
+call_optimizer = _caller(types.float64, *OPTIMIZER_KERNEL)
+call_product = _caller(types.void, *PRODUCT_KERNEL)
+call_job = _caller(types.void, _A)  # frame
+
+
+@intrinsic
+def float_bits(typingctx, x):
+    """The bits of a float as an integer of the same size."""
+    result = types.int32 if x == types.float32 else types.int64
+
+    def codegen(context, builder, sig, args):
+        return builder.bitcast(args[0], context.get_value_type(result))
+
+    return result(x), codegen
+
+
+@intrinsic
+def float_from_bits(typingctx, bits):
+    """The float whose bits an integer of the same size holds."""
+    result = types.float32 if bits == types.int32 else types.float64
+
+    def codegen(context, builder, sig, args):
+        return builder.bitcast(args[0], context.get_value_type(result))
+
+    return result(bits), codegen
+
+
+@intrinsic
+def atomic_add(typingctx, address, value):
+    """Add to the int64 at `address`; return what it was."""
+
+    def codegen(context, builder, sig, args):
+        return builder.atomic_rmw("add", builder.inttoptr(args[0], _I64.as_pointer()), args[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def atomic_load(typingctx, address):
+    """The int64 at `address`, with everything that was written before it was."""
+
+    def codegen(context, builder, sig, args):
+        return builder.load_atomic(builder.inttoptr(args[0], _I64.as_pointer()), "acquire", 8)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def multiply_tile(typingctx, dtype, rows, vectors, a, a_row, a_col, b, ldb, c, ldc, depth, bias, scale):
+    """One tile of C in registers: ``C[rows, vectors] = bias + sum over k of A[:, k] B[k, :]``, times C if `scale`.
+
+    Addresses are integers, strides count elements. `bias` is the address of a row that starts every sum, or 0. With `scale`
+    the result is multiplied by what C held (the slope of an activation). Each element is summed over k in order.
+    """
+    if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
+        return None
+    tile = (rows.literal_value, vectors.literal_value)
+    number = dtype.instance_type
+
+    def codegen(context, builder, sig, args):
+        _emit_tile(context.get_value_type(number), number.bitwidth // 8, tile, builder, args[3:])
+        return context.get_dummy_value()
+
+    return types.void(dtype, rows, vectors, *(types.int64,) * 10), codegen
+
+
+def _emit_tile(element, size, tile, builder, args):
+    rows, vectors = tile
+    a, a_row, a_col, b, ldb, c, ldc, depth, bias, scale = args
+    lanes = INSTRUCTION_SET.vector_bytes // size
+    vec = ir.VectorType(element, lanes)
+    zero, undef = ir.Constant(vec, [0.0] * lanes), ir.Constant(vec, ir.Undefined)
+    fma = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(vec, [vec] * 3), f"llvm.fma.v{lanes}f{8 * size}"
+    )
+    pa, pb, pc, pbias = (builder.inttoptr(p, element.as_pointer()) for p in (a, b, c, bias))
+
+    def load(pointer, offset):
+        return builder.load(builder.bitcast(builder.gep(pointer, [offset]), vec.as_pointer()), align=size)
+
+    def spread(number):
+        first = builder.insert_element(undef, number, _I32(0))
+        return builder.shuffle_vector(first, undef, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
+
+    def multiply_add(x, y, z):
+        if INSTRUCTION_SET.fused:
+            return builder.call(fma, [x, y, z])
+        return builder.fadd(builder.fmul(x, y), z)
+
+    with builder.if_else(builder.icmp_signed("!=", bias, _I64(0))) as (given, absent):
+        with given:
+            starts = [load(pbias, _I64(v * lanes)) for v in range(vectors)]
+            given_end = builder.block
+        with absent:
+            absent_end = builder.block
+    initial = []
+    for start in starts:
+        phi = builder.phi(vec)
+        phi.add_incoming(start, given_end)
+        phi.add_incoming(zero, absent_end)
+        initial.append(phi)
+    row_offsets = [builder.mul(_I64(m), a_row) for m in range(rows)]
+
+    entry, function = builder.block, builder.function
+    loop, done = function.append_basic_block("depth"), function.append_basic_block("done")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k = builder.phi(_I64)
+    k.add_incoming(_I64(0), entry)
+    sums = [builder.phi(vec) for _ in range(rows * vectors)]
+    for i, s in enumerate(sums):
+        s.add_incoming(initial[i % vectors], entry)
+    b_row, a_k = builder.mul(k, ldb), builder.mul(k, a_col)
+    bs = [load(pb, builder.add(b_row, _I64(v * lanes))) for v in range(vectors)]
+    new = []
+    for m in range(rows):
+        x = spread(builder.load(builder.gep(pa, [builder.add(a_k, row_offsets[m])]), align=size))
+        new += [multiply_add(x, bs[v], sums[m * vectors + v]) for v in range(vectors)]
+    k_next = builder.add(k, _I64(1))
+    k.add_incoming(k_next, loop)
+    for s, n in zip(sums, new, strict=True):
+        s.add_incoming(n, loop)
+    builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, done)
+
+    builder.position_at_end(done)
+    places = [
+        builder.bitcast(builder.gep(pc, [builder.add(builder.mul(_I64(m), ldc), _I64(v * lanes))]), vec.as_pointer())
+        for m in range(rows)
+        for v in range(vectors)
+    ]
+    with builder.if_else(builder.icmp_signed("!=", scale, _I64(0))) as (scaled, plain):
+        with scaled:
+            for place, value in zip(places, new, strict=True):
+                builder.store(builder.fmul(value, builder.load(place, align=size)), place, align=size)
+        with plain:
+            for place, value in zip(places, new, strict=True):
+                builder.store(value, place, align=size)

@@ -1,0 +1,214 @@
+"""The compiled loops above the kernels: walk the table of operations, step after step, epoch after epoch.
+
+Every thread of a crew runs `train` on a frame of its own. A step has two phases with a meeting after each: rows (every thread
+runs its rows of the batch forward and back) and parameters (every thread updates its share). Sums that all need (losses,
+penalties) every thread adds up for itself, in the same order; so all take the same decisions and results do not depend on
+how many there are.
+"""
+
+import numpy as np
+from numba import types
+from numba.extending import register_jitable
+
+from skneural.backends.cpu.compiler import DIGEST, STRICT, formula
+from skneural.backends.cpu.intrinsics import (
+    SLEEP_UNIT,
+    atomic_add,
+    atomic_load,
+    call_layer,
+    frame_at,
+    give_up_slice,
+    op_at,
+    sleep_units,
+    vector,
+)
+from skneural.maths import random, stopping
+from skneural.network.program import APPLY, COLLECT, FUSED, OP
+
+#: How a thread waits: it spins this often, then offers its core to others this often, then sleeps ever longer.
+SPINS, YIELDS, LONGEST_SLEEP = 2000, 400, 200
+
+_OP_SIZE = OP.itemsize
+_order_key, _bits, _ORDER = formula(random.key), formula(random.bits), random.ORDER
+count_epoch = formula(stopping.count_epoch)
+
+
+@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+def wait_until(address, target):
+    """Wait until the int64 at `address` is at least `target`."""
+    spins, yields, nap = 0, 0, 20
+    while atomic_load(address) < target:
+        if spins < SPINS:
+            spins += 1
+        elif yields < YIELDS:
+            give_up_slice()
+            yields += 1
+        else:
+            sleep_units(np.uint32(max(nap // SLEEP_UNIT, 1)))
+            nap = min(2 * nap, LONGEST_SLEEP)
+
+
+@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+def meet(f):
+    """Wait for all threads of the crew. The board counts arrivals at 0, meetings at 64, on cache lines of their own."""
+    if f.crew > 1:
+        meetings = atomic_load(f.board + 64)
+        if atomic_add(f.board, 1) % f.crew == f.crew - 1:
+            atomic_add(f.board + 64, 1)
+        else:
+            wait_until(f.board + 64, meetings + 1)
+
+
+@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+def shuffle(f):
+    """A random order of the rows (Fisher and Yates), a function of seed and epoch alone."""
+    order = vector(f.order, np.int64)
+    k = _order_key(np.uint64(f.seed), np.uint64(_ORDER), np.uint64(f.epoch))
+    for i in range(f.n_rows):
+        order[i] = i
+    for i in range(f.n_rows - 1, 0, -1):
+        j = np.int64((_bits(k, np.uint64(i)) * np.uint64(i + 1)) >> np.uint64(32))
+        order[i], order[j] = order[j], order[i]
+
+
+@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+def walk_rows(f, frame_address, rows):
+    """This thread's rows of the batch, forward through all operations and back."""
+    first, last = f.rank * rows // f.crew, (f.rank + 1) * rows // f.crew
+    for i in range(f.n_ops):
+        op = op_at(f.ops + i * _OP_SIZE)
+        if op.forward != 0:
+            call_layer(op.forward, (f.ops + i * _OP_SIZE, frame_address, first, last))
+    for i in range(f.n_ops - 1, -1, -1):
+        op = op_at(f.ops + i * _OP_SIZE)
+        if op.backward != 0:
+            call_layer(op.backward, (f.ops + i * _OP_SIZE, frame_address, first, last))
+
+
+@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+def walk_parameters(f, frame_address, rows):
+    """This thread's share of all parameters."""
+    for i in range(f.n_ops):
+        op = op_at(f.ops + i * _OP_SIZE)
+        if op.update != 0:
+            call_layer(op.update, (f.ops + i * _OP_SIZE, frame_address, 0, rows))
+
+
+@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+def sum_of(address, count):
+    """Sum of float64 numbers, in order, four at a time."""
+    a = vector(address, np.float64)
+    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+    for i in range(0, count - 3, 4):
+        s0, s1, s2, s3 = s0 + a[i], s1 + a[i + 1], s2 + a[i + 2], s3 + a[i + 3]
+    for i in range(count - count % 4, count):
+        s0 += a[i]
+    return (s0 + s1) + (s2 + s3)
+
+
+@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+def weight_of(f, start, rows, dtype):
+    """Sum of the sample weights of rows of the epoch."""
+    if f.weights == 0:
+        return np.float64(rows)
+    order, weights, total = vector(f.order, np.int64), vector(f.weights, dtype), 0.0
+    for r in range(start, start + rows):
+        total += weights[order[r] if f.order != 0 else r]
+    return total
+
+
+@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+def walk_pieces(f, frame_address, start, rows):
+    """Rows of a batch in pieces that fit the buffers; returns the sum of their losses. Gradients are added up."""
+    loss, done = 0.0, 0
+    while done < rows:
+        piece = min(f.capacity, rows - done)
+        f.start = start + done
+        walk_rows(f, frame_address, piece)
+        meet(f)
+        loss += sum_of(f.losses, piece)
+        walk_parameters(f, frame_address, piece)
+        meet(f)
+        done += piece
+    return loss
+
+
+@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+def step(f, frame_address, rows, dtype):
+    """One update of the parameters from `rows` rows of the epoch; adds to the sum of losses."""
+    weight = weight_of(f, f.row, rows, dtype)
+    f.scale = 1.0 / weight if weight > 0 else 0.0
+    f.rate = vector(f.rates, np.float64)[f.steps_done]
+    whole = rows <= f.capacity
+    f.phase = FUSED if whole else COLLECT
+    loss = walk_pieces(f, frame_address, f.row, rows)
+    if not whole:
+        f.phase = APPLY
+        walk_parameters(f, frame_address, 0)
+        meet(f)
+    penalty = 0.5 * f.alpha * sum_of(f.penalties, f.n_penalties) if f.alpha > 0 else 0.0
+    f.sum_loss += (loss * f.averaging + penalty) * f.scale * rows
+    f.row += rows
+    f.step += 1
+    f.steps_left -= 1
+    f.steps_done += 1
+
+
+def make_train(dtype):
+    """Kernel ``train(frame)``: run steps until as many are done as asked for, or the stopping rule says so."""
+    digest = DIGEST
+
+    def train(frame_address):
+        digest  # part of the cache key
+        f = frame_at(frame_address)
+        losses = vector(f.epoch_losses, np.float64)
+        while f.steps_left > 0 and f.epochs_left > 0 and f.no_improvement <= f.patience:
+            if f.row == 0 and f.shuffle != 0:
+                if f.rank == 0:
+                    shuffle(f)
+                meet(f)
+            step(f, frame_address, min(f.batch, f.n_rows - f.row), dtype)
+            if f.row == f.n_rows:
+                loss = f.sum_loss / f.n_rows
+                losses[f.epochs_done] = loss
+                f.best_loss, f.no_improvement = count_epoch(loss, f.best_loss, f.no_improvement, f.tol)
+                f.row, f.sum_loss = 0, 0.0
+                f.epoch += 1
+                f.epochs_left -= 1
+                f.epochs_done += 1
+
+    return (types.int64,), train
+
+
+def make_loss_and_gradient():
+    """Kernel ``loss_and_gradient(frame)``: sum of the weighted losses of all rows; their gradient is added up."""
+    digest = DIGEST
+
+    def loss_and_gradient(frame_address):
+        digest  # part of the cache key
+        f = frame_at(frame_address)
+        f.phase = COLLECT
+        f.sum_loss = walk_pieces(f, frame_address, 0, f.n_rows)
+
+    return (types.int64,), loss_and_gradient
+
+
+def make_predict():
+    """Kernel ``predict(frame)``: this thread's rows forward, a block at a time, in buffers of its own."""
+    digest = DIGEST
+
+    def predict(frame_address):
+        digest  # part of the cache key
+        f = frame_at(frame_address)
+        f.start, end = f.rank * f.n_rows // f.crew, (f.rank + 1) * f.n_rows // f.crew
+        f.losses += f.start * 8
+        while f.start < end:
+            rows = min(f.capacity, end - f.start)
+            for i in range(f.n_ops):
+                op = op_at(f.ops + i * _OP_SIZE)
+                if op.forward != 0:
+                    call_layer(op.forward, (f.ops + i * _OP_SIZE, frame_address, 0, rows))
+            f.start += rows
+            f.losses += rows * 8
+
+    return (types.int64,), predict

@@ -1,0 +1,326 @@
+"""What all network estimators share: from validated data to a trained program, and back to predictions."""
+
+import copy
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.callback import CallbackSupportMixin
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+
+from skneural.estimators._parameters import FlatParameters, rows_of
+from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.losses import LOSSES
+from skneural.network.initializers import initialize
+from skneural.network.layers import Dense, Dropout
+from skneural.network.program import aligned_zeros, lower
+from skneural.training import HISTORY, Record, Schedule, Validation, fit_lbfgs, fit_stochastic
+
+STOCHASTIC_SOLVERS = ("sgd", "adam")
+
+
+class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
+    """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Fit the network to data matrix X and target(s) y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data. float32 and float64 arrays in C order are read in place.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values (class labels in classification, real numbers in regression).
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, not negative.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation data. When it is given, loss and score on it are recorded after every epoch, training stops by
+            them, and the best weights are restored, whatever `early_stopping` says.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Targets of the validation data.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation data.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data is empty, not finite, of inconsistent lengths or of the wrong shape; if weights are negative or
+            all zero; if training ends with weights that are not finite.
+        """
+        return self._fit(X, y, sample_weight, incremental=False, held_out=(X_val, y_val, sample_weight_val))
+
+    def _fit(self, X, y, sample_weight, *, incremental, held_out=(None, None, None), classes=None):
+        self._check_settings(incremental, held_out)
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        given = X, y, None if sample_weight is None else {"sample_weight": sample_weight}
+        X, y = self._validate(X, y, first_pass)
+        targets = self._targets(y, first_pass, classes)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+        random = check_random_state(self.random_state)
+        seed = random.randint(2**31) * 2**31 + random.randint(2**31)
+        train, held_out = self._hold_out((X, y, sample_weight), held_out, targets, random)
+        train = self._encode(targets, *train)
+        if held_out is not None:
+            held_out = self._encode(targets, *held_out), held_out
+        layers = self._layers(targets.n_outputs)
+        program = lower(layers, X.shape[1], dtype=X.dtype.type, loss=targets.loss, sparse=sparse.issparse(X))
+        self._begin(program, targets, seed, first_pass, incremental, held_out is not None)
+        self._run(program, train, held_out, given, incremental)
+        if not np.isfinite(self._params).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+        return self
+
+    # -- before any work ---------------------------------------------------------------------------------------------
+
+    def _check_settings(self, incremental, held_out):
+        """Raise for settings that do not go together."""
+        if any(self._dropout_rates()) and self.solver == "lbfgs":
+            raise ValueError("dropout needs a stochastic solver ('sgd' or 'adam'): lbfgs needs a loss without noise.")
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        X_val, y_val, weights_val = held_out
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given together.")
+        if weights_val is not None and X_val is None:
+            raise ValueError("sample_weight_val was given without X_val and y_val.")
+
+    def _hidden_sizes(self):
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if any(n <= 0 for n in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        if any(n != int(n) for n in sizes):
+            raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
+        return [int(n) for n in sizes]
+
+    def _dropout_rates(self):
+        count, rates = len(self._hidden_sizes()), self.dropout
+        rates = [float(r) for r in rates] if hasattr(rates, "__iter__") else [float(rates)] * count
+        if len(rates) != count:
+            raise ValueError(f"dropout must be one rate, or one per hidden layer: got {len(rates)} for {count} layers.")
+        if not all(0 <= r < 1 for r in rates):
+            raise ValueError(f"dropout rates must be in [0, 1), got {rates}.")
+        return rates
+
+    def _layers(self, n_outputs):
+        layers = []
+        for units, rate in zip(self._hidden_sizes(), self._dropout_rates(), strict=True):
+            layers.append(Dense(units, self.activation))
+            if rate:
+                layers.append(Dropout(rate))
+        return [*layers, Dense(n_outputs)]
+
+    def _validate(self, X, y, first_pass, dtype=None):
+        if dtype is None and not first_pass:
+            dtype = self._params.dtype if hasattr(self, "_params") else np.asarray(self.coefs_[0]).dtype
+        if dtype is None:
+            dtype = (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._numeric_targets,
+            dtype=dtype, order="C", reset=first_pass,
+        )  # fmt: skip
+        if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _hold_out(self, train, given, targets, random):
+        """Training and validation data, each (X, y, sample_weight); None for the latter where there is none."""
+        X, y, weights = train
+        X_val, y_val, weights_val = given
+        if X_val is not None:
+            X_val, y_val = self._validate(X_val, y_val, first_pass=False, dtype=X.dtype)
+            targets.check_known(y_val, warm_start=False)
+            if weights_val is not None:
+                weights_val = _check_sample_weight(weights_val, X_val, dtype=X.dtype, ensure_non_negative=True)
+            return train, (X_val, y_val, weights_val)
+        if not self.early_stopping or self.solver not in STOCHASTIC_SOLVERS:
+            return train, None
+        arrays = [X, y] if weights is None else [X, y, weights]
+        split = train_test_split(
+            *arrays, random_state=random, test_size=self.validation_fraction, stratify=targets.stratify(y)
+        )
+        if split[1].shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return [*split[::2], None][:3], [*split[1::2], None][:3]
+
+    def _encode(self, targets, X, y, weights):
+        """Rows, targets and weights as the engine reads them."""
+        class_weight = getattr(self, "class_weight", None)
+        if class_weight is not None:
+            by_class = compute_sample_weight(class_weight, y)
+            weights = by_class if weights is None else weights * by_class
+        weights = None if weights is None else np.ascontiguousarray(weights, X.dtype)
+        return rows_of(X), targets.encode(y, X.dtype.type), weights
+
+    # -- the fit -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, program, targets, seed, first_pass, incremental, validated):
+        """Fitted attributes before the first epoch: parameters, curves, the state of the solver."""
+        self._target = targets
+        self.n_outputs_, self.n_layers_ = program.n_outputs, len(program.tensors) + 1
+        self.out_activation_ = LOSSES[targets.loss].link
+        if first_pass:
+            self._adopt(program, initialize(program, seed, 2.0 if self.activation == "logistic" else 6.0))
+            self.t_ = 0
+        else:
+            self._adopt(program, self._collected(program))
+        if first_pass or not hasattr(self, "history_"):
+            self.loss_curve_, self.history_ = [], {name: [] for name in HISTORY}
+            self.best_loss_, self._no_improvement_count = None if validated else np.inf, 0
+            self.validation_scores_ = self.validation_loss_curve_ = self.best_validation_score_ = None
+        if validated and self.validation_scores_ is None:
+            self.validation_scores_, self.validation_loss_curve_, self.best_validation_score_ = [], [], -np.inf
+        if not validated and self.best_loss_ is None:
+            self.best_loss_ = np.inf
+        state = getattr(self, "_state", None)
+        if first_pass or not incremental or state is None or len(state["s"]) != program.n_params:
+            moments = {name: aligned_zeros(program.n_params, program.dtype) for name in ("s", "v")}
+            self._state = {"seed": seed, "step": 0, "epoch": 0, "rate": None, **moments}
+
+    def _run(self, program, train, held_out, given, incremental):
+        from skneural.backends.cpu.engine import Trainer
+
+        X, targets, weights = train
+        max_iter = 1 if incremental else self.max_iter
+        seed = self._state["seed"]
+        trainer = Trainer(
+            program, self._params, X, targets, weights, alpha=self.alpha, seed=seed, n_threads=self._n_threads()
+        )
+        validation = None
+        if held_out is not None:
+            validation = Validation(self._evaluator(*held_out), self._params, self.tol, self.best_validation_score_)
+        record = Record(self, *given, max_iter)
+        if self.solver == "lbfgs":
+            fit_lbfgs(self, trainer, record, validation, max_iter=max_iter)
+        else:
+            self._run_stochastic(trainer, record, validation, max_iter, incremental)
+        record.close()
+
+    def _run_stochastic(self, trainer, record, validation, max_iter, incremental):
+        optimizer, hyper = self._optimizer()
+        trainer.start(
+            optimizer, hyper, self._state, batch=self._batch_rows(len(trainer.targets)), shuffle=self.shuffle, tol=self.tol,
+            patience=np.inf if validation or incremental else self.n_iter_no_change,
+        )  # fmt: skip
+        kind = self.learning_rate if self.solver == "sgd" else "constant"
+        schedule = Schedule(kind, self.learning_rate_init, self.power_t, self._state["rate"])
+        fit_stochastic(self, trainer, schedule, record, validation, max_iter=max_iter, incremental=incremental)
+        self._state["rate"] = schedule.rate
+
+    def _optimizer(self):
+        """Name of the optimizer, and the values of its own constants."""
+        from skneural.maths.optimizers import OPTIMIZERS
+
+        return self.solver, [float(getattr(self, name)) for name in OPTIMIZERS[self.solver].hyper]
+
+    def _batch_rows(self, n_samples):
+        if self.batch_size == "auto":
+            return min(200, n_samples)
+        if self.batch_size > n_samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+            )
+        return min(self.batch_size, n_samples)
+
+    def _n_threads(self):
+        from skneural.backends.cpu.crew import n_threads
+
+        return n_threads(self.n_jobs)
+
+    def _evaluator(self, encoded, plain):
+        """A function that returns loss and score on validation data, for the parameters as they are."""
+        rows, targets, weights = encoded
+        X, y, sample_weight = plain
+        predictor = self._predictor(sparse.issparse(X), with_loss=True)
+        total = len(targets) if weights is None else float(weights.sum(dtype=np.float64))
+        averaging = 1 / targets.shape[1] if LOSSES[self._target.loss].averaged else 1.0
+        scorer = None if self.scoring in (None, "loss") else check_scoring(self, self.scoring)
+        keywords = {} if sample_weight is None else {"sample_weight": sample_weight}
+
+        def evaluate():
+            outputs, losses = predictor(rows, targets, weights, self._n_threads)
+            loss = float(losses.sum()) * averaging / total
+            if self.scoring == "loss":
+                return loss, -loss
+            if not np.isfinite(outputs).all():
+                return loss, float("nan")
+            if scorer is None:
+                return loss, float(self._metric(y, self._target.decode(outputs), **keywords))
+            probe = copy.copy(self)
+            probe.__dict__.pop("feature_names_in_", None)  # the rows have been checked: they come as an array
+            return loss, float(scorer(probe, X, y, **keywords))
+
+        return evaluate
+
+    # -- prediction --------------------------------------------------------------------------------------------------
+
+    def _outputs(self, X):
+        """Outputs of the network for checked X, shape (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        X = self._validate_prediction(X)
+        return self._predictor(sparse.issparse(X))(rows_of(X), n_threads=self._n_threads)[0]
+
+    def _validate_prediction(self, X):
+        # One row through a small network takes less than scikit-learn's check of it: plain arrays take a short cut.
+        dtype = self._params.dtype
+        if (
+            type(X) is np.ndarray and X.dtype == dtype and X.ndim == 2 and X.flags.c_contiguous
+            and X.shape[0] > 0 and X.shape[1] == self.n_features_in_ and "feature_names_in_" not in self.__dict__
+            and np.isfinite(X.sum())
+        ):  # fmt: skip
+            return X
+        return validate_data(self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

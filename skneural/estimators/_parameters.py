@@ -1,0 +1,94 @@
+"""The parameters of a fitted network: one flat vector, seen as ``coefs_`` and ``intercepts_``."""
+
+import numpy as np
+from scipy import sparse
+
+from skneural.network.program import aligned_zeros
+
+
+def rows_of(X):
+    """X as the engine reads it: an array, or (values, indices, indptr) of a CSR matrix with sorted columns."""
+    if not sparse.issparse(X):
+        return X
+    if not X.has_sorted_indices:
+        X = X.sorted_indices()
+    return X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
+
+
+class FlatParameters:
+    """Mixin: ``_params`` is the vector, ``_program`` says what stands where.
+
+    Users may assign to ``coefs_`` and ``intercepts_``, whole or in part; pickles hold every number once.
+    """
+
+    def _adopt(self, program, params):
+        """Make `params` the parameters, laid out as `program` says."""
+        self._program, self._params = program, params
+        self.coefs_, self.intercepts_ = program.coefs(params), program.intercepts(params)
+        self._predictors = {}
+
+    def _collected(self, program):
+        """The parameters as a vector for `program`: ``_params`` itself unless arrays have been assigned since."""
+        arrays = [*self.coefs_, *self.intercepts_]
+        params = getattr(self, "_params", None)
+        if params is not None and len(params) == program.n_params and self._is_current(arrays):
+            return params
+        fresh = aligned_zeros(program.n_params, program.dtype)
+        places = program.coefs(fresh) + program.intercepts(fresh)
+        shapes = [np.shape(a) for a in arrays]
+        if shapes != [place.shape for place in places]:
+            raise ValueError(
+                "The weights of the previous fit do not fit this network: coefs_ and intercepts_ have shapes "
+                f"{shapes}, expected {[place.shape for place in places]}. warm_start and partial_fit need the same "
+                "hidden_layer_sizes and outputs as before."
+            )
+        for place, array in zip(places, arrays, strict=True):
+            place[...] = array
+        return fresh
+
+    def _is_current(self, arrays):
+        """Whether all arrays are the views that `_adopt` made."""
+        start = self._params.__array_interface__["data"][0]
+        offsets = [t.weight for t in self._program.tensors] + [t.bias for t in self._program.tensors]
+        size = self._params.itemsize
+        return len(arrays) == len(offsets) and all(
+            isinstance(a, np.ndarray) and a.__array_interface__["data"][0] == start + offset * size
+            for a, offset in zip(arrays, offsets, strict=True)
+        )
+
+    def _predictor(self, is_sparse, with_loss=False):
+        """A compiled forward pass over the parameters as they are now."""
+        from skneural.backends.cpu.engine import Predictor
+
+        params = self._collected(self._program)
+        if params is not self._params:
+            self._adopt(self._program, params)
+        kind = is_sparse, with_loss
+        if kind not in self._predictors:
+            program = self._program.variant(sparse=is_sparse)
+            self._predictors[kind] = Predictor(program, self._params, with_loss)
+        return self._predictors[kind]
+
+    def _snapshot(self):
+        """Attributes of an estimator that predicts with the parameters as they are now."""
+        params = aligned_zeros(len(self._params), self._params.dtype)
+        params[:] = self._params
+        views = {"coefs_": self._program.coefs(params), "intercepts_": self._program.intercepts(params)}
+        return {"_params": params, "_predictors": {}, **views}
+
+    def __getstate__(self):
+        if "_params" in self.__dict__:
+            params = self._collected(self._program)
+            if params is not self._params:
+                self._adopt(self._program, params)
+        state = super().__getstate__().copy()
+        if "_params" in state:
+            del state["coefs_"], state["intercepts_"], state["_predictors"]
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_params" in self.__dict__:
+            params = aligned_zeros(len(self._params), self._params.dtype)
+            params[:] = self._params
+            self._adopt(self._program, params)

@@ -1,0 +1,189 @@
+"""Classification and regression: what y means, and what is predicted. Every network family inherits these."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
+
+from skneural.estimators._base import STOCHASTIC_SOLVERS, BaseNetwork
+from skneural.estimators._targets import ClassTargets, RealTargets
+
+
+def _stochastic(est):
+    if est.solver not in STOCHASTIC_SOLVERS:
+        raise AttributeError(
+            f"partial_fit is only available for stochastic optimizers. {est.solver} is not stochastic."
+        )
+    return True
+
+
+class NetworkClassifier(ClassifierMixin, BaseNetwork):
+    """Base of the classifiers."""
+
+    _parameter_constraints: dict = {
+        **BaseNetwork._parameter_constraints,
+        "class_weight": [dict, "array-like", None, str],
+    }
+    _numeric_targets = False
+    _metric = staticmethod(accuracy_score)
+
+    def _check_settings(self, incremental, held_out):
+        super()._check_settings(incremental, held_out)
+        if isinstance(self.class_weight, str) and self.class_weight != "balanced":
+            raise ValueError(
+                f"The 'class_weight' parameter must be a dict, 'balanced' or None. Got {self.class_weight!r} instead."
+            )
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, use "
+                "compute_class_weight('balanced', classes=classes, y=y) on all the data and pass the result as a dict."
+            )
+
+    def _targets(self, y, first_pass, classes):
+        learnt = getattr(self, "_target", None)
+        if first_pass or learnt is None:
+            learnt = ClassTargets(y if classes is None or type_of_target(y).startswith("multilabel") else classes)
+            if classes is not None:
+                learnt.check_known(y, warm_start=False)
+        else:
+            learnt.check_known(y, self.warm_start)
+        return learnt
+
+    def _begin(self, program, targets, *args):
+        super()._begin(program, targets, *args)
+        self.classes_ = targets.classes_
+
+    @available_if(_stochastic)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Update the network with a single pass over the given data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            The class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        classes : array-like of shape (n_classes,), default=None
+            All classes there will ever be, as ``np.unique(y_all)`` gives them. Needed at the first call.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        first_call = _check_partial_fit_first_call(self, classes)
+        try:
+            return self._fit(X, y, sample_weight, incremental=True, classes=self.classes_)
+        except BaseException:
+            if first_call and not hasattr(self, "_target"):
+                del self.classes_  # a call that failed before any work leaves no trace
+            raise
+
+    def predict(self, X):
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The predicted classes.
+        """
+        outputs = self._outputs(X)
+        return self._target.decode(outputs)
+
+    def predict_proba(self, X):
+        """Probability estimates.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y_prob : ndarray of shape (n_samples, n_classes)
+            Probabilities of the classes, in the order of ``classes_``.
+        """
+        outputs = self._outputs(X)
+        return self._target.probabilities(outputs)
+
+    def predict_log_proba(self, X):
+        """Logarithm of the probability estimates.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        log_y_prob : ndarray of shape (n_samples, n_classes)
+            ``log(predict_proba(X))``.
+        """
+        probabilities = self.predict_proba(X)
+        with np.errstate(divide="ignore"):  # a probability of 0 has the logarithm -inf
+            return np.log(probabilities)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class NetworkRegressor(RegressorMixin, BaseNetwork):
+    """Base of the regressors."""
+
+    _numeric_targets = True
+    _metric = staticmethod(r2_score)
+
+    def _targets(self, y, first_pass, classes):
+        learnt = getattr(self, "_target", None)
+        if first_pass or learnt is None:
+            return RealTargets(y, self.loss)
+        learnt.check_known(y, self.warm_start)
+        return learnt
+
+    @available_if(_stochastic)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Update the network with a single pass over the given data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predict target values.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted values.
+        """
+        outputs = self._outputs(X)
+        return self._target.decode(outputs)

@@ -1,0 +1,54 @@
+"""The one way in which named alternatives (activations, losses, optimizers) are declared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One alternative: its formula, and what else is known about it."""
+
+    name: str
+    formula: Callable
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, fact):
+        facts = self.__dict__.get("facts", {})
+        if fact in facts:
+            return facts[fact]
+        raise AttributeError(f"{self.__dict__.get('name')!r} does not declare {fact!r}")
+
+    @property
+    def summary(self):
+        """First line of the formula's docstring."""
+        return self.formula.__doc__.strip().split("\n")[0]
+
+
+class Registry(dict):
+    """Entries by name. Registering a function is all that it takes to add one.
+
+    Parameters
+    ----------
+    label : str
+        What the entries are, in the singular; part of the names of the kernels made from them.
+    **required : object
+        Facts that each entry may give, with their defaults.
+    """
+
+    def __init__(self, label, **defaults):
+        super().__init__()
+        self.label = label
+        self.defaults = defaults
+
+    def register(self, name, **facts):
+        """Decorator: declare the function below as the formula called `name`."""
+        unknown = set(facts) - set(self.defaults)
+        if unknown:
+            raise TypeError(f"{self.label} {name!r}: unknown facts {sorted(unknown)}")
+
+        def add(formula):
+            self[name] = Entry(name, formula, {**self.defaults, **facts})
+            return formula
+
+        return add

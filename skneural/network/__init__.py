@@ -1,0 +1,1 @@
+"""Networks as data: layers, and the programs that they are lowered to."""

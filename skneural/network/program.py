@@ -1,0 +1,203 @@
+"""A network as data: a table of operations, and one flat vector of parameters.
+
+`lower` turns a list of layers into a `Program`. Nothing here computes: a backend binds the kinds of operation to its kernels
+and walks the table.
+
+Every row of every matrix is padded to 64 bytes, so that no kernel needs a mask. The padding of weights is 0 and stays 0:
+padded outputs have a gradient of 0. Buffers are counted in numbers per row of the batch; a buffer of width `ld` that starts at
+`x` holds row r at ``x * capacity + r * ld``, where `capacity` is the number of rows that the buffers were made for.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: One operation. Offsets of -1 mean that there is no such thing.
+OP = np.dtype(
+    [
+        ("kind", "i8"),  # index into KINDS
+        ("n_in", "i8"), ("n_out", "i8"),  # widths
+        ("ld_in", "i8"), ("ld_out", "i8"),  # padded widths
+        ("x", "i8"), ("y", "i8"),  # input and output buffers
+        ("dx", "i8"), ("dy", "i8"),  # their gradients; an activation leaves its slope in dy, its consumer multiplies it in
+        ("weight", "i8"), ("bias", "i8"),  # offsets into the parameters
+        ("transposed", "i8"),  # offset of the transposed weights
+        ("penalty", "i8"),  # first of this operation's partial sums of squared weights
+        ("stream", "i8"), ("rate", "f8"),  # random numbers: which stream, and the rate of dropout
+        ("function", "i8"),  # address of the activation, loss or link
+        ("forward", "i8"), ("backward", "i8"), ("update", "i8"),  # addresses of the kernels
+    ]
+)  # fmt: skip
+
+#: What the kernels of a run need: addresses of arrays and kernels, sizes, settings, and where the run stands. Every thread has its
+#: own frame and moves it on by itself; what threads share stands behind the addresses.
+FRAME = np.dtype(
+    [
+        ("rank", "i8"), ("crew", "i8"), ("board", "i8"),  # number of this thread, how many, where they meet
+        ("ops", "i8"), ("n_ops", "i8"), ("product", "i8"), ("optimizer", "i8"),
+        ("params", "i8"), ("transposed", "i8"), ("state_s", "i8"), ("state_v", "i8"), ("gradient", "i8"),
+        ("work", "i8"), ("capacity", "i8"), ("scratch", "i8"), ("panel", "i8"),  # buffers; rows in them; tile, then panel
+        ("inputs", "i8"), ("ld_inputs", "i8"), ("indices", "i8"), ("indptr", "i8"),
+        ("targets", "i8"), ("n_targets", "i8"), ("weights", "i8"), ("order", "i8"),
+        ("outputs", "i8"), ("n_outputs", "i8"), ("losses", "i8"), ("penalties", "i8"), ("n_penalties", "i8"),
+        ("rates", "i8"), ("hyper_0", "f8"), ("hyper_1", "f8"), ("hyper_2", "f8"), ("alpha", "f8"), ("averaging", "f8"),
+        ("n_rows", "i8"), ("batch", "i8"), ("strip", "i8"), ("seed", "i8"), ("shuffle", "i8"), ("training", "i8"),
+        # where the run stands
+        ("phase", "i8"), ("start", "i8"), ("rate", "f8"), ("scale", "f8"),
+        ("step", "i8"), ("epoch", "i8"), ("row", "i8"),
+        ("steps_left", "i8"), ("steps_done", "i8"), ("epochs_left", "i8"), ("epochs_done", "i8"),
+        ("sum_loss", "f8"), ("epoch_losses", "i8"),
+        ("best_loss", "f8"), ("tol", "f8"), ("no_improvement", "i8"), ("patience", "f8"),
+    ]
+)  # fmt: skip
+
+#: What an update does: sum the gradient and apply it, add it to the gradient so far, or apply that.
+FUSED, COLLECT, APPLY = range(3)
+
+KINDS = ("input", "dense", "sparse_dense", "dropout", "loss", "output")
+
+ALIGNMENT = 64  # bytes
+
+
+def padded(width, dtype):
+    """Padded width of a row: a multiple of 64 bytes, and off the large powers of two, which would share few cache sets."""
+    unit = ALIGNMENT // np.dtype(dtype).itemsize
+    width = -(-width // unit) * unit
+    return width + unit if width >= 512 and width % 256 == 0 else width
+
+
+def aligned_zeros(count, dtype):
+    """Zeros that begin on a cache line: vectors that straddle two of them cost twice."""
+    itemsize = np.dtype(dtype).itemsize
+    raw = np.zeros(count + ALIGNMENT // itemsize, dtype)
+    skip = (-raw.__array_interface__["data"][0] % ALIGNMENT) // itemsize
+    return raw[skip : skip + count]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where the weights and biases of one layer stand in the flat vector."""
+
+    weight: int
+    bias: int
+    n_in: int
+    n_out: int
+    ld: int
+
+    def coef(self, params):
+        """Weights as a view of shape (n_in, n_out)."""
+        return params[self.weight : self.weight + self.n_in * self.ld].reshape(self.n_in, self.ld)[:, : self.n_out]
+
+    def intercept(self, params):
+        """Biases as a view of shape (n_out,)."""
+        return params[self.bias : self.bias + self.n_out]
+
+
+@dataclass
+class Program:
+    """The table of operations of a network, and the sizes of what it runs on.
+
+    Attributes
+    ----------
+    ops : ndarray of `OP`
+    functions : list of str or None
+        Name of the activation or loss of each operation.
+    tensors : list of Tensor
+    dtype : numpy dtype
+    n_params, n_transposed : int
+        Lengths of the flat vector of parameters and of the transposed weights beside it.
+    n_work : int
+        Numbers of buffer space that one row of a batch needs.
+    n_outputs : int
+    source : tuple
+        What the program was lowered from.
+    """
+
+    ops: np.ndarray
+    functions: list
+    tensors: list
+    dtype: np.dtype
+    n_params: int
+    n_transposed: int
+    n_work: int
+    n_outputs: int
+    source: tuple  # arguments of `lower`
+
+    def variant(self, *, sparse):
+        """The same network for dense or for sparse input; the parameters stand at the same places."""
+        layers, n_features, dtype, loss = self.source
+        return lower(layers, n_features, dtype=dtype, loss=loss, sparse=sparse)
+
+    def coefs(self, params):
+        """Weights of every layer, as views of `params`."""
+        return [t.coef(params) for t in self.tensors]
+
+    def intercepts(self, params):
+        """Biases of every layer, as views of `params`."""
+        return [t.intercept(params) for t in self.tensors]
+
+    def dense_index(self):
+        """Positions of the numbers that are not padding: all weights, layer after layer, then all biases."""
+        places = np.arange(self.n_params)
+        return np.concatenate([p.ravel() for p in self.coefs(places) + self.intercepts(places)])
+
+
+class Builder:
+    """Collects operations while layers lower themselves; knows the next free place of every kind of memory."""
+
+    def __init__(self, n_features, dtype, sparse):
+        self.dtype = np.dtype(dtype)
+        self.rows, self.functions, self.tensors = [], [], []
+        self.n_params = self.n_transposed = self.n_work = 0
+        self.width, self.ld = n_features, padded(n_features, dtype)
+        self.sparse = sparse  # whether the next layer reads rows of a sparse matrix
+        self.y = self.dy = -1
+        if not sparse:
+            self.y = self.buffer(self.ld)
+            self.add("input", y=self.y, n_out=self.width, ld_out=self.ld)
+
+    def buffer(self, ld):
+        """Reserve a buffer of width `ld`."""
+        self.n_work += ld
+        return self.n_work - ld
+
+    def parameters(self, count):
+        """Reserve `count` parameters (a multiple of the padding)."""
+        self.n_params += count
+        return self.n_params - count
+
+    def add(self, kind, function=None, **fields):
+        """Append an operation."""
+        row = np.zeros((), OP)
+        for name in ("x", "y", "dx", "dy", "weight", "bias", "transposed"):
+            row[name] = -1
+        row["kind"] = KINDS.index(kind)
+        for name, value in fields.items():
+            row[name] = value
+        self.rows.append(row)
+        self.functions.append(function)
+
+
+def lower(layers, n_features, *, dtype, loss, sparse=False):
+    """Lower layers to a program that ends in a loss.
+
+    Parameters
+    ----------
+    layers : list
+        Objects with a method ``lower(builder)`` (see `network.layers`).
+    n_features : int
+        Width of the input.
+    dtype : {numpy.float32, numpy.float64}
+    loss : str
+        Name of the loss.
+    sparse : bool, default=False
+        Whether the input is a CSR matrix.
+    """
+    builder = Builder(n_features, dtype, sparse)
+    for layer in layers:
+        layer.lower(builder)
+    builder.add("loss", loss, n_in=builder.width, ld_in=builder.ld, x=builder.y, dx=builder.dy)
+    return Program(
+        np.array(builder.rows), builder.functions, builder.tensors, builder.dtype,
+        builder.n_params, builder.n_transposed, builder.n_work, builder.width, (tuple(layers), n_features, dtype, loss),
+    )  # fmt: skip
