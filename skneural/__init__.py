@@ -27,6 +27,6 @@ def warmup(dtypes=("float32", "float64")):
     >>> skneural.warmup(["float64"]) > 10
     True
     """
-    from skneural.backends.cpu.engine import compile_everything
+    from skneural.backends.cpu.binding import compile_everything
 
     return compile_everything(dtypes)

@@ -149,7 +149,7 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
     incremental : bool
         One epoch, which ends in no warning (partial_fit).
     """
-    n_rows = int(trainer.template["n_rows"])
+    n_rows = len(trainer.targets)
     watched = record.called or est.verbose or validation is not None
     est.n_iter_, count, stop = 0, est._no_improvement_count, False
     try:
@@ -179,7 +179,8 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
                     print(_plateau_message(est, validation), words)
         if not stop and not incremental:
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet.",
+                f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged "
+                "yet.",
                 ConvergenceWarning,
                 stacklevel=5,
             )
@@ -211,7 +212,7 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
     index = program.dense_index()
     n_weights = sum(t.n_in * t.n_out for t in program.tensors)
     total = trainer.total_weight()
-    averaging = float(trainer.template["averaging"])
+    averaging = trainer.template["averaging"]
     last_loss, count = np.nan, est._no_improvement_count
 
     def objective(x):
@@ -247,17 +248,15 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
     try:
         with np.errstate(all="ignore"):  # a step too far overflows; the line search takes it back
             start = params[index].astype(np.float64)
-            result = minimize(
-                objective, start, method="L-BFGS-B", jac=True, options=options, callback=iteration_ends
-            )
+            result = minimize(objective, start, method="L-BFGS-B", jac=True, options=options, callback=iteration_ends)
         params[index] = result.x
         if est.n_iter_ == 0:
             est.loss_ = float(result.fun)
         if result.status not in (0, 99):  # 99: stopped from the callback
             warnings.warn(
-                f"lbfgs failed to converge after {est.n_iter_} iteration(s) (status={result.status}):\n{result.message}\n\n"
-                "Increase the number of iterations (max_iter) or of function calls (max_fun), or scale the data as shown "
-                "in:\n    https://scikit-learn.org/stable/modules/preprocessing.html",
+                f"lbfgs failed to converge after {est.n_iter_} iteration(s) (status={result.status}):\n"
+                f"{result.message}\n\nIncrease the number of iterations (max_iter) or of function calls (max_fun), or "
+                "scale the data as shown in:\n    https://scikit-learn.org/stable/modules/preprocessing.html",
                 ConvergenceWarning,
                 stacklevel=5,
             )

@@ -248,8 +248,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
     def _run_stochastic(self, trainer, record, validation, max_iter, incremental):
         optimizer, hyper = self._optimizer()
         trainer.start(
-            optimizer, hyper, self._state, batch=self._batch_rows(len(trainer.targets)), shuffle=self.shuffle, tol=self.tol,
-            patience=np.inf if validation or incremental else self.n_iter_no_change,
+            optimizer, hyper, self._state, batch=self._batch_rows(len(trainer.targets)), shuffle=self.shuffle,
+            tol=self.tol, patience=np.inf if validation or incremental else self.n_iter_no_change,
         )  # fmt: skip
         kind = self.learning_rate if self.solver == "sgd" else "constant"
         schedule = Schedule(kind, self.learning_rate_init, self.power_t, self._state["rate"])
@@ -305,7 +305,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
 
     def _outputs(self, X):
         """Outputs of the network for checked X, shape (n_samples, n_outputs)."""
-        check_is_fitted(self)
+        if "_params" not in self.__dict__:
+            check_is_fitted(self)
         X = self._validate_prediction(X)
         return self._predictor(sparse.issparse(X))(rows_of(X), n_threads=self._n_threads)[0]
 

@@ -122,8 +122,8 @@ best_validation_score_ : float or None
     Best of `validation_scores_`.
 
 history_ : dict of lists
-    ``loss``, ``validation_loss``, ``score``, ``learning_rate`` and ``time`` (seconds since the fit began) of every epoch,
-    NaN where there is none: ready for ``pandas.DataFrame(est.history_)``.
+    ``loss``, ``validation_loss``, ``score``, ``learning_rate`` and ``time`` (seconds since the fit began) of every
+    epoch, NaN where there is none: ready for ``pandas.DataFrame(est.history_)``.
 
 t_ : int
     Number of samples that the solver has seen, counted in every epoch.

@@ -1,5 +1,7 @@
 """The parameters of a fitted network: one flat vector, seen as ``coefs_`` and ``intercepts_``."""
 
+import operator
+
 import numpy as np
 from scipy import sparse
 
@@ -25,6 +27,7 @@ class FlatParameters:
         """Make `params` the parameters, laid out as `program` says."""
         self._program, self._params = program, params
         self.coefs_, self.intercepts_ = program.coefs(params), program.intercepts(params)
+        self._views = (*self.coefs_, *self.intercepts_)
         self._predictors = {}
 
     def _collected(self, program):
@@ -48,13 +51,7 @@ class FlatParameters:
 
     def _is_current(self, arrays):
         """Whether all arrays are the views that `_adopt` made."""
-        start = self._params.__array_interface__["data"][0]
-        offsets = [t.weight for t in self._program.tensors] + [t.bias for t in self._program.tensors]
-        size = self._params.itemsize
-        return len(arrays) == len(offsets) and all(
-            isinstance(a, np.ndarray) and a.__array_interface__["data"][0] == start + offset * size
-            for a, offset in zip(arrays, offsets, strict=True)
-        )
+        return len(arrays) == len(self._views) and all(map(operator.is_, arrays, self._views))
 
     def _predictor(self, is_sparse, with_loss=False):
         """A compiled forward pass over the parameters as they are now."""
@@ -73,8 +70,10 @@ class FlatParameters:
         """Attributes of an estimator that predicts with the parameters as they are now."""
         params = aligned_zeros(len(self._params), self._params.dtype)
         params[:] = self._params
-        views = {"coefs_": self._program.coefs(params), "intercepts_": self._program.intercepts(params)}
-        return {"_params": params, "_predictors": {}, **views}
+        coefs, intercepts = self._program.coefs(params), self._program.intercepts(params)
+        return {
+            "_params": params, "coefs_": coefs, "intercepts_": intercepts, "_views": (*coefs, *intercepts), "_predictors": {},
+        }  # fmt: skip
 
     def __getstate__(self):
         if "_params" in self.__dict__:
@@ -83,7 +82,8 @@ class FlatParameters:
                 self._adopt(self._program, params)
         state = super().__getstate__().copy()
         if "_params" in state:
-            del state["coefs_"], state["intercepts_"], state["_predictors"]
+            for name in ("coefs_", "intercepts_", "_views", "_predictors"):
+                del state[name]
         return state
 
     def __setstate__(self, state):

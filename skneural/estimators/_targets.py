@@ -58,8 +58,8 @@ class ClassTargets:
         """What a split should be stratified by, if anything."""
         if self.multilabel:
             return None
-        # Of two classes scikit-learn names the second "True"; its messages are kept.
-        return y == self.classes_[-1] if self.n_outputs == 1 and len(self.classes_) > 1 else y
+        # scikit-learn splits two classes by a column of booleans, which shows in its messages: they are kept.
+        return (y == self.classes_[-1]).reshape(-1, 1) if len(self.classes_) == 2 else y
 
     def decode(self, outputs):
         """Predicted labels."""

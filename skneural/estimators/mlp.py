@@ -11,8 +11,9 @@ from skneural.maths.activations import ACTIVATIONS
 class MLPClassifier(NetworkClassifier):
     r"""Multi-layer perceptron classifier.
 
-    Drop-in replacement for :class:`sklearn.neural_network.MLPClassifier`: same parameters in the same order, same fitted
-    attributes. It minimises the log loss; with two classes or with multilabel targets that of a logistic output each.
+    Drop-in replacement for :class:`sklearn.neural_network.MLPClassifier`: same parameters in the same order, same
+    fitted attributes. It minimises the log loss; with two classes or with multilabel targets that of a logistic
+    output each.
 
     Parameters
     ----------
@@ -21,8 +22,9 @@ class MLPClassifier(NetworkClassifier):
     {training}
 
     class_weight : dict, 'balanced' or None, default=None
-        Weights of the classes, ``{label: weight}``, multiplied into the sample weights. 'balanced' weights them inversely
-        to how often they occur. Multilabel: as :func:`sklearn.utils.class_weight.compute_sample_weight` has it.
+        Weights of the classes, ``{label: weight}``, multiplied into the sample weights. 'balanced' weights them
+        inversely to how often they occur. Multilabel: as :func:`sklearn.utils.class_weight.compute_sample_weight` has
+        it.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
 r"""Activations: one function each, from the pre-activation `z` to the value and its slope.
 
 A function here is all that a new activation needs. It returns ``(a, slope)``: the value :math:`a = f(z)` and the
-derivative :math:`f'(z)`. Both come from one call because they share most of their work; where only the value is used (in
-prediction) the compiler drops the other. Keep the type of `z`: write constants as ``type(z)(1)``, else a float32
+derivative :math:`f'(z)`. Both come from one call because they share most of their work; where only the value is used
+(in prediction) the compiler drops the other. Keep the type of `z`: write constants as ``type(z)(1)``, else a float32
 kernel computes in float64.
 
 Comparisons are written so that NaN passes through: a diverging fit must be seen.

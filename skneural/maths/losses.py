@@ -1,8 +1,9 @@
 r"""Losses: one function each, on one row, in link space.
 
 ``loss(raw, target, gradient)`` gets the outputs `raw` of the last layer before any output activation and the row's
-`target`, writes the derivative of the loss by `raw` into `gradient`, and returns the loss. Merging the output activation
-into the loss keeps both stable: no logarithm ever sees a rounded 0 (the design of scikit-learn's ``_loss``).
+`target`, writes the derivative of the loss by `raw` into `gradient`, and returns the loss. Merging the output
+activation into the loss keeps both stable: no logarithm ever sees a rounded 0 (the design of scikit-learn's
+``_loss``).
 
 Facts of an entry: `link`, the output activation as scikit-learn names it (``out_activation_``), and `averaged`, whether
 the reported value is divided by the number of outputs, as scikit-learn reports squared errors.
@@ -55,7 +56,7 @@ def binary_log_loss(raw, target, gradient):
 
 @LOSSES.register("log_loss", link="softmax")
 def log_loss(raw, target, gradient):
-    r"""Log loss of one class out of many, :math:`\log \sum_j e^{z_j} - z_y`; `target` holds the number y of the class."""
+    r"""Log loss of one class out of many, :math:`\log \sum_j e^{z_j} - z_y`; `target` holds the class's number y."""
     top = raw[0]
     for j in range(1, len(raw)):
         top = raw[j] if raw[j] > top else top

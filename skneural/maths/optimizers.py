@@ -4,8 +4,8 @@ r"""Optimizers: one function each, the update of one parameter.
 and the tuple of the optimizer's own constants; it returns the new ``(p, s, v)``.
 
 Facts of an entry: `hyper`, which estimator parameters (at most three) arrive in `hyper`, in order, and `step_size`, a
-function ``(rate, t, hyper)`` on arrays that turns the scheduled learning rate and the number of the update (from 1) into
-`rate`, where the method has a correction of that kind.
+function ``(rate, t, hyper)`` on arrays that turns the scheduled learning rate and the number of the update (from 1)
+into `rate`, where the method has a correction of that kind.
 """
 
 import numpy as np

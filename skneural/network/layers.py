@@ -40,7 +40,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Inverted dropout (Srivastava et al., 2014): at training, numbers are 0 with probability `rate`, else scaled up."""
+    """Inverted dropout (Srivastava et al., 2014): in training, numbers are 0 with probability `rate`, else scaled."""
 
     rate: float
 

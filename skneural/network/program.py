@@ -1,11 +1,12 @@
 """A network as data: a table of operations, and one flat vector of parameters.
 
-`lower` turns a list of layers into a `Program`. Nothing here computes: a backend binds the kinds of operation to its kernels
-and walks the table.
+`lower` turns a list of layers into a `Program`. Nothing here computes: a backend binds the kinds of operation to its
+kernels and walks the table.
 
-Every row of every matrix is padded to 64 bytes, so that no kernel needs a mask. The padding of weights is 0 and stays 0:
-padded outputs have a gradient of 0. Buffers are counted in numbers per row of the batch; a buffer of width `ld` that starts at
-`x` holds row r at ``x * capacity + r * ld``, where `capacity` is the number of rows that the buffers were made for.
+Every row of every matrix is padded to 64 bytes, so that no kernel needs a mask. The padding of weights is 0 and stays
+0: padded outputs have a gradient of 0. Buffers are counted in numbers per row of the batch; a buffer of width `ld`
+that starts at `x` holds row r at ``x * capacity + r * ld``, where `capacity` is the number of rows that the buffers
+were made for.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ OP = np.dtype(
         ("n_in", "i8"), ("n_out", "i8"),  # widths
         ("ld_in", "i8"), ("ld_out", "i8"),  # padded widths
         ("x", "i8"), ("y", "i8"),  # input and output buffers
-        ("dx", "i8"), ("dy", "i8"),  # their gradients; an activation leaves its slope in dy, its consumer multiplies it in
+        ("dx", "i8"), ("dy", "i8"),  # gradients by them; an activation leaves its slope in dy, its consumer multiplies
         ("weight", "i8"), ("bias", "i8"),  # offsets into the parameters
         ("transposed", "i8"),  # offset of the transposed weights
         ("penalty", "i8"),  # first of this operation's partial sums of squared weights
@@ -29,14 +30,14 @@ OP = np.dtype(
     ]
 )  # fmt: skip
 
-#: What the kernels of a run need: addresses of arrays and kernels, sizes, settings, and where the run stands. Every thread has its
-#: own frame and moves it on by itself; what threads share stands behind the addresses.
+#: What the kernels of a run need: addresses of arrays and kernels, sizes, settings, and where the run stands. Every
+#: thread has its own frame and moves it on by itself; what threads share stands behind the addresses.
 FRAME = np.dtype(
     [
         ("rank", "i8"), ("crew", "i8"), ("board", "i8"),  # number of this thread, how many, where they meet
         ("ops", "i8"), ("n_ops", "i8"), ("product", "i8"), ("optimizer", "i8"),
         ("params", "i8"), ("transposed", "i8"), ("state_s", "i8"), ("state_v", "i8"), ("gradient", "i8"),
-        ("work", "i8"), ("capacity", "i8"), ("scratch", "i8"), ("panel", "i8"),  # buffers; rows in them; tile, then panel
+        ("work", "i8"), ("capacity", "i8"), ("scratch", "i8"), ("panel", "i8"),  # buffers, rows in them; tile, panel
         ("inputs", "i8"), ("ld_inputs", "i8"), ("indices", "i8"), ("indptr", "i8"),
         ("targets", "i8"), ("n_targets", "i8"), ("weights", "i8"), ("order", "i8"),
         ("outputs", "i8"), ("n_outputs", "i8"), ("losses", "i8"), ("penalties", "i8"), ("n_penalties", "i8"),
@@ -60,7 +61,7 @@ ALIGNMENT = 64  # bytes
 
 
 def padded(width, dtype):
-    """Padded width of a row: a multiple of 64 bytes, and off the large powers of two, which would share few cache sets."""
+    """Padded width of a row: a multiple of 64 bytes, and off large powers of two, which would share few cache sets."""
     unit = ALIGNMENT // np.dtype(dtype).itemsize
     width = -(-width // unit) * unit
     return width + unit if width >= 512 and width % 256 == 0 else width

@@ -8,20 +8,21 @@ sources and of the instruction set, which Numba makes part of the cache key.
 """
 
 import hashlib
+import os
 import pathlib
 import threading
 import warnings
 from functools import cache
 
-import numpy as np
 from numba import cfunc, types
 from numba.extending import register_jitable
 
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 
 _PACKAGE = pathlib.Path(__file__).parents[2]
+_HOST = {"engine.py", "binding.py", "frame.py"}  # no kernels there
 _SOURCES = sorted([*(_PACKAGE / "maths").glob("*.py"), *(_PACKAGE / "network").glob("program.py")])
-_SOURCES += sorted((_PACKAGE / "backends" / "cpu").glob("*.py"))
+_SOURCES += sorted(p for p in (_PACKAGE / "backends" / "cpu").glob("*.py") if p.name not in _HOST)
 
 
 def digest():
@@ -91,8 +92,8 @@ def _warn_once(error):
 def kernel(make, *key):
     """The compiled kernel ``make(*key)``, compiled at most once in a process.
 
-    `make` returns ``(arguments, function)`` or ``(arguments, function, returns)``. Compiling is serial: Numba's compiler
-    is not safe to enter from two threads.
+    `make` returns ``(arguments, function)`` or ``(arguments, function, returns)``. Compiling is serial: Numba's
+    compiler is not safe to enter from two threads.
     """
     name = "_".join([make.__name__.removeprefix("make_"), *(getattr(k, "__name__", str(k)) for k in key)])
     found = _KERNELS.get(name)
@@ -115,6 +116,14 @@ def compiled_kernels():
     return {name: bool(k._cache_hits) for name, k in _KERNELS.items()}
 
 
-def scalar(dtype):
-    """The Numba type of one number of a network of `dtype`."""
-    return types.float32 if dtype is np.float32 else types.float64
+def cache_state():
+    """Where kernels are kept: ``(folder, writable, number of kernels, bytes)``; the folder is None if there is none."""
+    from numba.core.caching import FunctionCache
+
+    try:
+        folder = pathlib.Path(FunctionCache(cache_state).cache_path)
+    except (RuntimeError, OSError):
+        return None, False, 0, 0
+    indexes = list(folder.glob("*.nbi"))
+    size = sum(path.stat().st_size for path in folder.glob("*.nb[ic]"))
+    return str(folder), os.access(folder, os.W_OK), len(indexes), size

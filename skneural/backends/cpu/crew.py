@@ -1,8 +1,8 @@
 """A crew: one compiled function run by several plain Python threads, and how many of them it pays to use.
 
-The threads live as long as a fit. Between calls the hands wait in compiled code, without the GIL: they spin, then yield, then
-sleep. A call commands them, does its own part and waits for theirs, in one compiled function: so an interrupt
-(Ctrl-C) finds either all threads at work or none.
+The threads live as long as a fit. Between calls the hands wait in compiled code, without the GIL: they spin, then
+yield, then sleep. A call commands them, does its own part and waits for theirs, in one compiled function: so an
+interrupt (Ctrl-C) finds either all threads at work or none.
 """
 
 import threading
@@ -12,6 +12,7 @@ import numpy as np
 from numba import types
 
 from skneural.backends.cpu.compiler import DIGEST, address, kernel
+from skneural.backends.cpu.frame import data
 from skneural.backends.cpu.intrinsics import atomic_add, atomic_load, call_job
 from skneural.backends.cpu.walker import wait_until
 
@@ -26,8 +27,9 @@ def n_threads(n_jobs):
     Parameters
     ----------
     n_jobs : int or None
-        None for all cores that this process may use (affinity and the quota of a container counted), and 1 within a joblib
-        worker, where the outer parallelism owns them. A positive number caps, a negative one counts from all (-1).
+        None for all cores that this process may use (affinity and the quota of a container counted), and 1 within a
+        joblib worker, where the outer parallelism owns them. A positive number caps, a negative one counts from all
+        (-1).
     """
     from joblib import cpu_count, parallel
 
@@ -77,7 +79,7 @@ class Crew:
     ----------
     job : tuple
         Maker of the kernel to run, and its arguments; the kernel takes the address of a frame.
-    frames : list of ndarray
+    frames : list of Frame
         One frame a thread.
     """
 
@@ -88,22 +90,22 @@ class Crew:
         self._job = address(*job)
         self._threads = []
         for rank, frame in enumerate(frames):
-            frame["rank"], frame["board"] = rank, self.board.ctypes.data
+            frame.update(rank=rank, board=data(self.board))
 
     def run(self, size):
         """Run the job on the first `size` frames, which must be all of them or one."""
         if size == 1:
-            self._alone(self.frames[0].ctypes.data)
+            self._alone(self.frames[0].address)
             return
         if not self._threads:
             self._start()
-        self._lead(self._job, self.frames[0].ctypes.data, self.board.ctypes.data, size - 1)
+        self._lead(self._job, self.frames[0].address, data(self.board), size - 1)
 
     def _start(self):
         serve = kernel(make_serve).ctypes
         self._lead = kernel(make_lead).ctypes
         for frame in self.frames[1:]:
-            arguments = (self._job, frame.ctypes.data, self.board.ctypes.data)
+            arguments = (self._job, frame.address, data(self.board))
             thread = threading.Thread(target=serve, args=arguments, daemon=True, name="skneural")
             thread.start()
             self._threads.append(thread)
@@ -120,8 +122,8 @@ class Crew:
 class Pace:
     """Chooses between one thread and all, by measuring both now and then.
 
-    Results do not depend on the number of threads, so it may change at any step. Where other programs keep the cores busy, threads
-    that wait for one another are slower than one alone, and no model of the work can know that.
+    Results do not depend on the number of threads, so it may change at any step. Where other programs keep the cores
+    busy, threads that wait for one another are slower than one alone, and no model of the work can know that.
     """
 
     PROBE = 0.002  # seconds; the first measurement of each

@@ -1,7 +1,7 @@
 """Elementary functions for compiled formulas: short polynomials that the compiler turns into vector code.
 
-Calls into the C library stay scalar calls and cost ten times as much. Accuracy is given in units in the last place (ulp)
-over the arguments that the functions clamp to; tests check it.
+Calls into the C library stay scalar calls and cost ten times as much. Accuracy is given in units in the last place
+(ulp) over the arguments that the functions clamp to; tests check it.
 """
 
 import math
@@ -15,7 +15,10 @@ from skneural.backends.cpu.intrinsics import float_bits, float_from_bits
 from skneural.maths import elementary
 
 # Taylor coefficients 1/k! from high to low, down to 1/2!: with |r| <= ln(2)/2 the remainder is below half an ulp.
-_TERMS = {32: tuple(1 / math.factorial(k) for k in range(7, 1, -1)), 64: tuple(1 / math.factorial(k) for k in range(13, 1, -1))}
+_TERMS = {
+    32: tuple(1 / math.factorial(k) for k in range(7, 1, -1)),
+    64: tuple(1 / math.factorial(k) for k in range(13, 1, -1)),
+}
 
 
 def _make_scaled_expm1(number):

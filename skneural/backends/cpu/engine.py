@@ -1,32 +1,21 @@
-"""Run programs on the CPU: bind operations to kernels, fill in frames, own the buffers."""
+"""Run programs on the CPU: fill in frames, own the buffers, choose the number of threads."""
 
 import threading
 import time
 
 import numpy as np
 
-from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp and its kin)
-from skneural.backends.cpu.compiler import address, compiled_kernels, kernel
-from skneural.backends.cpu.crew import Crew, Pace, make_lead, make_serve
-from skneural.backends.cpu.kernels import (
-    make_activation,
-    make_dense_backward,
-    make_dense_forward,
-    make_dropout_forward,
-    make_input_forward,
-    make_loss_forward,
-    make_optimizer,
-    make_output_forward,
-    make_sparse_dense_forward,
-    make_update,
-)
+from skneural.backends.cpu.binding import bind_prediction, bind_training
+from skneural.backends.cpu.compiler import address, kernel
+from skneural.backends.cpu.crew import Crew, Pace
+from skneural.backends.cpu.frame import Frame, data
+from skneural.backends.cpu.kernels import make_optimizer
 from skneural.backends.cpu.product import make_product, panel_size
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
-from skneural.maths.activations import ACTIVATIONS
-from skneural.maths.losses import LINKS, LOSSES
+from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.program import FRAME, KINDS, OP, aligned_zeros
+from skneural.network.program import aligned_zeros
 
 #: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
 MAX_CAPACITY = 2048
@@ -38,57 +27,10 @@ _GUESSED_SPEED = 3e10
 _WORTH_A_THREAD = 8e-6
 #: Seconds of work from which a prediction starts a thread.
 _WORTH_A_CALL = 2e-4
+#: Numbers in a cache line, at the most.
+_LINE = 16
 #: Seconds a compiled call should last at the most, so that Ctrl-C is heard.
 CALL_SECONDS = 0.1
-
-
-def data(array):
-    """Address of an array's first element, 0 for None."""
-    return 0 if array is None else array.__array_interface__["data"][0]
-
-
-def bind_training(program):
-    """Operations with the addresses of their kernels for training."""
-    dtype, ops = program.dtype.type, program.ops.copy()
-    for op, function in zip(ops, program.functions, strict=True):
-        kind = KINDS[op["kind"]]
-        if kind == "input":
-            op["forward"] = address(make_input_forward, dtype)
-        elif kind == "dropout":
-            op["forward"] = address(make_dropout_forward, dtype)
-        elif kind == "loss":
-            op["forward"] = address(make_loss_forward, dtype, function)
-        else:
-            _bind_dense(op, kind, function, dtype)
-            if op["dx"] >= 0:
-                op["backward"] = address(make_dense_backward, dtype)
-            op["update"] = address(make_update, dtype, kind == "sparse_dense")
-    return ops
-
-
-def bind_prediction(program, with_loss=False):
-    """Operations with the addresses of their kernels for prediction: no dropout; the outputs go into an array."""
-    dtype, rows = program.dtype.type, []
-    for op, function in zip(program.ops.copy(), program.functions, strict=True):
-        kind = KINDS[op["kind"]]
-        if kind == "input":
-            op["forward"] = address(make_input_forward, dtype)
-        elif kind == "loss":
-            loss = np.array(op)
-            op["forward"] = address(make_output_forward, dtype, LOSSES[function].link)
-            if with_loss:
-                loss["forward"] = address(make_loss_forward, dtype, function)
-                rows.append(loss)
-        elif kind != "dropout":
-            _bind_dense(op, kind, function, dtype)
-        rows.append(op)
-    return np.array(rows, OP)
-
-
-def _bind_dense(op, kind, function, dtype):
-    make = make_sparse_dense_forward if kind == "sparse_dense" else make_dense_forward
-    op["forward"] = address(make, dtype)
-    op["function"] = address(make_activation, dtype, function) if function else 0
 
 
 def flops_per_row(program):
@@ -102,19 +44,19 @@ class Engine:
     def __init__(self, program, params, ops):
         self.program, self.params, self.ops = program, params, ops
         self.itemsize = program.dtype.itemsize
-        self.template = np.zeros((), FRAME)
-        f = self.template
-        f["ops"], f["n_ops"], f["params"] = data(ops), len(ops), data(params)
-        f["product"] = address(make_product, program.dtype.type)
-        f["n_outputs"], f["scale"], f["crew"] = program.n_outputs, 1.0, 1
+        self.template = Frame()
+        self.template.update(
+            ops=data(ops), n_ops=len(ops), params=data(params), product=address(make_product, program.dtype.type),
+            scale=1.0, crew=1,
+        )  # fmt: skip
 
     def set_inputs(self, frame, X):
         """Point a frame at the rows of X: an array with contiguous rows, or a tuple (values, indices, indptr)."""
         if isinstance(X, tuple):
-            frame["inputs"], frame["indices"], frame["indptr"] = (data(a) for a in X)
-            frame["n_rows"] = len(X[2]) - 1
+            values, indices, indptr = X
+            frame.update(inputs=data(values), indices=data(indices), indptr=data(indptr), n_rows=len(indptr) - 1)
         else:
-            frame["inputs"], frame["ld_inputs"], frame["n_rows"] = data(X), X.shape[1], X.shape[0]
+            frame.update(inputs=data(X), ld_inputs=X.shape[1], n_rows=X.shape[0])
 
     def widest(self):
         """Largest depth of a product and largest padded width of the program."""
@@ -129,6 +71,7 @@ class Predictor(Engine):
         super().__init__(program, params, bind_prediction(program, with_loss))
         self._predict = kernel(make_predict).ctypes
         self._panel = panel_size(self.widest()[0], program.dtype.type)
+        self._seconds_a_row = flops_per_row(program) / _GUESSED_SPEED
 
     def __call__(self, X, targets=None, weights=None, n_threads=None):
         """Outputs of shape (n_rows, n_outputs), and the weighted loss of every row if there are targets, else None.
@@ -144,32 +87,40 @@ class Predictor(Engine):
         """
         frame = self.template.copy()
         self.set_inputs(frame, X)
-        n_rows = int(frame["n_rows"])
+        n_rows = frame["n_rows"]
         outputs = np.empty((n_rows, self.program.n_outputs), self.program.dtype)
-        losses = None if targets is None else np.empty(n_rows)
-        frame["outputs"], frame["losses"] = data(outputs), data(losses)
+        losses = None
         if targets is not None:
-            frame["targets"], frame["n_targets"], frame["weights"] = data(targets), targets.shape[1], data(weights)
-        seconds = flops_per_row(self.program) * n_rows / _GUESSED_SPEED
-        pieces = int(seconds / _WORTH_A_CALL)
+            losses = np.empty(n_rows)
+            frame.update(targets=data(targets), n_targets=targets.shape[1], weights=data(weights), losses=data(losses))
+        frame["outputs"], frame["capacity"] = data(outputs), min(PREDICT_BLOCK, n_rows)
+        pieces = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
         crew = min(n_threads(), pieces) if n_threads and pieces > 1 else 1
-        frame["crew"], frame["capacity"] = crew, min(PREDICT_BLOCK, max(n_rows, 1))
-        frames = [frame.copy() for _ in range(crew)]
-        memory = [self._buffers(frames[rank], rank) for rank in range(crew)]
-        threads = [threading.Thread(target=self._predict, args=(data(f),)) for f in frames[1:]]
-        for thread in threads:
-            thread.start()
-        self._predict(data(frames[0]))
-        for thread in threads:
-            thread.join()
-        del memory  # the kernels are done with it
+        if crew == 1:
+            self._run(frame)
+        else:
+            self._run_together(frame, crew)
         return outputs, losses
 
-    def _buffers(self, frame, rank):
-        numbers = int(frame["capacity"]) * self.program.n_work
-        memory = aligned_zeros(numbers + self._panel, self.program.dtype)
-        frame["rank"], frame["work"], frame["panel"] = rank, data(memory), data(memory) + numbers * self.itemsize
-        return memory
+    def _run(self, frame):
+        """One thread's rows, in buffers of its own."""
+        numbers = frame["capacity"] * self.program.n_work
+        memory = np.empty(numbers + self._panel + _LINE, self.program.dtype)
+        work = -(-data(memory) // 64) * 64
+        frame["work"], frame["panel"] = work, work + numbers * self.itemsize
+        self._predict(frame.address)
+
+    def _run_together(self, frame, crew):
+        frame["crew"] = crew
+        frames = [frame.copy() for _ in range(crew)]
+        threads = []
+        for rank in range(1, crew):
+            frames[rank]["rank"] = rank
+            threads.append(threading.Thread(target=self._run, args=(frames[rank],)))
+            threads[-1].start()
+        self._run(frames[0])
+        for thread in threads:
+            thread.join()
 
 
 class Trainer(Engine):
@@ -194,26 +145,24 @@ class Trainer(Engine):
     def __init__(self, program, params, X, targets, weights, *, alpha, seed, n_threads):
         super().__init__(program, params, bind_training(program))
         self.X, self.targets, self.weights = X, targets, weights
-        f = self.template
-        self.set_inputs(f, X)
-        f["training"], f["alpha"], f["seed"] = 1, alpha, seed
-        f["targets"], f["n_targets"], f["weights"] = data(targets), targets.shape[1], data(weights)
-        f["averaging"] = 1 / program.n_outputs if LOSSES[program.functions[-1]].averaged else 1.0
         self.n_threads, self.frames, self.crew = n_threads, None, None
         self.turned = aligned_zeros(max(program.n_transposed, 1), program.dtype)
-        f["transposed"] = data(self.turned)
+        self.set_inputs(self.template, X)
+        self.template.update(
+            training=1, alpha=alpha, seed=seed, targets=data(targets), n_targets=targets.shape[1], weights=data(weights),
+            averaging=1 / program.n_outputs if LOSSES[program.functions[-1]].averaged else 1.0,
+            transposed=data(self.turned),
+        )  # fmt: skip
 
     def prepare(self, job, batch):
         """Make buffers for batches of `batch` rows, and the threads' frames for a job."""
         program, f = self.program, self.template
-        dtype, n_rows = program.dtype, int(f["n_rows"])
+        dtype, n_rows = program.dtype, f["n_rows"]
         capacity = min(batch, n_rows, MAX_CAPACITY)
         depth, width = self.widest()
         strip = INSTRUCTION_SET.rows[0]
-        self._memory = [aligned_zeros(capacity * program.n_work, dtype), np.zeros(capacity), None]
-        f["work"], f["losses"], f["capacity"], f["strip"], f["batch"] = (
-            data(self._memory[0]), data(self._memory[1]), capacity, strip, batch,
-        )  # fmt: skip
+        self.work, self.losses = aligned_zeros(capacity * program.n_work, dtype), np.zeros(capacity)
+        f.update(work=data(self.work), losses=data(self.losses), capacity=capacity, strip=strip, batch=batch)
         self._number_penalties(strip)
         if batch > capacity:
             self.gradient = aligned_zeros(program.n_params, dtype)
@@ -225,7 +174,7 @@ class Trainer(Engine):
         self.frames = []
         for scratch in self._scratch:
             frame = f.copy()
-            frame["scratch"], frame["panel"] = data(scratch), data(scratch) + tile * self.itemsize
+            frame.update(scratch=data(scratch), panel=data(scratch) + tile * self.itemsize)
             self.frames.append(frame)
         self.crew = Crew(job, self.frames)
         self.pace = Pace(size, work)
@@ -237,7 +186,7 @@ class Trainer(Engine):
                 op["penalty"] = count
                 count += -(-int(op["n_in"]) // strip)
         self.penalties = np.zeros(count)
-        self.template["penalties"], self.template["n_penalties"] = data(self.penalties), count
+        self.template.update(penalties=data(self.penalties), n_penalties=count)
 
     def refresh(self):
         """Copy the parameters into the transposed weights, after a change from outside."""
@@ -262,17 +211,16 @@ class Trainer(Engine):
             Of the stopping rule on the training loss.
         """
         f = self.template
+        n_rows = f["n_rows"]
         self.optimizer, self.hyper, self.state = OPTIMIZERS[optimizer], tuple(hyper), state
-        f["optimizer"] = address(make_optimizer, self.program.dtype.type, optimizer)
-        for i, value in enumerate(self.hyper):
-            f[f"hyper_{i}"] = value
-        f["state_s"], f["state_v"] = data(state["s"]), data(state["v"])
-        f["step"], f["epoch"], f["shuffle"], f["tol"], f["patience"] = state["step"], state["epoch"], shuffle, tol, patience
-        f["best_loss"] = np.inf
-        n_rows = int(f["n_rows"])
         self.order = np.arange(n_rows) if shuffle else None
-        f["order"] = data(self.order)
         self.steps_per_epoch = -(-n_rows // batch)
+        f.update(
+            optimizer=address(make_optimizer, self.program.dtype.type, optimizer),
+            **{f"hyper_{i}": value for i, value in enumerate(self.hyper)},
+            state_s=data(state["s"]), state_v=data(state["v"]), step=state["step"], epoch=state["epoch"],
+            shuffle=shuffle, order=data(self.order), tol=tol, patience=patience,
+        )  # fmt: skip
         self.prepare((make_train, self.program.dtype.type), batch)
         self.refresh()
 
@@ -297,81 +245,53 @@ class Trainer(Engine):
         """
         losses, seconds = np.zeros(len(rates)), []
         first = self.frames[0]
-        first["best_loss"], first["no_improvement"] = best_loss, no_improvement
-        first["epochs_left"], first["epochs_done"], first["epoch_losses"] = len(rates), 0, data(losses)
+        first.update(best_loss=best_loss, no_improvement=no_improvement)
+        first.update(epochs_left=len(rates), epochs_done=0, epoch_losses=data(losses))
         while first["epochs_left"] > 0 and first["no_improvement"] <= first["patience"]:
-            started, before = time.perf_counter() - begin, int(first["epochs_done"])
+            started, before = time.perf_counter() - begin, first["epochs_done"]
             self._call(rates)
-            ended = int(first["epochs_done"]) - before
+            ended = first["epochs_done"] - before
             seconds += np.linspace(started, time.perf_counter() - begin, ended + 1)[1:].tolist()
-        self.state["step"], self.state["epoch"] = int(first["step"]), int(first["epoch"])
+        self.state["step"], self.state["epoch"] = first["step"], first["epoch"]
         epochs = list(zip(losses[: len(seconds)].tolist(), seconds, strict=True))
-        return epochs, float(first["best_loss"]), int(first["no_improvement"])
+        return epochs, first["best_loss"], first["no_improvement"]
 
     def _call(self, rates):
         first = self.frames[0]
         size, steps = self.pace.choose(CALL_SECONDS)
-        done = int(first["epochs_done"]) * self.steps_per_epoch + -(-int(first["row"]) // int(first["batch"]))
+        done = first["epochs_done"] * self.steps_per_epoch + -(-first["row"] // first["batch"])
         steps = min(steps, len(rates) * self.steps_per_epoch - done)
-        t = int(first["step"]) + 1 + np.arange(steps)
+        t = first["step"] + 1 + np.arange(steps)
         scheduled = np.asarray(rates)[(done + np.arange(steps)) // self.steps_per_epoch]
         sizes = np.ascontiguousarray(self.optimizer.facts["step_size"](scheduled, t, self.hyper), np.float64)
-        first["rates"], first["steps_left"], first["steps_done"], first["crew"] = data(sizes), steps, 0, size
-        if size > 1:
-            self._brief(size)
+        first.update(rates=data(sizes), steps_left=steps, steps_done=0)
+        self._run(size, lambda: first["steps_done"])
+
+    def _run(self, size, steps):
+        """Run the job on `size` threads, and note how long its steps took."""
+        self.frames[0]["crew"] = size
+        for frame in self.frames[1:size]:
+            frame.follow(self.frames[0], keep=("rank", "scratch", "panel"))
         begin = time.perf_counter()
         self.crew.run(size)
-        self.pace.record(size, int(first["steps_done"]), time.perf_counter() - begin)
-
-    def _brief(self, size):
-        """Give all frames the first one's state."""
-        first = self.frames[0]
-        for rank, frame in enumerate(self.frames[1:], 1):
-            own = frame["scratch"].copy(), frame["panel"].copy()
-            frame[...] = first
-            frame["rank"], frame["scratch"], frame["panel"] = rank, *own
+        self.pace.record(size, steps(), time.perf_counter() - begin)
 
     def loss_and_gradient(self):
         """Sum of the weighted losses over all rows, and the gradient of it as a vector like `params`."""
         if self.crew is None:
-            n_rows = int(self.template["n_rows"])
             self.gradient = aligned_zeros(self.program.n_params, self.program.dtype)
             self.template["gradient"] = data(self.gradient)
-            self.prepare((make_loss_and_gradient,), n_rows)
+            self.prepare((make_loss_and_gradient,), self.template["n_rows"])
         self.gradient[:] = 0
         self.refresh()
-        size = self.pace.choose(CALL_SECONDS)[0]
-        self.frames[0]["crew"] = size
-        if size > 1:
-            self._brief(size)
-        begin = time.perf_counter()
-        self.crew.run(size)
-        self.pace.record(size, 1, time.perf_counter() - begin)
-        return float(self.frames[0]["sum_loss"]), self.gradient
+        self._run(self.pace.choose(CALL_SECONDS)[0], lambda: 1)
+        return self.frames[0]["sum_loss"], self.gradient
 
     def total_weight(self):
         """Sum of the sample weights."""
-        return float(self.template["n_rows"]) if self.weights is None else float(self.weights.sum(dtype=np.float64))
+        return float(len(self.targets)) if self.weights is None else float(self.weights.sum(dtype=np.float64))
 
     def close(self):
         """End the threads."""
         if self.crew is not None:
             self.crew.close()
-
-
-def compile_everything(dtypes):
-    """Compile every kernel of every registry; the number of kernels."""
-    for kind in dtypes:
-        dtype = np.dtype(kind).type
-        for make in (make_input_forward, make_dense_forward, make_sparse_dense_forward, make_dense_backward,
-                     make_dropout_forward, make_product, make_train):  # fmt: skip
-            kernel(make, dtype)
-        for is_sparse in (False, True):
-            kernel(make_update, dtype, is_sparse)
-        for registry, make in ((ACTIVATIONS, make_activation), (LOSSES, make_loss_forward), (LINKS, make_output_forward),
-                               (OPTIMIZERS, make_optimizer)):  # fmt: skip
-            for name in registry:
-                kernel(make, dtype, name)
-    for make in (make_predict, make_loss_and_gradient, make_serve, make_lead):
-        kernel(make)
-    return len(compiled_kernels())

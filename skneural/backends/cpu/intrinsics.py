@@ -151,8 +151,9 @@ def atomic_load(typingctx, address):
 def multiply_tile(typingctx, dtype, rows, vectors, a, a_row, a_col, b, ldb, c, ldc, depth, bias, scale):
     """One tile of C in registers: ``C[rows, vectors] = bias + sum over k of A[:, k] B[k, :]``, times C if `scale`.
 
-    Addresses are integers, strides count elements. `bias` is the address of a row that starts every sum, or 0. With `scale`
-    the result is multiplied by what C held (the slope of an activation). Each element is summed over k in order.
+    Addresses are integers, strides count elements. `bias` is the address of a row that starts every sum, or 0. With
+    `scale` the result is multiplied by what C held (the slope of an activation). Each element is summed over k in
+    order.
     """
     if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
         return None

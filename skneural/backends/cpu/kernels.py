@@ -1,9 +1,9 @@
-"""Kernels of the layers, in pairs: ``<layer>_forward`` and ``<layer>_backward``, plus ``<layer>_update`` for the parameters.
+"""Kernels of the layers: ``<layer>_forward`` and ``<layer>_backward``, and ``update`` for the parameters.
 
-All have one signature, ``(op, frame, first, last)``: the addresses of the operation and of the thread's frame, and the rows of
-the batch. Forward and backward work on the rows `first` to `last` alone. An update sums over all rows up to
-`last`, for the share of the parameters that belongs to the thread, and applies the optimizer to a strip of rows of the weight
-matrix while the strip is in cache: no whole gradient is ever stored.
+All have one signature, ``(op, frame, first, last)``: the addresses of the operation and of the thread's frame, and
+the rows of the batch. Forward and backward work on the rows `first` to `last` alone. An update sums over all rows up
+to `last`, for the share of the parameters that belongs to the thread, and applies the optimizer to a strip of rows of
+the weight matrix while the strip is in cache: no whole gradient is ever stored.
 
 Sizes: B rows of the batch, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
 """
@@ -203,8 +203,8 @@ def make_update(dtype, sparse):
                 _sparse_gradient(op, f, i, rows, last, f.scratch, size, dtype, whole)
             else:
                 call_product(
-                    f.product,
-                    (x + i * size, 1, op.ld_in, dy, op.ld_out, f.scratch, op.ld_out, rows, op.ld_out, last, 0, 0, f.panel),
+                    f.product, (x + i * size, 1, op.ld_in, dy, op.ld_out, f.scratch, op.ld_out, rows, op.ld_out, last,
+                    0, 0, f.panel),
                 )  # fmt: skip
             if f.phase == collect:
                 _add(whole_gradient, f.scratch, rows * op.ld_out, dtype)

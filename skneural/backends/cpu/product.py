@@ -1,7 +1,7 @@
 """The matrix product. One function computes ``C = bias + A B``, row by row in tiles that stay in registers.
 
-Every element of C is summed over k in one fixed order, whatever tile it falls in. So a row of the product has the same bits
-alone or in any batch, and on any number of threads.
+Every element of C is summed over k in one fixed order, whatever tile it falls in. So a row of the product has the
+same bits alone or in any batch, and on any number of threads.
 
 Sizes: M rows of C, N columns (padded to 64 bytes), K depth.
 """
@@ -10,7 +10,8 @@ from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import PRODUCT_KERNEL, multiply_tile, vector
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 
-#: B is packed when the product has this many rows and B rows of this many bytes; below, packing costs more than it saves.
+#: B is packed when the product has this many rows and B rows of this many bytes; below, packing costs more than it
+#: saves.
 PACK_FROM, PACK_WIDTH = 96, 1024
 
 
@@ -22,9 +23,9 @@ def panel_size(depth, dtype):
 def make_product(dtype):
     """Kernel ``C[M, N] = bias + A[M, K] B[K, N]``.
 
-    Arguments: address of A and its strides by row and by column (in numbers; so A may be the transpose of what is stored), address
-    and row stride of B and of C, the sizes, the address of a bias row or 0, whether to multiply the result by what C held,
-    and the address of a panel: B is packed into it where there are enough rows to repay that.
+    Arguments: address of A and its strides by row and by column (in numbers; so A may be the transpose of what is
+    stored), address and row stride of B and of C, the sizes, the address of a bias row or 0, whether to multiply the
+    result by what C held, and the address of a panel: B is packed into it where there are enough rows to repay that.
     """
     digest = DIGEST
     size = dtype().itemsize

@@ -1,16 +1,16 @@
 """The compiled loops above the kernels: walk the table of operations, step after step, epoch after epoch.
 
-Every thread of a crew runs `train` on a frame of its own. A step has two phases with a meeting after each: rows (every thread
-runs its rows of the batch forward and back) and parameters (every thread updates its share). Sums that all need (losses,
-penalties) every thread adds up for itself, in the same order; so all take the same decisions and results do not depend on
-how many there are.
+Every thread of a crew runs `train` on a frame of its own. A step has two phases with a meeting after each: rows
+(every thread runs its rows of the batch forward and back) and parameters (every thread updates its share). Sums that
+all need (losses, penalties) every thread adds up for itself, in the same order; so all take the same decisions and
+results do not depend on how many there are.
 """
 
 import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
-from skneural.backends.cpu.compiler import DIGEST, STRICT, formula
+from skneural.backends.cpu.compiler import DIGEST, formula
 from skneural.backends.cpu.intrinsics import (
     SLEEP_UNIT,
     atomic_add,

@@ -1,0 +1,79 @@
+"""scikit-learn's checks of estimators: those of `check_estimator`, and those that it leaves out."""
+
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_no_attributes_set_in_init,
+    check_param_validation,
+    parametrize_with_checks,
+)
+
+from skneural import MLPClassifier, MLPRegressor
+
+# The checks fit tiny data with default settings: that this does not converge is not what they check.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+# Nothing is expected to fail by default: what the checks fit is one minibatch (200 rows).
+@parametrize_with_checks([MLPClassifier(), MLPRegressor()])
+def test_default_configuration(estimator, check):
+    check(estimator)
+
+
+# Without minibatches weights must be repetitions: nothing is expected to fail here either.
+@parametrize_with_checks(
+    [
+        # One check wants probabilities below 1, and lbfgs reaches the minimum: on separable data that needs a penalty.
+        MLPClassifier(solver="lbfgs", alpha=0.1),
+        MLPRegressor(solver="lbfgs"),
+        MLPClassifier(solver="sgd"),
+        MLPRegressor(solver="sgd"),
+    ]
+)
+def test_other_solvers(estimator, check):
+    check(estimator)
+
+
+# What these name passes above. The reasons:
+# - Rows that stand three times may be in two batches, which no weight can say: another path to the same minimum.
+# - A batch's loss is the weighted mean over its rows (scikit-learn's too): where all four weigh next to nothing, they count
+#   as much as four that weigh 1000.
+SEVERAL_MINIBATCHES = {
+    "check_sample_weight_equivalence_on_dense_data": "minibatches of repeated rows are others than those of weighted rows",
+    "check_sample_weight_equivalence_on_sparse_data": "minibatches of repeated rows are others than of weighted rows",
+    "check_class_weight_classifiers": "weights are relative to those of the same minibatch",
+}
+
+
+@parametrize_with_checks(
+    [MLPClassifier(batch_size=4), MLPRegressor(batch_size=4)],
+    expected_failed_checks=lambda estimator: SEVERAL_MINIBATCHES,
+    xfail_strict=True,
+)
+@pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger than sample size:UserWarning")
+def test_several_minibatches(estimator, check):
+    check(estimator)
+
+
+# Also passed above, in float64.
+SINGLE_PRECISION = {
+    "check_sample_weight_equivalence_on_dense_data": "compares the predictions of two fits to 1e-7, which float32 does not hold",
+    "check_sample_weight_equivalence_on_sparse_data": "compares the predictions of two fits to 1e-7",
+}
+
+
+@parametrize_with_checks(
+    [MLPClassifier(dtype="float32"), MLPRegressor(dtype="float32")],
+    expected_failed_checks=lambda estimator: SINGLE_PRECISION,
+)
+def test_single_precision(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier(), MLPRegressor()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "check", [check_dataframe_column_names_consistency, check_no_attributes_set_in_init, check_param_validation],
+    ids=lambda c: c.__name__,
+)
+def test_checks_outside_check_estimator(estimator, check):
+    check(type(estimator).__name__, estimator)
