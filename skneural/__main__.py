@@ -74,25 +74,24 @@ def compare():
 
 
 def _print_table(rows):
-    print(
-        f"\n{'data':14} {'rows x features':>15}  {'score':>15}  {'epochs':>9}  {'fit':>19} {'ratio':>6}  "
-        f"{'one row':>18} {'ratio':>6}"
-    )
-    print(
-        f"{'':14} {'':>15}  {'theirs':>7} {'ours':>7}  {'':>9}  {'theirs':>9} {'ours':>9} {'':>6}  {'theirs':>9} {'ours':>8}"
-    )
+    table = [
+        ("data", "rows x features", "score", "", "epochs", "", "fit", "", "ratio", "one row", "", "ratio"),
+        ("", "", "theirs", "ours", "theirs", "ours", "theirs", "ours", "", "theirs", "ours", ""),
+    ]
     for name, task, (n, d), results in rows:
-        (score_1, fit_1, row_1, epochs_1), (score_2, fit_2, row_2, epochs_2) = results.values()
-        what = "R2" if task == "regressor" else ""
-        print(
-            f"{name:14} {n:>8} x {d:<4}  {score_1:7.3f} {score_2:7.3f} {what:2}{epochs_1:>4}/{epochs_2:<4} "
-            f"{fit_1 * 1e3:>7.0f} ms {fit_2 * 1e3:>6.0f} ms {fit_1 / fit_2:>5.1f}x  "
-            f"{row_1 * 1e6:>6.0f} us {row_2 * 1e6:>5.0f} us {row_1 / row_2:>5.1f}x"
-        )
-    print(
-        "\nEqual settings and data for both, kernels compiled beforehand, one run each; theirs is scikit-learn. Initial\n"
-        "weights and order of rows differ, so scores and numbers of epochs do too."
-    )
+        (score_1, fit_1, one_1, epochs_1), (score_2, fit_2, one_2, epochs_2) = results.values()
+        name = f"{name} (R2)" if task == "regressor" else name
+        scores = f"{score_1:.3f}", f"{score_2:.3f}", str(epochs_1), str(epochs_2)
+        fits = f"{fit_1 * 1e3:.0f} ms", f"{fit_2 * 1e3:.0f} ms", f"{fit_1 / fit_2:.1f}x"
+        ones = f"{one_1 * 1e6:.0f} us", f"{one_2 * 1e6:.0f} us", f"{one_1 / one_2:.1f}x"
+        table.append((name, f"{n} x {d}", *scores, *fits, *ones))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    print()
+    for row in table:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    print("\nEqual settings and data for both, kernels compiled beforehand, one run each; theirs is scikit-learn.")
+    print("Initial weights and order of rows differ, so scores and numbers of epochs do too.")
 
 
 def info():

@@ -171,7 +171,7 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
                 stop = record.epoch_ends(loss, rate, seconds, *measured)
             est._no_improvement_count = count
             schedule.epochs_end(rates[len(epochs) - 1], est.t_)
-            if count > est.n_iter_no_change and not incremental:
+            if count > est.n_iter_no_change:
                 plateau, words = schedule.on_plateau()
                 stop = stop or plateau
                 count = est._no_improvement_count if plateau else 0

@@ -213,6 +213,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             self.t_ = 0
         else:
             self._adopt(program, self._collected(program))
+            self.t_ = getattr(self, "t_", 0)
         if first_pass or not hasattr(self, "history_"):
             self.loss_curve_, self.history_ = [], {name: [] for name in HISTORY}
             self.best_loss_, self._no_improvement_count = None if validated else np.inf, 0

@@ -71,9 +71,8 @@ class FlatParameters:
         params = aligned_zeros(len(self._params), self._params.dtype)
         params[:] = self._params
         coefs, intercepts = self._program.coefs(params), self._program.intercepts(params)
-        return {
-            "_params": params, "coefs_": coefs, "intercepts_": intercepts, "_views": (*coefs, *intercepts), "_predictors": {},
-        }  # fmt: skip
+        views = {"coefs_": coefs, "intercepts_": intercepts, "_views": (*coefs, *intercepts)}
+        return {"_params": params, "_predictors": {}, **views}
 
     def __getstate__(self):
         if "_params" in self.__dict__:

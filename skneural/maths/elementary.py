@@ -1,12 +1,28 @@
 """Elementary functions that the formulas call.
 
 In plain Python they are those of :mod:`math`. A backend replaces them, when it compiles a formula, by versions that
-suit its target (the CPU's are polynomials that vectorise).
+suit its target (the CPU's are polynomials that vectorise). They are functions of their own because replacing
+``math.exp`` itself would change what users compile with Numba.
 """
 
 import math
 
-exp = math.exp
-expm1 = math.expm1
-log = math.log
-sqrt = math.sqrt
+
+def exp(x):
+    r"""Exponential, :math:`e^x`."""
+    return math.exp(x)
+
+
+def expm1(x):
+    r"""Exponential minus one, :math:`e^x - 1`, accurate near 0."""
+    return math.expm1(x)
+
+
+def log(x):
+    """Natural logarithm."""
+    return math.log(x)
+
+
+def sqrt(x):
+    """Square root."""
+    return math.sqrt(x)

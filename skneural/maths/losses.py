@@ -5,15 +5,26 @@ r"""Losses: one function each, on one row, in link space.
 activation into the loss keeps both stable: no logarithm ever sees a rounded 0 (the design of scikit-learn's
 ``_loss``).
 
-Facts of an entry: `link`, the output activation as scikit-learn names it (``out_activation_``), and `averaged`, whether
-the reported value is divided by the number of outputs, as scikit-learn reports squared errors.
+Facts of an entry: `link`, the output activation as scikit-learn names it (``out_activation_``); `averaged`, whether
+the reported value is divided by the number of outputs, as scikit-learn reports squared errors; `exponent`, a function
+``(raw, out)`` that writes a row of exponents. Where there is one, `gradient` arrives holding e to these exponents: the
+exponentials of all rows are taken at once, since rows are too short for vector code.
 """
 
 from skneural.maths.elementary import exp, log
 from skneural.maths.registry import Registry
 
-LOSSES = Registry("loss", link="identity", averaged=False)
-LINKS = Registry("link")
+LOSSES = Registry("loss", link="identity", averaged=False, exponent=None)
+LINKS = Registry("link", exponent=None)
+
+
+def below_top(raw, out):
+    """Exponents of a softmax: the row minus its largest number, so that nothing overflows."""
+    top = raw[0]
+    for j in range(1, len(raw)):
+        top = raw[j] if raw[j] > top else top
+    for j in range(len(raw)):
+        out[j] = raw[j] - top
 
 
 @LOSSES.register("squared_error", link="identity", averaged=True)
@@ -54,21 +65,20 @@ def binary_log_loss(raw, target, gradient):
     return total
 
 
-@LOSSES.register("log_loss", link="softmax")
+@LOSSES.register("log_loss", link="softmax", exponent=below_top)
 def log_loss(raw, target, gradient):
     r"""Log loss of one class out of many, :math:`\log \sum_j e^{z_j} - z_y`; `target` holds the class's number y."""
+    y, one = int(target[0]), type(raw[0])(1)
     top = raw[0]
     for j in range(1, len(raw)):
         top = raw[j] if raw[j] > top else top
     total = type(raw[0])(0)
     for j in range(len(raw)):
-        gradient[j] = exp(raw[j] - top)
         total += gradient[j]
-    share = type(raw[0])(1) / total
+    share = one / total
     for j in range(len(raw)):
         gradient[j] *= share
-    y = int(target[0])
-    gradient[y] -= type(raw[0])(1)
+    gradient[y] -= one
     return log(total) + top - raw[y]
 
 
@@ -92,15 +102,11 @@ def logistic(raw):
         raw[j] = one / (one + exp(-raw[j]))
 
 
-@LINKS.register("softmax")
+@LINKS.register("softmax", exponent=below_top)
 def softmax(raw):
     r"""Softmax, :math:`e^{z_j} / \sum_k e^{z_k}`."""
-    top = raw[0]
-    for j in range(1, len(raw)):
-        top = raw[j] if raw[j] > top else top
     total = type(raw[0])(0)
     for j in range(len(raw)):
-        raw[j] = exp(raw[j] - top)
         total += raw[j]
     share = type(raw[0])(1) / total
     for j in range(len(raw)):

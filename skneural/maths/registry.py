@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entry:
     """One alternative: its formula, and what else is known about it."""
 
@@ -31,8 +31,8 @@ class Registry(dict):
     Parameters
     ----------
     label : str
-        What the entries are, in the singular; part of the names of the kernels made from them.
-    **required : object
+        What the entries are, in the singular.
+    **defaults : object
         Facts that each entry may give, with their defaults.
     """
 
@@ -42,10 +42,20 @@ class Registry(dict):
         self.defaults = defaults
 
     def register(self, name, **facts):
-        """Decorator: declare the function below as the formula called `name`."""
+        """Decorator: declare the function below as the formula called `name`.
+
+        Raises
+        ------
+        TypeError
+            For facts that the registry does not know.
+        ValueError
+            For a name that is taken.
+        """
         unknown = set(facts) - set(self.defaults)
         if unknown:
             raise TypeError(f"{self.label} {name!r}: unknown facts {sorted(unknown)}")
+        if name in self:
+            raise ValueError(f"There is a {self.label} {name!r} already: delete it first to replace it.")
 
         def add(formula):
             self[name] = Entry(name, formula, {**self.defaults, **facts})

@@ -19,6 +19,11 @@ class Dense:
     units: int
     activation: str | None = None
 
+    def check(self, first, last):
+        """Raise unless the layer may stand there: its activation leaves the slope that the next one multiplies."""
+        if last != (self.activation is None):
+            raise ValueError("Hidden layers need an activation (it may be 'identity'), the last layer must have None.")
+
     def lower(self, b):
         """Append this layer to a builder."""
         ld = padded(self.units, b.dtype)
@@ -44,6 +49,11 @@ class Dropout:
 
     rate: float
 
+    def check(self, first, last):
+        """Raise unless the layer stands between two others."""
+        if first or last:
+            raise ValueError("Dropout must stand between two layers.")
+
     def lower(self, b):
         """Append this layer to a builder. It works in place, on the values and on the slopes."""
-        b.add("dropout", n_out=b.width, ld_out=b.ld, y=b.y, dy=b.dy, rate=self.rate, stream=len(b.rows))
+        b.add("dropout", n_out=b.width, ld_out=b.ld, y=b.y, dy=b.dy, rate=self.rate, stream=len(b.tensors))

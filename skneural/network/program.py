@@ -185,7 +185,7 @@ def lower(layers, n_features, *, dtype, loss, sparse=False):
     Parameters
     ----------
     layers : list
-        Objects with a method ``lower(builder)`` (see `network.layers`).
+        Objects with methods ``check(first, last)`` and ``lower(builder)`` (see `network.layers`).
     n_features : int
         Width of the input.
     dtype : {numpy.float32, numpy.float64}
@@ -193,9 +193,17 @@ def lower(layers, n_features, *, dtype, loss, sparse=False):
         Name of the loss.
     sparse : bool, default=False
         Whether the input is a CSR matrix.
+
+    Raises
+    ------
+    ValueError
+        If a layer stands where it cannot.
     """
+    if not layers:
+        raise ValueError("A network needs at least one layer.")
     builder = Builder(n_features, dtype, sparse)
-    for layer in layers:
+    for i, layer in enumerate(layers):
+        layer.check(first=i == 0, last=i == len(layers) - 1)
         layer.lower(builder)
     builder.add("loss", loss, n_in=builder.width, ld_in=builder.ld, x=builder.y, dx=builder.dy)
     return Program(

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp and its kin)
 from skneural.backends.cpu.compiler import address, compiled_kernels, kernel
 from skneural.backends.cpu.crew import make_lead, make_serve
 from skneural.backends.cpu.kernels import (
@@ -35,7 +34,7 @@ def bind_training(program):
         elif kind == "dropout":
             op["forward"] = address(make_dropout_forward, dtype)
         elif kind == "loss":
-            op["forward"] = address(make_loss_forward, dtype, function)
+            op["forward"] = address(make_loss_forward, dtype, LOSSES[function])
         else:
             _bind_dense(op, kind, function, dtype)
             if op["dx"] >= 0:
@@ -55,9 +54,9 @@ def bind_prediction(program, with_loss=False):
             op["forward"] = address(make_input_forward, dtype)
         elif kind == "loss":
             loss = op.copy()
-            op["forward"] = address(make_output_forward, dtype, LOSSES[function].link)
+            op["forward"] = address(make_output_forward, dtype, LINKS[LOSSES[function].link])
             if with_loss:
-                loss["forward"] = address(make_loss_forward, dtype, function)
+                loss["forward"] = address(make_loss_forward, dtype, LOSSES[function])
                 rows.append(loss)
         else:
             _bind_dense(op, kind, function, dtype)
@@ -68,7 +67,7 @@ def bind_prediction(program, with_loss=False):
 def _bind_dense(op, kind, function, dtype):
     make = make_sparse_dense_forward if kind == "sparse_dense" else make_dense_forward
     op["forward"] = address(make, dtype)
-    op["function"] = address(make_activation, dtype, function) if function else 0
+    op["function"] = address(make_activation, dtype, ACTIVATIONS[function]) if function else 0
 
 
 def compile_everything(dtypes):
@@ -94,8 +93,8 @@ def compile_everything(dtypes):
         for is_sparse in (False, True):
             kernel(make_update, dtype, is_sparse)
         for make, registry in registries.items():
-            for name in registry:
-                kernel(make, dtype, name)
+            for entry in registry.values():
+                kernel(make, dtype, entry)
     for make in (make_predict, make_loss_and_gradient, make_serve, make_lead):
         kernel(make)
     return len(compiled_kernels())

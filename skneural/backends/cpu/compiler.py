@@ -35,11 +35,28 @@ def digest():
 
 DIGEST = digest()
 
+
+def digest_of(*formulas):
+    """`DIGEST` and the code of formulas, which users may have registered from elsewhere: what a kernel closes over."""
+    content = hashlib.sha256(DIGEST.encode())
+    pending = [f.__code__ for f in formulas]
+    while pending:
+        code = pending.pop()
+        pending += [c for c in code.co_consts if hasattr(c, "co_code")]
+        constants = [c for c in code.co_consts if not hasattr(c, "co_code")]
+        content.update(code.co_code + repr((constants, code.co_names)).encode())
+    return content.hexdigest()[:16]
+
+
 #: Fused multiply-add, but no reordering (sums keep their order: same bits in any batch) and no promise that NaN does
 #: not occur (a diverging fit must be seen).
 STRICT = {"contract", "nsz", "arcp"}
 
-#: Kernels by name: a kernel's address is only valid while the object that holds its code lives.
+#: Options of functions that only kernels call: strict arithmetic, and no wrappers, which would take a third of the
+#: time to compile.
+HELPER = {"fastmath": STRICT, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+
+#: Kernels by how they were made: a kernel's address is only valid while the object that holds its code lives.
 _KERNELS = {}
 _LOCK = threading.RLock()
 _warned = False
@@ -47,7 +64,7 @@ _warned = False
 
 def formula(function):
     """Let compiled code call a plain Python function, by inlining candidates that keep `STRICT`."""
-    register_jitable(fastmath=STRICT, no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
+    register_jitable(**HELPER)(function)
     return function
 
 
@@ -95,15 +112,20 @@ def kernel(make, *key):
     `make` returns ``(arguments, function)`` or ``(arguments, function, returns)``. Compiling is serial: Numba's
     compiler is not safe to enter from two threads.
     """
-    name = "_".join([make.__name__.removeprefix("make_"), *(getattr(k, "__name__", str(k)) for k in key)])
-    found = _KERNELS.get(name)
+    found = _KERNELS.get((make, *key))
     if found is None:
         with _LOCK:
-            found = _KERNELS.get(name)
+            found = _KERNELS.get((make, *key))
             if found is None:
                 arguments, function, *returns = make(*key)
-                found = _KERNELS[name] = compile_kernel(name, arguments, function, *returns)
+                found = compile_kernel(_name(make, *key), arguments, function, *returns)
+                _KERNELS[make, *key] = found
     return found
+
+
+def _name(make, *key):
+    words = (getattr(k, "name", getattr(k, "__name__", str(k))) for k in key)
+    return "_".join([make.__name__.removeprefix("make_"), *words])
 
 
 def address(make, *key):
@@ -113,7 +135,7 @@ def address(make, *key):
 
 def compiled_kernels():
     """Names of the kernels of this process, and whether each came from the cache: for tests and bug reports."""
-    return {name: bool(k._cache_hits) for name, k in _KERNELS.items()}
+    return {_name(*key): bool(found._cache_hits) for key, found in _KERNELS.items()}
 
 
 def cache_state():

@@ -149,7 +149,8 @@ class Trainer(Engine):
         self.turned = aligned_zeros(max(program.n_transposed, 1), program.dtype)
         self.set_inputs(self.template, X)
         self.template.update(
-            training=1, alpha=alpha, seed=seed, targets=data(targets), n_targets=targets.shape[1], weights=data(weights),
+            training=1, alpha=alpha, seed=seed,
+            targets=data(targets), n_targets=targets.shape[1], weights=data(weights),
             averaging=1 / program.n_outputs if LOSSES[program.functions[-1]].averaged else 1.0,
             transposed=data(self.turned),
         )  # fmt: skip
@@ -216,7 +217,7 @@ class Trainer(Engine):
         self.order = np.arange(n_rows) if shuffle else None
         self.steps_per_epoch = -(-n_rows // batch)
         f.update(
-            optimizer=address(make_optimizer, self.program.dtype.type, optimizer),
+            optimizer=address(make_optimizer, self.program.dtype.type, self.optimizer),
             **{f"hyper_{i}": value for i, value in enumerate(self.hyper)},
             state_s=data(state["s"]), state_v=data(state["v"]), step=state["step"], epoch=state["epoch"],
             shuffle=shuffle, order=data(self.order), tol=tol, patience=patience,
@@ -263,7 +264,7 @@ class Trainer(Engine):
         steps = min(steps, len(rates) * self.steps_per_epoch - done)
         t = first["step"] + 1 + np.arange(steps)
         scheduled = np.asarray(rates)[(done + np.arange(steps)) // self.steps_per_epoch]
-        sizes = np.ascontiguousarray(self.optimizer.facts["step_size"](scheduled, t, self.hyper), np.float64)
+        sizes = np.ascontiguousarray(self.optimizer.step_size(scheduled, t, self.hyper), np.float64)
         first.update(rates=data(sizes), steps_left=steps, steps_done=0)
         self._run(size, lambda: first["steps_done"])
 

@@ -9,9 +9,11 @@ Sizes: B rows of the batch, I in, O out; ``ld_in`` and ``ld_out`` are I and O pa
 """
 
 import numpy as np
+from numba import types
 from numba.extending import register_jitable
 
-from skneural.backends.cpu.compiler import DIGEST, STRICT, formula
+from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp and its kin)
+from skneural.backends.cpu.compiler import DIGEST, HELPER, STRICT, digest_of, formula
 from skneural.backends.cpu.intrinsics import (
     ACTIVATION_KERNEL,
     LAYER_KERNEL,
@@ -24,9 +26,7 @@ from skneural.backends.cpu.intrinsics import (
     vector,
 )
 from skneural.maths import random
-from skneural.maths.activations import ACTIVATIONS
-from skneural.maths.losses import LINKS, LOSSES
-from skneural.maths.optimizers import OPTIMIZERS
+from skneural.maths.elementary import exp
 from skneural.network.program import APPLY, COLLECT
 
 for _function in (random.mix, random.key, random.bits):
@@ -51,7 +51,7 @@ def make_input_forward(dtype):
     return LAYER_KERNEL, input_forward
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def _activate(op, f, first, last, size):
     """Apply the activation to rows of y; at training its slope goes into dy."""
     if op.function != 0:
@@ -120,7 +120,7 @@ def make_dense_backward(dtype):
     return LAYER_KERNEL, dense_backward
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def _apply(op, f, frame_address, at, rows, gradient, decay, size):
     """Use the gradient of `rows` rows of parameters that begin at `at`; return the sum of their squares before."""
     where, count = at * size, rows * op.ld_out
@@ -130,7 +130,7 @@ def _apply(op, f, frame_address, at, rows, gradient, decay, size):
     )
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def _transpose(op, f, i, rows, size, dtype):
     """Copy `rows` rows of the weights, from row `i`, into the transposed weights."""
     for j in range(op.n_out):
@@ -140,7 +140,7 @@ def _transpose(op, f, i, rows, size, dtype):
             turned[k] = weight[k * op.ld_out]
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def _add(target, source, count, dtype):
     """``target += source`` at two addresses."""
     a, b = vector(target, dtype), vector(source, dtype)
@@ -148,7 +148,7 @@ def _add(target, source, count, dtype):
         a[j] += b[j]
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def _clear(address, count, dtype):
     """Zeros at an address."""
     a = vector(address, dtype)
@@ -156,7 +156,7 @@ def _clear(address, count, dtype):
         a[j] = 0
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole):
     """Gradient of `rows` rows of the weights, from row `i`, where x is a CSR matrix."""
     order, indptr, indices = vector(f.order, whole), vector(f.indptr, whole), vector(f.indices, whole)
@@ -221,7 +221,7 @@ def make_update(dtype, sparse):
     return LAYER_KERNEL, update
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def _update_bias(op, f, frame_address, dy, last, collect, apply, size, dtype):
     whole_gradient = f.gradient + op.bias * size
     if f.phase != apply:
@@ -259,50 +259,75 @@ def make_dropout_forward(dtype):
     return LAYER_KERNEL, dropout_forward
 
 
-def make_loss_forward(dtype, name):
+def no_exponent(raw, out):
+    """For losses and links that want no exponentials beforehand."""
+
+
+def make_loss_forward(dtype, entry):
     """Loss of every row, and its gradient by the outputs, weighted and divided by the batch's sum of weights."""
-    digest, size, whole = DIGEST, dtype().itemsize, np.int64
-    loss = formula(LOSSES[name].formula)
+    size, whole, exponentials = dtype().itemsize, np.int64, entry.exponent is not None
+    loss, exponent = formula(entry.formula), formula(entry.exponent or no_exponent)
+    digest = digest_of(loss, exponent)
 
     def loss_forward(op_address, frame_address, first, last):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
         order, weights, losses = vector(f.order, whole), vector(f.weights, dtype), vector(f.losses, np.float64)
+        if exponentials:
+            for r in range(first, last):
+                raw = vector(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype)[: op.n_in]  # (B, I)
+                exponent(raw, vector(f.work + (op.dx * f.capacity + r * op.ld_in) * size, dtype))
+            flat = vector(f.work + (op.dx * f.capacity + first * op.ld_in) * size, dtype)
+            for j in range((last - first) * op.ld_in):
+                flat[j] = exp(flat[j])
         for r in range(first, last):
             i = order[f.start + r] if f.order != 0 else f.start + r
             raw = vector(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype)[: op.n_in]  # (B, I)
-            dx = vector(f.work + (op.dx * f.capacity + r * op.ld_in) * size, dtype)[: op.n_in]  # OUT (B, I)
+            dx = vector(f.work + (op.dx * f.capacity + r * op.ld_in) * size, dtype)[: op.ld_in]  # OUT (B, I)
             target = vector(f.targets + i * f.n_targets * size, dtype)[: f.n_targets]
             weight = weights[i] if f.weights != 0 else dtype(1)
             losses[r] = weight * loss(raw, target, dx)
             factor = weight * dtype(f.scale)
             for j in range(op.n_in):
                 dx[j] *= factor
+            if exponentials:
+                for j in range(op.n_in, op.ld_in):  # the padding must have no gradient
+                    dx[j] = 0
 
     return LAYER_KERNEL, loss_forward
 
 
-def make_output_forward(dtype, name):
+def make_output_forward(dtype, entry):
     """Outputs of every row through the output activation, into an array of their own."""
-    digest, size = DIGEST, dtype().itemsize
-    link = formula(LINKS[name].formula)
+    size, exponentials = dtype().itemsize, entry.exponent is not None
+    link, exponent = formula(entry.formula), formula(entry.exponent or no_exponent)
+    digest = digest_of(link, exponent)
 
     def output_forward(op_address, frame_address, first, last):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
+        outputs = f.outputs + f.start * op.n_in * size
         for r in range(first, last):
-            raw = vector(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype)  # (B, I)
-            out = vector(f.outputs + (f.start + r) * op.n_in * size, dtype)[: op.n_in]  # OUT (n_rows, I)
-            for j in range(op.n_in):
-                out[j] = raw[j]
-            link(out)
+            raw = vector(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype)[: op.n_in]  # (B, I)
+            out = vector(outputs + r * op.n_in * size, dtype)  # OUT (n_rows, I)
+            if exponentials:
+                exponent(raw, out)
+            else:
+                for j in range(op.n_in):
+                    out[j] = raw[j]
+        if exponentials:
+            flat = vector(outputs + first * op.n_in * size, dtype)
+            for j in range((last - first) * op.n_in):
+                flat[j] = exp(flat[j])
+        for r in range(first, last):
+            link(vector(outputs + r * op.n_in * size, dtype)[: op.n_in])
 
     return LAYER_KERNEL, output_forward
 
 
-def make_activation(dtype, name):
+def make_activation(dtype, entry):
     """Replace numbers by their activation; write the slopes too if there is a place for them."""
-    digest, value_and_slope = DIGEST, formula(ACTIVATIONS[name].formula)
+    digest, value_and_slope = digest_of(entry.formula), formula(entry.formula)
 
     def activation(values, slopes, count):
         digest  # part of the cache key
@@ -318,7 +343,7 @@ def make_activation(dtype, name):
     return ACTIVATION_KERNEL, activation
 
 
-@register_jitable(fastmath=STRICT | {"reassoc"})
+@register_jitable(**{**HELPER, "fastmath": STRICT | {"reassoc"}})
 def _sum_of_squares(a, count, zero):
     """The one sum whose order is left to the compiler: of a fixed strip, so the same in every run."""
     total = zero
@@ -327,11 +352,9 @@ def _sum_of_squares(a, count, zero):
     return total
 
 
-def make_optimizer(dtype, name):
+def make_optimizer(dtype, entry):
     """One step of an optimizer on a strip of parameters; returns their sum of squares before, if there is a decay."""
-    from skneural.backends.cpu.compiler import types
-
-    digest, update = DIGEST, formula(OPTIMIZERS[name].formula)
+    digest, update = digest_of(entry.formula), formula(entry.formula)
 
     def optimizer(params, state_s, state_v, gradients, count, decay, frame_address):
         digest  # part of the cache key

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
-from skneural.backends.cpu.compiler import DIGEST, formula
+from skneural.backends.cpu.compiler import DIGEST, HELPER, formula
 from skneural.backends.cpu.intrinsics import (
     SLEEP_UNIT,
     atomic_add,
@@ -33,7 +33,7 @@ _order_key, _bits, _ORDER = formula(random.key), formula(random.bits), random.OR
 count_epoch = formula(stopping.count_epoch)
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def wait_until(address, target):
     """Wait until the int64 at `address` is at least `target`."""
     spins, yields, nap = 0, 0, 20
@@ -48,7 +48,7 @@ def wait_until(address, target):
             nap = min(2 * nap, LONGEST_SLEEP)
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def meet(f):
     """Wait for all threads of the crew. The board counts arrivals at 0, meetings at 64, on cache lines of their own."""
     if f.crew > 1:
@@ -59,7 +59,7 @@ def meet(f):
             wait_until(f.board + 64, meetings + 1)
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def shuffle(f):
     """A random order of the rows (Fisher and Yates), a function of seed and epoch alone."""
     order = vector(f.order, np.int64)
@@ -71,7 +71,7 @@ def shuffle(f):
         order[i], order[j] = order[j], order[i]
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def walk_rows(f, frame_address, rows):
     """This thread's rows of the batch, forward through all operations and back."""
     first, last = f.rank * rows // f.crew, (f.rank + 1) * rows // f.crew
@@ -85,7 +85,7 @@ def walk_rows(f, frame_address, rows):
             call_layer(op.backward, (f.ops + i * _OP_SIZE, frame_address, first, last))
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def walk_parameters(f, frame_address, rows):
     """This thread's share of all parameters."""
     for i in range(f.n_ops):
@@ -94,7 +94,7 @@ def walk_parameters(f, frame_address, rows):
             call_layer(op.update, (f.ops + i * _OP_SIZE, frame_address, 0, rows))
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def sum_of(address, count):
     """Sum of float64 numbers, in order, four at a time."""
     a = vector(address, np.float64)
@@ -106,7 +106,7 @@ def sum_of(address, count):
     return (s0 + s1) + (s2 + s3)
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def weight_of(f, start, rows, dtype):
     """Sum of the sample weights of rows of the epoch."""
     if f.weights == 0:
@@ -117,7 +117,7 @@ def weight_of(f, start, rows, dtype):
     return total
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def walk_pieces(f, frame_address, start, rows):
     """Rows of a batch in pieces that fit the buffers; returns the sum of their losses. Gradients are added up."""
     loss, done = 0.0, 0
@@ -133,7 +133,7 @@ def walk_pieces(f, frame_address, start, rows):
     return loss
 
 
-@register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
+@register_jitable(**HELPER)
 def step(f, frame_address, rows, dtype):
     """One update of the parameters from `rows` rows of the epoch; adds to the sum of losses."""
     weight = weight_of(f, f.row, rows, dtype)
