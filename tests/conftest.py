@@ -1,7 +1,48 @@
+import numpy as np
 import pytest
+
+from skneural import MLPClassifier, MLPRegressor
+
+KINDS = ("binary", "multiclass", "multilabel", "regression", "multioutput", "poisson")
 
 
 @pytest.fixture
 def global_random_seed():
     # scikit-learn's own conftest provides it; tests/test_sklearn_suite.py runs tests that ask for it.
     return 42
+
+
+def problem(kind, n_samples=60, n_features=5, seed=0):
+    """Small data of every kind of target: (X, y, parameters that choose the estimator's loss)."""
+    random = np.random.default_rng(seed)
+    X = random.standard_normal((n_samples, n_features))
+    scores = X @ random.standard_normal((n_features, 3)) + 0.3 * random.standard_normal((n_samples, 3))
+    if kind == "binary":
+        return X, np.where(scores[:, 0] > 0, 2, -1), {}
+    if kind == "multiclass":
+        return X, scores.argmax(axis=1), {}
+    if kind == "multilabel":
+        return X, (scores > 0).astype(int), {}
+    if kind == "regression":
+        return X, scores[:, 0], {}
+    if kind == "multioutput":
+        return X, scores, {}
+    return X, random.poisson(np.exp(0.3 * scores[:, 0])).astype(float), {"loss": "poisson"}
+
+
+def estimator_for(kind):
+    """Our class for a kind of target."""
+    return MLPClassifier if kind in KINDS[:3] else MLPRegressor
+
+
+def parameters(est):
+    """All weights and biases as one vector."""
+    return np.concatenate([np.ravel(a) for a in (*est.coefs_, *est.intercepts_)])
+
+
+def assert_same_bits(a, b):
+    """Two fitted estimators are the same network, and came to it by the same losses."""
+    assert [c.dtype for c in a.coefs_] == [c.dtype for c in b.coefs_]
+    np.testing.assert_array_equal(parameters(a), parameters(b))
+    assert a.loss_ == b.loss_
+    assert a.n_iter_ == b.n_iter_

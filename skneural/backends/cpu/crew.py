@@ -5,6 +5,8 @@ yield, then sleep. A call commands them, does its own part and waits for theirs,
 interrupt (Ctrl-C) finds either all threads at work or none.
 """
 
+import functools
+import os
 import threading
 import time
 
@@ -21,6 +23,13 @@ _COMMANDS, _DONE, _QUIT = 128, 192, 256
 _BOARD_SIZE = 320
 
 
+@functools.cache
+def _cores_of_container():
+    from joblib import cpu_count
+
+    return cpu_count()  # reads files: half a millisecond
+
+
 def n_threads(n_jobs):
     """How many threads an estimator may use.
 
@@ -31,9 +40,11 @@ def n_threads(n_jobs):
         joblib worker, where the outer parallelism owns them. A positive number caps, a negative one counts from all
         (-1).
     """
-    from joblib import cpu_count, parallel
+    from joblib import parallel
 
-    cores = cpu_count()
+    cores = _cores_of_container()
+    if hasattr(os, "sched_getaffinity"):
+        cores = min(cores, len(os.sched_getaffinity(0)))
     if n_jobs is None:
         nested = getattr(parallel.get_active_backend()[0], "nesting_level", 0)
         return 1 if nested else cores
@@ -123,37 +134,44 @@ class Pace:
     """Chooses between one thread and all, by measuring both now and then.
 
     Results do not depend on the number of threads, so it may change at any step. Where other programs keep the cores
-    busy, threads that wait for one another are slower than one alone, and no model of the work can know that.
+    busy, threads that wait for one another are slower than one alone, and no model of the work can know that. One
+    thread begins: a short fit never starts others.
+
+    Parameters
+    ----------
+    size : int
+        Number of all threads.
+    estimate : float
+        Seconds that a step may take, for the first call.
     """
 
-    PROBE = 0.002  # seconds; the first measurement of each
-    RECHECK = (0.1, 2.0)  # seconds until the other is tried again: at first, at most
+    PROBE = 0.002  # seconds that a measurement takes at least
+    RECHECK = (0.1, 2.0)  # seconds until the slower one is tried again: at first, at most
 
     def __init__(self, size, estimate):
-        self.sizes = (size, 1) if size > 1 else (1,)
-        self.seconds_a_step = dict.fromkeys(self.sizes)
-        self.estimate = estimate
+        self.sizes = (1, size) if size > 1 else (1,)
+        self.seconds_a_step = dict.fromkeys(self.sizes, estimate)
+        self._spent = dict.fromkeys(self.sizes, 0.0)
         self._wait = self.RECHECK[0]
         self._recheck = time.perf_counter() + self._wait
 
     def choose(self, seconds):
         """Number of threads and number of steps for the next call, which should last at most `seconds`."""
         for size in self.sizes:
-            if self.seconds_a_step[size] is None:
-                return size, self._steps(self.estimate, self.PROBE)
+            if self._spent[size] < self.PROBE:
+                return self._plan(size, self.PROBE)
         best = min(self.sizes, key=self.seconds_a_step.get)
         if len(self.sizes) > 1 and time.perf_counter() > self._recheck:
-            other = self.sizes[self.sizes.index(best) - 1]
             self._recheck = time.perf_counter() + self._wait
             self._wait = min(2 * self._wait, self.RECHECK[1])
-            return other, self._steps(self.seconds_a_step[other], self.PROBE)
-        return best, self._steps(self.seconds_a_step[best], seconds)
+            return self._plan(sum(self.sizes) - best, self.PROBE)
+        return self._plan(best, seconds)
+
+    def _plan(self, size, seconds):
+        return size, max(1, int(seconds / self.seconds_a_step[size]))
 
     def record(self, size, steps, seconds):
         """Note how long a call took."""
         if steps:
             self.seconds_a_step[size] = seconds / steps
-
-    @staticmethod
-    def _steps(a_step, seconds):
-        return max(1, int(seconds / a_step))
+            self._spent[size] += seconds

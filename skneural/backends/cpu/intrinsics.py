@@ -15,7 +15,7 @@ from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.network.program import FRAME, OP
 
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
-_UNBOUNDED = 1 << 60
+_UNBOUNDED = 1 << 50  # more numbers than there are; their bytes still fit 64 bits
 
 # Symbols of the C library, found by name when cached code is loaded (a ctypes pointer would prevent caching).
 if sys.platform == "win32":
@@ -29,28 +29,42 @@ else:
 sleep_units = _sleep
 
 
+def _array_at(context, builder, kind, address, items):
+    """The Numba array of `items` numbers at an address that is an integer."""
+    array = cgutils.create_struct_proxy(kind)(context, builder)
+    element = context.get_data_type(kind.dtype)
+    size = _I64(context.get_abi_sizeof(element))
+    context.populate_array(
+        array,
+        data=builder.inttoptr(address, element.as_pointer()),
+        shape=cgutils.pack_array(builder, [items]),
+        strides=cgutils.pack_array(builder, [size]),
+        itemsize=size,
+        meminfo=None,
+    )
+    return array._getvalue()
+
+
 @intrinsic
 def vector(typingctx, address, dtype):
     """1-D array of `dtype` that starts at `address`. It does not know where it ends."""
     kind = types.Array(dtype.instance_type, 1, "C")
 
     def codegen(context, builder, sig, args):
-        array = cgutils.create_struct_proxy(kind)(context, builder)
-        element = context.get_data_type(kind.dtype)
-        size = context.get_abi_sizeof(element)
-        pointer = builder.inttoptr(args[0], element.as_pointer())
-        items = _I64(_UNBOUNDED // size)
-        context.populate_array(
-            array,
-            data=pointer,
-            shape=cgutils.pack_array(builder, [items]),
-            strides=cgutils.pack_array(builder, [_I64(size)]),
-            itemsize=_I64(size),
-            meminfo=None,
-        )
-        return array._getvalue()
+        return _array_at(context, builder, kind, args[0], _I64(_UNBOUNDED))
 
     return kind(types.int64, dtype), codegen
+
+
+@intrinsic
+def row(typingctx, address, dtype, length):
+    """1-D array of `length` numbers of `dtype` at `address`: cheaper to compile than a slice of `vector`."""
+    kind = types.Array(dtype.instance_type, 1, "C")
+
+    def codegen(context, builder, sig, args):
+        return _array_at(context, builder, kind, args[0], args[2])
+
+    return kind(types.int64, dtype, types.int64), codegen
 
 
 def _record_view(dtype):

@@ -23,6 +23,7 @@ from skneural.backends.cpu.intrinsics import (
     call_product,
     frame_at,
     op_at,
+    row,
     vector,
 )
 from skneural.maths import random
@@ -43,10 +44,10 @@ def make_input_forward(dtype):
         order = vector(f.order, whole)
         for r in range(first, last):
             i = order[f.start + r] if f.order != 0 else f.start + r
-            row = vector(f.inputs + i * f.ld_inputs * size, dtype)
+            x = vector(f.inputs + i * f.ld_inputs * size, dtype)
             y = vector(f.work + (op.y * f.capacity + r * op.ld_out) * size, dtype)  # OUT (B, O)
             for j in range(op.n_out):
-                y[j] = row[j]
+                y[j] = x[j]
 
     return LAYER_KERNEL, input_forward
 
@@ -174,9 +175,9 @@ def _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole):
                 high = middle
         dy = vector(f.work + (op.dy * f.capacity + r * op.ld_out) * size, dtype)
         while low < end and indices[low] < i + rows:
-            x, row = values[low], vector(tile + (indices[low] - i) * op.ld_out * size, dtype)
+            x, out = values[low], vector(tile + (indices[low] - i) * op.ld_out * size, dtype)
             for j in range(op.ld_out):
-                row[j] += x * dy[j]
+                out[j] += x * dy[j]
             low += 1
 
 
@@ -275,16 +276,16 @@ def make_loss_forward(dtype, entry):
         order, weights, losses = vector(f.order, whole), vector(f.weights, dtype), vector(f.losses, np.float64)
         if exponentials:
             for r in range(first, last):
-                raw = vector(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype)[: op.n_in]  # (B, I)
+                raw = row(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype, op.n_in)  # (B, I)
                 exponent(raw, vector(f.work + (op.dx * f.capacity + r * op.ld_in) * size, dtype))
             flat = vector(f.work + (op.dx * f.capacity + first * op.ld_in) * size, dtype)
             for j in range((last - first) * op.ld_in):
                 flat[j] = exp(flat[j])
         for r in range(first, last):
             i = order[f.start + r] if f.order != 0 else f.start + r
-            raw = vector(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype)[: op.n_in]  # (B, I)
-            dx = vector(f.work + (op.dx * f.capacity + r * op.ld_in) * size, dtype)[: op.ld_in]  # OUT (B, I)
-            target = vector(f.targets + i * f.n_targets * size, dtype)[: f.n_targets]
+            raw = row(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype, op.n_in)  # (B, I)
+            dx = vector(f.work + (op.dx * f.capacity + r * op.ld_in) * size, dtype)  # OUT (B, I)
+            target = vector(f.targets + i * f.n_targets * size, dtype)
             weight = weights[i] if f.weights != 0 else dtype(1)
             losses[r] = weight * loss(raw, target, dx)
             factor = weight * dtype(f.scale)
@@ -308,7 +309,7 @@ def make_output_forward(dtype, entry):
         op, f = op_at(op_address), frame_at(frame_address)
         outputs = f.outputs + f.start * op.n_in * size
         for r in range(first, last):
-            raw = vector(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype)[: op.n_in]  # (B, I)
+            raw = row(f.work + (op.x * f.capacity + r * op.ld_in) * size, dtype, op.n_in)  # (B, I)
             out = vector(outputs + r * op.n_in * size, dtype)  # OUT (n_rows, I)
             if exponentials:
                 exponent(raw, out)
@@ -320,7 +321,7 @@ def make_output_forward(dtype, entry):
             for j in range((last - first) * op.n_in):
                 flat[j] = exp(flat[j])
         for r in range(first, last):
-            link(vector(outputs + r * op.n_in * size, dtype)[: op.n_in])
+            link(row(outputs + r * op.n_in * size, dtype, op.n_in))
 
     return LAYER_KERNEL, output_forward
 
