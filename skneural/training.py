@@ -9,6 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skneural.maths.stopping import count_epoch
 
+#: Epochs asked for at once, at the most.
+MOST_EPOCHS = 10_000
+
 HISTORY = ("loss", "validation_loss", "score", "learning_rate", "time")
 
 
@@ -155,7 +158,8 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
     try:
         while est.n_iter_ < max_iter and not stop:
             record.epoch_begins()
-            rates = schedule.upcoming(1 if watched else max_iter - est.n_iter_, est.t_, n_rows)
+            left = max_iter - est.n_iter_
+            rates = schedule.upcoming(1 if watched else min(left, MOST_EPOCHS), est.t_, n_rows)
             best = np.inf if validation else est.best_loss_
             epochs, best, new_count = trainer.run_epochs(rates, best, count, record.begin)
             count = count if validation else new_count
@@ -182,10 +186,10 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
                 f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged "
                 "yet.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=7,
             )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warnings.warn("Training interrupted by user.", stacklevel=7)
     finally:
         trainer.close()
     if validation:
@@ -236,15 +240,14 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
         elif loss < est.best_loss_:
             est.best_loss_ = loss
         est.t_ += len(trainer.targets)
+        record.epoch_begins()  # only now is it known that there was one more
         stop = record.epoch_ends(loss, np.nan, record.seconds(), *measured)
         est._no_improvement_count = count
         if stop or (validation and count > est.n_iter_no_change):
             raise StopIteration
-        record.epoch_begins()
 
     options = {"maxfun": est.max_fun, "maxiter": max_iter, "gtol": est.tol}
     est.n_iter_ = 0
-    record.epoch_begins()
     try:
         with np.errstate(all="ignore"):  # a step too far overflows; the line search takes it back
             start = params[index].astype(np.float64)
@@ -258,10 +261,10 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
                 f"{result.message}\n\nIncrease the number of iterations (max_iter) or of function calls (max_fun), or "
                 "scale the data as shown in:\n    https://scikit-learn.org/stable/modules/preprocessing.html",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warnings.warn("Training interrupted by user.", stacklevel=6)
     finally:
         trainer.close()
     if validation:

@@ -268,7 +268,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             return min(200, n_samples)
         if self.batch_size > n_samples:
             warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
             )
         return min(self.batch_size, n_samples)
 

@@ -226,7 +226,7 @@ class Trainer(Engine):
         self.refresh()
 
     def run_epochs(self, rates, best_loss, no_improvement, begin=0.0):
-        """Run one epoch for every learning rate given, or fewer where the stopping rule says so.
+        """Run at least one epoch, and more, up to one for every learning rate given, if they end in the same call.
 
         Parameters
         ----------
@@ -244,17 +244,17 @@ class Trainer(Engine):
             compiled call share its time evenly.
         best_loss, no_improvement : float, int
         """
-        losses, seconds = np.zeros(len(rates)), []
+        losses = np.zeros(len(rates))
         first = self.frames[0]
         first.update(best_loss=best_loss, no_improvement=no_improvement)
         first.update(epochs_left=len(rates), epochs_done=0, epoch_losses=data(losses))
-        while first["epochs_left"] > 0 and first["no_improvement"] <= first["patience"]:
-            started, before = time.perf_counter() - begin, first["epochs_done"]
+        started = time.perf_counter() - begin
+        while first["epochs_done"] == 0:
             self._call(rates)
-            ended = first["epochs_done"] - before
-            seconds += np.linspace(started, time.perf_counter() - begin, ended + 1)[1:].tolist()
         self.state["step"], self.state["epoch"] = first["step"], first["epoch"]
-        epochs = list(zip(losses[: len(seconds)].tolist(), seconds, strict=True))
+        done = first["epochs_done"]
+        seconds = np.linspace(started, time.perf_counter() - begin, done + 1)[1:]
+        epochs = list(zip(losses[:done].tolist(), seconds.tolist(), strict=True))
         return epochs, first["best_loss"], first["no_improvement"]
 
     def _call(self, rates):

@@ -162,7 +162,8 @@ def make_train(dtype):
         digest  # part of the cache key
         f = frame_at(frame_address)
         losses = vector(f.epoch_losses, np.float64)
-        while f.steps_left > 0 and f.epochs_left > 0 and f.no_improvement <= f.patience:
+        stop = False
+        while f.steps_left > 0 and f.epochs_left > 0 and not stop:
             if f.row == 0 and f.shuffle != 0:
                 if f.rank == 0:
                     shuffle(f)
@@ -176,6 +177,7 @@ def make_train(dtype):
                 f.epoch += 1
                 f.epochs_left -= 1
                 f.epochs_done += 1
+                stop = f.no_improvement > f.patience
 
     return (types.int64,), train
 
