@@ -182,8 +182,10 @@ class Report:
 
     def write(self):
         """Write NAME.json and NAME.md, and say where."""
-        # CI must leave the tree as it was.
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="skneural-smoke-")) if self.options.smoke else HERE / "results"
+        if self.options.smoke or self.options.repeats or self.options.only:  # CI must leave the tree as it was
+            folder = pathlib.Path(tempfile.mkdtemp(prefix="skneural-benchmarks-"))
+        else:
+            folder = HERE / "results"
         folder.mkdir(exist_ok=True)
         record = {"benchmark": self.name, "command": self.command(), "environment": self.environment}
         record |= {"load_before": self.load_before, "load_after": load(), "results": self.results}
@@ -208,7 +210,7 @@ def start(name, doc, arguments=None):
     """Options of the command line, and an empty report."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="everything tiny, results into a temporary folder")
-    # For trying things out: figures that are kept come from runs without these.
+    # For trying things out: with these, too, results go into a temporary folder.
     parser.add_argument("--repeats", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

@@ -1,15 +1,15 @@
-"""GridSearchCV over 4 hidden layer sizes, 3 alphas and 5 folds of the digits, against scikit-learn, in one process and in two.
+"""GridSearchCV over 4 hidden layer sizes, 3 alphas and 5 folds of the digits, against scikit-learn.
 
     python benchmarks/grid.py [--smoke]
 
-In the timed region: `GridSearchCV.fit`, refit of the best included; 61 fits with default settings (200 epochs at the most).
-With n_jobs=2 the worker processes are running and have loaded everything before: a short search runs first in each
-setting. Warnings about fits that did not converge are silenced for both. With n_jobs=1 scikit-learn's products and our
-steps may use all cores, with n_jobs=2 joblib leaves each worker one.
+In the timed region: `GridSearchCV.fit`, refit of the best included: 61 fits with default settings, so at most 200
+epochs each and the same rule for stopping before. A short search runs first in each setting, so with n_jobs=2 the
+workers are there and have loaded everything. Warnings about fits that did not converge are silenced for both. With
+n_jobs=1 scikit-learn's products and our steps may use all cores, with n_jobs=2 joblib leaves each worker one.
 """
 
 import numpy as np
-from _common import figure, measure, ratio, repeats, shown, start
+from _common import figure, measure, ratio, shown, start
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 

@@ -2,9 +2,9 @@
 
     python benchmarks/loaded.py [--smoke]
 
-In the timed region: whole fits of a fixed number of epochs, with n_jobs=1 and n_jobs=None in turn, while none, one and two
-processes run an endless loop. Threads that wait for one another suffer when one of them has to wait for a
-core; the estimator is meant to notice and to go on with one thread.
+In the timed region: whole fits of a fixed number of epochs, with n_jobs=1 and n_jobs=None in turn, while none, one and
+two processes run an endless loop. Threads that wait for one another suffer when one of them has to wait for a core;
+the estimator is meant to notice and to go on with one thread.
 """
 
 import contextlib

@@ -2,13 +2,15 @@
 
     python benchmarks/predict.py [--smoke]
 
-Both regressors hold the same weights and must agree before anything is timed. In the timed region: calls of `predict` on
-a C-ordered array of the network's own precision, checks of the data included, many calls a run. scikit-learn's products
-use all cores through BLAS; ours decides by itself, and is shown on one core besides.
+Both regressors hold the same weights and must agree before anything is timed. In the timed region: calls of `predict`
+on a C-ordered array of the network's own precision, checks of the data included, many calls a run. scikit-learn's
+products use all cores through BLAS; ours decides by itself, and is shown on one core besides.
 """
 
+import itertools
+
 import numpy as np
-from _common import chosen, measure, ratio, repeats, shown, start
+from _common import chosen, figure, measure, ratio, repeats, shown, start
 
 MICRO, MILLI = 1e-6, 1e-3
 OURS, ALONE, SKLEARN = "skneural", "skneural, n_jobs=1", "scikit-learn"
@@ -58,6 +60,11 @@ def measured(networks, X, calls, count):
     return measure({name: (lambda p=net.predict: many(p)) for name, net in networks.items()}, count)
 
 
+def products(*sizes):
+    """Floating-point operations of the products of one row."""
+    return 2 * sum(i * o for i, o in itertools.pairwise(sizes))
+
+
 def main(arguments=None):
     options, report = start("predict", __doc__, arguments)
     rows = []
@@ -72,9 +79,12 @@ def main(arguments=None):
             title = f"{name}, {dtype.__name__}"
             words = [shown(times[n], unit * calls) + (" us" if unit == MICRO else " ms") for n in times]
             rows.append([title, *words, report.verdict(ratio(times, SKLEARN, OURS), goal)])
-            report.results[title] = {"calls": calls, "rows": n_rows, "seconds": times}
-    report.add("Time of one call of `predict`; the last column is how many times as long scikit-learn takes.")
-    report.table(["rows, network, precision", OURS, ALONE, SKLEARN, "ratio"], rows)
+            work = calls * n_rows * products(n_features, *hidden, n_outputs)
+            speeds = {n: 1e-9 * work / t["median"] for n, t in times.items()}
+            rows[-1].append(", ".join(figure(speeds[n]) for n in times))
+            report.results[title] = {"calls": calls, "rows": n_rows, "seconds": times, "gflops": speeds}
+    report.add("Time of one call of `predict`; the ratio is how many times as long scikit-learn takes.")
+    report.table(["rows, network, precision", OURS, ALONE, SKLEARN, "ratio", "GFLOP/s of the three"], rows)
     report.write()
 
 

@@ -4,16 +4,15 @@
 
 In the timed region: a whole fit of a fixed number of epochs (hidden layer of 100, batches of 200); the loss curve's own
 clock also tells the part spent in epochs. Memory is measured in a process of its own for every size: the highest
-resident memory up to the end of `fit`, less the resident memory just before the estimator is created, when X, y and the
-imports are there. So it counts loading Numba and the kernels, which happens in the first fit. A second figure
-comes from a process that has made a small fit before: what the size itself costs. The last row is a first fit with
-an empty cache, where it counts compiling too.
+resident memory up to the end of `fit`, less the resident memory just before the estimator is created, when X, y and
+the imports are there. The first fit of a process loads Numba and the kernels, so three cases are told apart: a first
+fit, one where Numba was imported before, and one after a small fit (what the size itself costs). The last row is a
+first fit with an empty cache: it counts compiling, too.
 """
 
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ import numpy as np
 from _common import figure, measure, repeats, shown, start
 
 N_FEATURES, N_CLASSES, BATCH, EPOCHS = 50, 5, 200, 10
-SIZES, SMOKE_SIZES = (10_000, 100_000, 1_000_000), (1_000, 2_000, 4_000)
+SIZES, SMOKE_SIZES = (10_000, 100_000, 1_000_000), (1_000, 4_000)
 MEMORY_EPOCHS = 2
 SPREAD_GOAL, MEMORY_GOAL = 1.1, 100
 
@@ -56,45 +55,52 @@ def highest():
 
     Linux hands ru_maxrss down from the process that started this one; VmHWM begins anew.
     """
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    found = status("VmHWM")
+    if found is None:
+        import resource  # Windows has neither
+
+        found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return found
 
 
 def memory_child(n_rows, before):
-    """Print the rise in MB: runs in a process of its own."""
-    import sklearn.neural_network  # noqa: F401  (what scikit-learn's user has loaded, too)
+    """Print the rise in MB: runs in a process of its own, after what is named in `before`."""
+    import skneural  # noqa: F401  (the baseline is a process where everything is imported that a user imports)
 
     X, y = draw(n_rows)
-    if before:
+    if before == "numba":
+        import numba  # noqa: F401
+    elif before == "fit":
         fitted(*draw(500), 1)
-    else:
-        import skneural  # noqa: F401
     base = status("VmRSS") or highest()
     fitted(X, y, MEMORY_EPOCHS)
     print(json.dumps({"above": highest() - base, "X": X.nbytes / 2**20}))
 
 
-def memory(n_rows, *, before=False, **environment):
-    """Megabytes that a fit needs above X and y."""
-    words = [sys.executable, str(pathlib.Path(__file__).resolve()), "--child", str(n_rows), str(int(before))]
+def memory(n_rows, before="nothing", **environment):
+    """Megabytes that a fit needs above X and y, and those of X."""
+    words = [sys.executable, str(pathlib.Path(__file__).resolve()), "--child", str(n_rows), before]
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
     return json.loads(done.stdout)
 
 
-def measure_memory(report, sizes):
-    """Table of memory; must run while this process is small, or what it gives to its children is not."""
+def measure_memory(report, options, sizes):
+    """Table of memory."""
     rows = []
     for n_rows in sizes:
-        first, again = memory(n_rows), memory(n_rows, before=True)
-        report.results[f"memory, {n_rows}"] = {"first_fit": first["above"], "later_fit": again["above"], "X": first["X"]}
-        goal = report.verdict(first["above"], MEMORY_GOAL, at_least=False)
-        rows.append([f"{n_rows:,}", figure(first["X"]), goal, figure(again["above"])])
-    with tempfile.TemporaryDirectory() as folder:
-        compiled = memory(sizes[-1], NUMBA_CACHE_DIR=folder)
-    report.results[f"memory, {sizes[-1]}, empty cache"] = {"first_fit": compiled["above"], "X": compiled["X"]}
-    rows.append([f"{sizes[-1]:,}, empty cache", figure(compiled["X"]), figure(compiled["above"]), "-"])
-    report.add("Peak memory above X and y, in MB:")
-    report.table(["rows", "X", "first fit of a process", "a later fit"], rows)
+        found = {before: memory(n_rows, before) for before in ("nothing", "numba", "fit")}
+        above = {before: f["above"] for before, f in found.items()}
+        size = found["fit"]["X"]
+        report.results[f"memory, {n_rows}"] = {"X": size, "above, by what came before": above}
+        goals = [report.verdict(mb, MEMORY_GOAL, at_least=False) for mb in above.values()]
+        rows.append([f"{n_rows:,}", figure(size), *goals])
+    if not options.smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            compiled = memory(sizes[-1], NUMBA_CACHE_DIR=folder)["above"]
+        report.results[f"memory, {sizes[-1]}, empty cache"] = compiled
+        rows.append([f"{sizes[-1]:,}, empty cache", figure(size), figure(compiled), "-", "-"])
+    report.add("Peak memory above X and y, in MB (2**20 bytes):")
+    report.table(["rows", "X", "first fit of a process", "Numba imported before", "small fit before"], rows)
 
 
 def measure_time(report, options, sizes):
@@ -122,14 +128,15 @@ def measure_time(report, options, sizes):
 def main(arguments=None):
     options, report = start("scaling", __doc__, arguments)
     sizes = SMOKE_SIZES if options.smoke else SIZES
-    memory(sizes[0])  # fills the cache
-    measure_memory(report, sizes)
+    if not options.smoke:
+        memory(sizes[0])  # fills the cache
+    measure_memory(report, options, sizes[-1:] if options.smoke else sizes)
     measure_time(report, options, sizes)
     report.write()
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        memory_child(int(sys.argv[2]), bool(int(sys.argv[3])))
+        memory_child(int(sys.argv[2]), sys.argv[3])
     else:
         main()

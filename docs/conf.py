@@ -9,6 +9,6 @@ release = version = skneural.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc", "myst_parser"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build"]
-suppress_warnings = ["myst.xref_missing"]  # links to files of the checkout
+suppress_warnings = ["myst.xref_missing", "ref.ref"]  # links into the checkout and to scikit-learn
 numpydoc_show_class_members = False
 html_theme = "alabaster"

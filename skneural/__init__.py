@@ -1,12 +1,14 @@
 """Neural-network estimators for scikit-learn, on kernels compiled by Numba."""
 
+from collections.abc import Sequence
+
 from skneural.estimators.mlp import MLPClassifier, MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "warmup"]
 __version__ = "0.1.0"
 
 
-def warmup(dtypes=("float32", "float64")):
+def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> int:
     """Compile all kernels and put them into the cache on disk, so that no later process waits for it.
 
     For container images and servers. Takes some seconds with an empty cache, less than one with a full one.

@@ -145,7 +145,7 @@ def test_fitted_attributes_are_a_superset(kind, solver, early_stopping):
         assert ours.t_ == theirs.t_
         assert len(ours.loss_curve_) == len(theirs.loss_curve_)
         for attribute in ("best_loss_", "validation_scores_", "best_validation_score_"):
-            assert type(getattr(ours, attribute)) is type(getattr(theirs, attribute))
+            assert (getattr(ours, attribute) is None) == (getattr(theirs, attribute) is None)
     assert isinstance(ours.loss_, float)
 
 
@@ -225,7 +225,8 @@ def test_parity_of_stochastic_solvers(kind, solver, weighted, alpha):
     assert ours.t_ == theirs.t_ == 60 * 7
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# Not with several outputs: there scikit-learn's solver gets the mean of their losses and the gradient of the sum.
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"multioutput"}))
 @pytest.mark.parametrize("weighted", [False, True])
 def test_parity_of_lbfgs(kind, weighted):
     weights = np.random.default_rng(1).uniform(0, 3, 60) if weighted else None
@@ -283,7 +284,8 @@ def test_parity_of_early_stopping(kind, capsys):
     X_train, X_val, y_train, y_val = train_test_split(
         X, y, random_state=np.random.RandomState(0), test_size=0.3, stratify=stratify
     )
-    ours.best_validation_score_ = theirs.best_validation_score_
+    # scikit-learn's best weights of the first fit are the arrays that the second one trains: let it find better ones.
+    ours.best_validation_score_ = theirs.best_validation_score_ = -np.inf
     printed = []
     capsys.readouterr()
     theirs.fit(X, y)
@@ -370,8 +372,8 @@ def test_partial_fit_does_not_warn_of_convergence():
 def test_partial_fit_is_absent_for_lbfgs():
     for est in (MLPClassifier(solver="lbfgs"), MLPRegressor(solver="lbfgs")):
         assert not hasattr(est, "partial_fit")
-        with pytest.raises(AttributeError):
-            est.partial_fit
+        with pytest.raises(AttributeError, match="partial_fit"):
+            est.partial_fit([[0.0]], [0])
         assert hasattr(est.set_params(solver="sgd"), "partial_fit")
 
 
@@ -515,7 +517,7 @@ def test_sample_weights(kind, solver):
 @pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
 def test_rows_of_weight_zero_do_not_count(solver):
     X, y, _ = problem("regression")
-    settings = {"solver": solver, "batch_size": 60, "shuffle": False}
+    settings = {"solver": solver, "batch_size": "auto", "shuffle": False}  # one batch
     weights = np.r_[np.ones(50), np.zeros(10)]
     y_spoilt = np.r_[y[:50], np.full(10, 1e3)]
     expected = small("regression", **settings).fit(X[:50], y[:50])
@@ -569,8 +571,8 @@ def test_dropout_keeps_the_expectation_at_training(rate):
     # probability p and scaling by 1 / (1 - p) adds the variance p / (1 - p) (a_j w_j)^2 to the squared error.
     X, y, _ = problem("regression", n_samples=200)
     est = small(
-        "regression", hidden_layer_sizes=(7,), activation="identity", solver="sgd", learning_rate_init=1e-300, alpha=0.0,
-        n_iter_no_change=np.inf, max_iter=500, dropout=rate, batch_size=32,
+        "regression", hidden_layer_sizes=(7,), activation="identity", solver="sgd", learning_rate_init=1e-300,
+        alpha=0.0, n_iter_no_change=np.inf, max_iter=500, dropout=rate, batch_size=32,
     ).fit(X, y)  # fmt: skip
     terms = (X @ est.coefs_[0] + est.intercepts_[0]) * est.coefs_[1][:, 0]
     variance = rate / (1 - rate) * (terms**2).sum(axis=1)
@@ -660,13 +662,13 @@ def test_validation_data_take_the_place_of_early_stopping():
 @pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
 def test_validation_stops_a_fit(solver):
     (X, y, _), (X_val, y_val, _) = split("multiclass")
-    est = small("multiclass", solver=solver, max_iter=100, tol=0.5, n_iter_no_change=3)
+    est = small("multiclass", solver=solver, max_iter=100, n_iter_no_change=3, scoring=lambda est, X, y: 0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it stopped by the rule: no ConvergenceWarning
         est.fit(X, y, X_val=X_val, y_val=y_val)
-    # No score betters the one before the last few by 0.5 of accuracy.
-    assert 4 <= est.n_iter_ <= 8
-    assert len(est.validation_scores_) == len(est.validation_loss_curve_) == est.n_iter_
+    assert est.n_iter_ == 5  # the first is the best, then 3 + 1 without improvement
+    assert est.validation_scores_ == [0.5] * 5
+    assert_array_equal(parameters(est), parameters(small("multiclass", solver=solver, max_iter=1).fit(X, y)))
 
 
 def test_no_validation_no_curves():
@@ -769,7 +771,7 @@ def negative_error(est, X, y, sample_weight=None):
 SCORINGS = {
     "binary": ["accuracy", "roc_auc", "neg_log_loss", make_scorer(roc_auc_score, response_method="predict_proba")],
     "multiclass": ["accuracy", "neg_log_loss", "balanced_accuracy", "roc_auc_ovr"],
-    "multilabel": ["f1_micro", "neg_log_loss"],
+    "multilabel": ["f1_micro", "accuracy", "roc_auc"],
     "regression": ["r2", "neg_mean_absolute_error", negative_error],
     "multioutput": ["r2", "neg_root_mean_squared_error", negative_error],
     "poisson": ["neg_mean_poisson_deviance"],
@@ -840,7 +842,7 @@ def test_history_is_a_table(solver, how):
     assert len(table) == est.n_iter_ == len(est.loss_curve_) == 4
     assert list(table["loss"]) == est.loss_curve_
     assert est.loss_curve_[-1] == est.loss_
-    assert all(type(value) is float for values in est.history_.values() for value in values)
+    assert all(isinstance(value, float) for values in est.history_.values() for value in values)
     assert (np.diff(table["time"]) >= 0).all()
     assert table["time"].iloc[0] > 0
     measured = how == "X_val" or (how == "early_stopping" and solver != "lbfgs")
@@ -1108,8 +1110,9 @@ def test_sample_weights_are_routed():
             make_pipeline(scaler, est), X, y, params={"sample_weight": weights}, cv=2, return_estimator=True,
             return_indices=True,
         )  # fmt: skip
+    indices = results["indices"]
     for pipeline, train, test, score in zip(
-        results["estimator"], results["indices"]["train"], results["indices"]["test"], results["test_score"], strict=True
+        results["estimator"], indices["train"], indices["test"], results["test_score"], strict=True
     ):
         scaled = StandardScaler().fit(X[train])
         expected = small("multiclass").fit(scaled.transform(X[train]), y[train], weights[train])
@@ -1150,34 +1153,35 @@ def ctrl_c():
         pytest.skip("needs interval timers")
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.3)
+        yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.5)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(
-    ("solver", "hidden"), [("lbfgs", (150, 150)), ("sgd", (5,)), ("sgd", (150, 150)), ("adam", (5,)), ("adam", (150, 150))]
+    ("solver", "hidden"), [("lbfgs", (5,)), ("sgd", (5,)), ("sgd", (150, 150)), ("adam", (5,)), ("adam", (150, 150))]
 )
 def test_ctrl_c_keeps_the_model(solver, hidden, ctrl_c):
     # A signal, while nobody watches the epochs. The wide network is worth several threads.
-    X, _, _ = problem("regression", n_samples=900, n_features=40)
-    y = np.random.default_rng(0).standard_normal(900)  # noise: no solver is through with it soon
+    n = 900 if solver != "lbfgs" else 20_000
+    X, _, _ = problem("regression", n_samples=n, n_features=40)
+    y = np.random.default_rng(0).standard_normal(n)  # noise: no solver is through with it soon
     settings = {"solver": solver, "hidden_layer_sizes": hidden, "batch_size": 50, "alpha": 0.0}
-    est = small("regression", max_fun=10**9, tol=0.0, n_iter_no_change=np.inf, **{**settings, "max_iter": 1}).fit(X, y)
-    first_loss = est.loss_
+    est = small("regression", max_fun=10**9, tol=0.0, n_iter_no_change=np.inf, **settings)
+    first_loss = est.set_params(max_iter=1).fit(X, y).loss_
     ctrl_c()
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         est.set_params(max_iter=100_000).fit(X, y)
     assert 1 < est.n_iter_ < 100_000
     assert len(est.loss_curve_) == len(est.history_["time"]) == est.n_iter_
-    assert est.t_ == 900 * est.n_iter_
+    assert est.t_ == n * est.n_iter_
     assert est.loss_ == est.loss_curve_[-1] < est.loss_curve_[0] == first_loss
     assert est.best_loss_ == min(est.loss_curve_)
     assert np.isfinite(est.predict(X)).all()
     assert not [t for t in threading.enumerate() if t.name == "skneural"]
     if solver != "lbfgs":
-        assert est.partial_fit(X, y).t_ == 900 * len(est.loss_curve_)
+        assert est.partial_fit(X, y).t_ == n * len(est.loss_curve_)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])

@@ -34,14 +34,13 @@ def test_other_solvers(estimator, check):
     check(estimator)
 
 
-# What these name passes above. The reasons:
-# - Rows that stand three times may be in two batches, which no weight can say: another path to the same minimum.
-# - A batch's loss is the weighted mean over its rows (scikit-learn's too): where all four weigh next to nothing, they count
-#   as much as four that weigh 1000.
+# What these name passes above, in one batch or without any.
+REPEATED = "a row that stands three times may be in two minibatches, which no weight can say"
 SEVERAL_MINIBATCHES = {
-    "check_sample_weight_equivalence_on_dense_data": "minibatches of repeated rows are others than those of weighted rows",
-    "check_sample_weight_equivalence_on_sparse_data": "minibatches of repeated rows are others than of weighted rows",
-    "check_class_weight_classifiers": "weights are relative to those of the same minibatch",
+    "check_sample_weight_equivalence_on_dense_data": REPEATED,
+    "check_sample_weight_equivalence_on_sparse_data": REPEATED,
+    # A batch's loss is the weighted mean over its rows, as in scikit-learn.
+    "check_class_weight_classifiers": "four rows that weigh nothing count as much as four that weigh 1000",
 }
 
 
@@ -55,10 +54,11 @@ def test_several_minibatches(estimator, check):
     check(estimator)
 
 
-# Also passed above, in float64.
+# These pass above, in float64.
+PRECISION = "compares the predictions of two fits to 1e-7, of which float32 knows nothing"
 SINGLE_PRECISION = {
-    "check_sample_weight_equivalence_on_dense_data": "compares the predictions of two fits to 1e-7, which float32 does not hold",
-    "check_sample_weight_equivalence_on_sparse_data": "compares the predictions of two fits to 1e-7",
+    "check_sample_weight_equivalence_on_dense_data": PRECISION,
+    "check_sample_weight_equivalence_on_sparse_data": PRECISION,
 }
 
 

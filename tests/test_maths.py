@@ -1,6 +1,7 @@
 """Every formula of every registry, in plain Python and compiled. A new entry is tested without an edit here."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ def activate(name, z):
     return values, slopes, alone
 
 
+@cache
 def compiled(function):
     """A formula compiled by itself, with the settings of the kernels."""
     return njit(error_model="numpy", fastmath=STRICT)(formula(function))
@@ -562,6 +564,8 @@ def test_registry_refuses_facts_that_nobody_knows():
         Second.
         """
 
+    with pytest.raises(ValueError, match="'y' already"):
+        registry.register("y")(lambda: None)
     assert registry["y"].known == 1
     assert registry["y"].summary == "First line."
     with pytest.raises(AttributeError, match="'y' does not declare 'unknown'"):

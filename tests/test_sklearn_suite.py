@@ -12,12 +12,12 @@ import skneural
 # They do not converge, on purpose, without expecting the warning. `pytest.warns` records all the same.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-# Tests that read attributes of scikit-learn's classes that are not part of their interface, and what they read. What they
-# are about is tested on public attributes in the files named.
+# Tests that read attributes of scikit-learn's classes that are not part of their interface, and what they read. What
+# they are about is tested on public attributes in the files named.
 PRIVATE = {
-    "test_gradient": "_loss_grad_lbfgs, the loss and gradient of packed parameters; see test_gradients.py",
-    "test_learning_rate_warmstart": "_optimizer.learning_rate; see test_api.py, history_['learning_rate']",
-    "test_adaptive_learning_rate": "_optimizer.learning_rate; see test_api.py, history_['learning_rate']",
+    "test_gradient": "_loss_grad_lbfgs, loss and gradient of packed parameters; parity is tested in test_api.py",
+    "test_learning_rate_warmstart": "_optimizer.learning_rate; see test_history_of_learning_rates in test_api.py",
+    "test_adaptive_learning_rate": "_optimizer.learning_rate; see test_adaptive_learning_rate_falls... in test_api.py",
 }
 
 

@@ -1,10 +1,14 @@
 """What all network estimators share: from validated data to a trained program, and back to predictions."""
 
+from __future__ import annotations
+
 import copy
 import warnings
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
@@ -60,7 +64,16 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the network to data matrix X and target(s) y.
 
         Parameters
@@ -93,9 +106,32 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         return self._fit(X, y, sample_weight, incremental=False, held_out=(X_val, y_val, sample_weight_val))
 
     def _fit(self, X, y, sample_weight, *, incremental, held_out=(None, None, None), classes=None):
-        self._check_settings(incremental, held_out)
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         given = X, y, None if sample_weight is None else {"sample_weight": sample_weight}
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        seen = {name: value for name, value in vars(self).items() if name in ("n_features_in_", "feature_names_in_")}
+        try:
+            self._check_settings(incremental, held_out)
+            program, targets, seed, train, held_out = self._prepare(
+                (X, y, sample_weight), held_out, first_pass, classes
+            )
+        except BaseException:  # data that is refused leaves no trace
+            for name in ("n_features_in_", "feature_names_in_"):
+                vars(self).pop(name, None)
+            vars(self).update(seen)
+            raise
+        program, targets, seed, train, held_out = prepared
+        self._begin(program, targets, seed, first_pass, incremental, held_out is not None)
+        self._run(program, train, held_out, given, incremental)
+        if not np.isfinite(self._params).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+        return self
+
+    def _prepare(self, train, held_out, first_pass, classes):
+        """All checks and conversions: ``(program, targets, seed, training data, validation data)``."""
+        X, y, sample_weight = train
         X, y = self._validate(X, y, first_pass)
         targets = self._targets(y, first_pass, classes)
         if sample_weight is not None:
@@ -108,14 +144,9 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             held_out = self._encode(targets, *held_out), held_out
         layers = self._layers(targets.n_outputs)
         program = lower(layers, X.shape[1], dtype=X.dtype.type, loss=targets.loss, sparse=sparse.issparse(X))
-        self._begin(program, targets, seed, first_pass, incremental, held_out is not None)
-        self._run(program, train, held_out, given, incremental)
-        if not np.isfinite(self._params).all():
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                "preprocessed."
-            )
-        return self
+        if not first_pass:
+            self._collected(program)  # raises where the weights before do not fit
+        return program, targets, seed, train, held_out
 
     # -- before any work ---------------------------------------------------------------------------------------------
 
@@ -183,9 +214,9 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         if not self.early_stopping or self.solver not in STOCHASTIC_SOLVERS:
             return train, None
         arrays = [X, y] if weights is None else [X, y, weights]
-        split = train_test_split(
-            *arrays, random_state=random, test_size=self.validation_fraction, stratify=targets.stratify(y)
-        )
+        n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
+        stratify = targets.stratify(y, min(n_val, X.shape[0] - n_val))
+        split = train_test_split(*arrays, random_state=random, test_size=self.validation_fraction, stratify=stratify)
         if split[1].shape[0] < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
@@ -317,7 +348,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         if (
             type(X) is np.ndarray and X.dtype == dtype and X.ndim == 2 and X.flags.c_contiguous
             and X.shape[0] > 0 and X.shape[1] == self.n_features_in_ and "feature_names_in_" not in self.__dict__
-            and np.isfinite(X.sum())
+            and np.isfinite(X).all()
         ):  # fmt: skip
             return X
         return validate_data(self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)

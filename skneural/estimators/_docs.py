@@ -137,7 +137,7 @@ intercepts_ : list of ndarray
 n_features_in_ : int
     Number of features seen in :meth:`fit`.
 
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Names of the features, if `X` had names that are all strings.
 
 n_iter_ : int

@@ -17,6 +17,12 @@ def rows_of(X):
     return X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
 
 
+def _aligned_copy(array):
+    copy = aligned_zeros(len(array), array.dtype)
+    copy[:] = array
+    return copy
+
+
 class FlatParameters:
     """Mixin: ``_params`` is the vector, ``_program`` says what stands where.
 
@@ -68,8 +74,7 @@ class FlatParameters:
 
     def _snapshot(self):
         """Attributes of an estimator that predicts with the parameters as they are now."""
-        params = aligned_zeros(len(self._params), self._params.dtype)
-        params[:] = self._params
+        params = _aligned_copy(self._params)
         coefs, intercepts = self._program.coefs(params), self._program.intercepts(params)
         views = {"coefs_": coefs, "intercepts_": intercepts, "_views": (*coefs, *intercepts)}
         return {"_params": params, "_predictors": {}, **views}
@@ -87,7 +92,7 @@ class FlatParameters:
 
     def __setstate__(self, state):
         super().__setstate__(state)
-        if "_params" in self.__dict__:
-            params = aligned_zeros(len(self._params), self._params.dtype)
-            params[:] = self._params
-            self._adopt(self._program, params)
+        if "_params" in self.__dict__:  # memory of our own, aligned: what was loaded may be mapped and read-only
+            self._adopt(self._program, _aligned_copy(self._params))
+        if "_state" in self.__dict__:
+            self._state = {**self._state, **{name: _aligned_copy(self._state[name]) for name in ("s", "v")}}

@@ -54,12 +54,15 @@ class ClassTargets:
             return np.zeros((len(y), 1), dtype)
         return np.searchsorted(self.classes_, y).astype(dtype).reshape(-1, 1)
 
-    def stratify(self, y):
-        """What a split should be stratified by, if anything."""
+    def stratify(self, y, smaller):
+        """What a split should be stratified by, if anything; `smaller` is the number of rows of its smaller part."""
         if self.multilabel:
             return None
-        # scikit-learn splits two classes by a column of booleans, which shows in its messages: they are kept.
-        return (y == self.classes_[-1]).reshape(-1, 1) if len(self.classes_) == 2 else y
+        if len(self.classes_) == 2:
+            # scikit-learn splits two classes by a column of booleans, which shows in its messages: they are kept.
+            return (y == self.classes_[-1]).reshape(-1, 1)
+        _, counts = np.unique(y, return_counts=True)
+        return y if counts.min() >= 2 and len(counts) <= smaller else None
 
     def decode(self, outputs):
         """Predicted labels."""
@@ -109,7 +112,7 @@ class RealTargets:
             raise ValueError(f"Input y contains infinity or a value too large for {targets.dtype!r}.")
         return targets
 
-    def stratify(self, y):
+    def stratify(self, y, smaller):
         """Nothing to stratify by."""
         return None
 

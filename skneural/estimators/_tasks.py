@@ -1,6 +1,11 @@
 """Classification and regression: what y means, and what is predicted. Every network family inherits these."""
 
+from __future__ import annotations
+
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
@@ -56,7 +61,13 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
 
     @available_if(_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Update the network with a single pass over the given data.
 
         Parameters
@@ -83,7 +94,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
                 del self.classes_  # a call that failed before any work leaves no trace
             raise
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict class labels.
 
         Parameters
@@ -99,7 +110,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         outputs = self._outputs(X)
         return self._target.decode(outputs)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probability estimates.
 
         Parameters
@@ -115,7 +126,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         outputs = self._outputs(X)
         return self._target.probabilities(outputs)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of the probability estimates.
 
         Parameters
@@ -153,7 +164,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
 
     @available_if(_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Update the network with a single pass over the given data.
 
         Parameters
@@ -172,7 +183,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict target values.
 
         Parameters

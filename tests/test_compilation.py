@@ -1,0 +1,433 @@
+"""What is compiled, when, and where it is kept; tests of the cache are processes with folders of their own."""
+
+import ast
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import skneural
+from skneural.backends.cpu import simd
+from skneural.backends.cpu.compiler import compiled_kernels
+from skneural.backends.cpu.engine import Predictor, Trainer
+from skneural.network.initializers import initialize
+from skneural.network.layers import Dense
+from skneural.network.program import aligned_zeros, lower
+
+PACKAGE = pathlib.Path(skneural.__file__).parent
+
+#: At the head of every script: `passes` counts what Numba's compiler does, `report` sends a result to the test.
+HEAD = """
+import json, sys, warnings
+import numpy as np
+
+def report(**results):
+    print(json.dumps(results))
+
+class Passes:
+    def __enter__(self):
+        from numba.core import event
+        self.installed = event.install_recorder("numba:run_pass")
+        self.recorder = self.installed.__enter__()
+        return self
+    def __exit__(self, *exception):
+        self.installed.__exit__(*exception)
+        self.count = len(self.recorder.buffer)
+
+def fit(hidden=(10,), n_features=5, n_rows=50, **settings):
+    from skneural import MLPClassifier
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, n_features)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+    settings = {"activation": "relu", "max_iter": 5, "random_state": 0, "tol": 0.0, "n_jobs": 1} | settings
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Stochastic Optimizer")
+        clf = MLPClassifier(hidden, **settings).fit(X, y)
+    clf.predict_proba(X)
+    return clf.loss_curve_
+"""
+
+
+def start(script, environment, package=None):
+    """Start Python on a script; `package` is a folder with a copy of skneural to be used instead of this one."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "SKNEURAL_", "COV_"))}
+    environment = inherited | {k: str(v) for k, v in environment.items()}
+    if package is not None:
+        environment["PYTHONPATH"] = str(package)
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", HEAD + script],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    """What the script reported."""
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return json.loads(out.splitlines()[-1])
+
+
+def run(script, environment, package=None):
+    return finish(start(script, environment, package))
+
+
+def copy_of_package(folder):
+    shutil.copytree(PACKAGE, folder / "skneural", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+# -- the cache ---------------------------------------------------------------------------------------------------------
+
+FIT = """
+with warnings.catch_warnings(record=True) as caught, Passes() as passes:
+    warnings.simplefilter("always")
+    losses = fit()
+from skneural.backends.cpu.compiler import cache_state, compiled_kernels
+messages = [[w.category.__name__, str(w.message)] for w in caught]
+report(losses=losses, kernels=compiled_kernels(), passes=passes.count, messages=messages, state=cache_state())
+"""
+
+
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory):
+    """A process that fills the empty cache folder `filled`, and one that finds no folder; both at a time.
+
+    Numba looks for a folder in NUMBA_CACHE_DIR, beside the source and in the user's home. For the second none can be
+    made, because its place is below a file or taken by one: that holds for root too, unlike permissions.
+    """
+    folder = tmp_path_factory.mktemp("cache")
+    package = copy_of_package(tmp_path_factory.mktemp("package"))
+    blocked = package / "file"
+    blocked.write_text("")
+    for part in [package / "skneural", *(package / "skneural").rglob("*/")]:
+        if part.is_dir():
+            (part / "__pycache__").write_text("")
+    homeless = {
+        "NUMBA_CACHE_DIR": blocked / "cache",
+        "HOME": blocked / "home",
+        "XDG_CACHE_HOME": blocked / "xdg",
+        "PYTHONDONTWRITEBYTECODE": 1,
+    }
+    processes = {"filled": start(FIT, {"NUMBA_CACHE_DIR": folder}), "homeless": start(FIT, homeless, package)}
+    return {"folder": folder} | {name: finish(process) for name, process in processes.items()}
+
+
+def test_first_process_compiles(cold):
+    first = cold["filled"]
+    assert first["passes"] > 0
+    assert not any(first["kernels"].values())
+    assert {"product_float32", "activation_float32_relu", "train_float32"} <= set(first["kernels"])
+    assert first["messages"] == []
+    assert first["state"][0].startswith(str(cold["folder"]))
+    assert first["state"][1] is True
+
+
+def test_no_folder_for_the_cache_means_one_warning(cold):
+    result = cold["homeless"]
+    ((category, message),) = result["messages"]  # one, for all the kernels
+    assert category == "RuntimeWarning"
+    assert "NUMBA_CACHE_DIR" in message
+    assert result["losses"] == cold["filled"]["losses"]
+    assert set(result["kernels"]) == set(cold["filled"]["kernels"])
+    assert not any(result["kernels"].values())
+    assert result["state"] == [None, False, 0, 0]
+
+
+def test_second_process_compiles_nothing(cold):
+    first, second = cold["filled"], run(FIT, {"NUMBA_CACHE_DIR": cold["folder"]})
+    assert second["passes"] == 0
+    assert set(second["kernels"]) == set(first["kernels"])
+    assert all(second["kernels"].values()), second["kernels"]
+    assert second["losses"] == first["losses"]
+
+
+def test_new_architecture_compiles_nothing(cold):
+    result = run(
+        """
+        from skneural.backends.cpu.compiler import compiled_kernels
+        fit()
+        before = set(compiled_kernels())
+        with Passes() as passes:
+            for hidden in ((3,), (10, 10), (64, 32, 16, 8, 4), (600, 1)):
+                fit(hidden, n_features=7 + len(hidden))
+            fit((), alpha=0.0, shuffle=False)
+            fit(batch_size=7, n_rows=130, alpha=0.1, beta_1=0.5, early_stopping=True)
+        same = set(compiled_kernels())
+        with Passes() as more:
+            fit(activation="tanh")
+        added = set(compiled_kernels()) - same
+        report(passes=passes.count, new=sorted(same - before), more=more.count, added=sorted(added))
+        """.replace("\n        ", "\n"),
+        {"NUMBA_CACHE_DIR": cold["folder"]},
+    )
+    assert result["passes"] == 0
+    assert result["new"] == []
+    # A new activation is one kernel, not one for every network that uses it.
+    assert result["more"] > 0
+    assert result["added"] == ["activation_float32_tanh"]
+
+
+ACTIVATION = """
+from skneural.backends.cpu.binding import make_activation
+from skneural.backends.cpu.compiler import compiled_kernels, kernel
+from skneural.maths.activations import ACTIVATIONS
+import skneural
+
+def value(name):
+    z = np.array([-2.0])
+    kernel(make_activation, np.float64, ACTIVATIONS[name]).ctypes(z.ctypes.data, 0, 1)
+    return z[0]
+"""
+
+
+def test_edited_formulas_are_compiled_again(tmp_path):
+    # One formula of the package and one of a user, in files other than the kernel's, which is all that Numba looks at.
+    package = copy_of_package(tmp_path)
+    ours, theirs = tmp_path / "skneural" / "maths" / "activations.py", tmp_path / "theirs.py"
+    theirs.write_text(
+        "from skneural.maths.activations import ACTIVATIONS\n\n\n"
+        '@ACTIVATIONS.register("theirs")\n'
+        "def theirs(z):\n    return z * type(z)(2), type(z)(2)\n"
+    )
+    script = ACTIVATION + (
+        "import theirs\n"
+        "values = [value('leaky_relu'), value('theirs')]\n"
+        "report(values=values, hits=list(compiled_kernels().values()), package=skneural.__file__)"
+    )
+    environment = {"NUMBA_CACHE_DIR": tmp_path / "cache", "PYTHONDONTWRITEBYTECODE": 1}
+    for process in [start(script, environment, package) for _ in range(2)]:  # both fill the folder, at a time
+        first = finish(process)
+        assert first["package"] == str(tmp_path / "skneural" / "__init__.py")
+        assert first["values"] == [-0.02, -4.0]
+    second = run(script, environment, package)
+    assert second["values"] == first["values"]
+    assert second["hits"] == [True, True]
+    for path, old, new in ((ours, "type(z)(0.01)", "type(z)(0.03)"), (theirs, "type(z)(2)", "type(z)(3)")):
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    edited = run(script, environment, package)
+    assert edited["values"] == [-0.06, -6.0]
+    assert edited["hits"] == [False, False]
+
+
+def test_edit_of_any_source_of_kernels_changes_the_digest(tmp_path):
+    package = copy_of_package(tmp_path)
+    folders = [tmp_path / "skneural" / "maths", tmp_path / "skneural" / "backends" / "cpu"]
+    files = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    files.append(tmp_path / "skneural" / "network" / "program.py")
+    changed = run(
+        f"""
+import pathlib
+from skneural.backends.cpu.compiler import digest
+changed = {{}}
+for name in {[str(f) for f in files]!r}:
+    path, before = pathlib.Path(name), digest()
+    path.write_text(path.read_text() + "# edited")
+    changed[name] = digest() != before
+report(**changed)
+""",
+        {"PYTHONDONTWRITEBYTECODE": 1},
+        package,
+    )
+    for path in files:
+        words = {
+            getattr(node, "id", getattr(node, "attr", getattr(node, "name", "")))
+            for node in ast.walk(ast.parse(path.read_text()))
+            if not isinstance(node, ast.alias)
+        }
+        makes_code = words & {
+            "register_jitable",
+            "intrinsic",
+            "overload",
+            "cfunc",
+            "register",
+            "InstructionSet",
+        } or any(
+            isinstance(node, ast.FunctionDef) and node.name.startswith("make_")
+            for node in ast.walk(ast.parse(path.read_text()))
+        )
+        assert changed[str(path)] or not makes_code, path.name
+    assert sum(changed.values()) > 10
+
+
+# -- before the first fit ----------------------------------------------------------------------------------------------
+
+
+def test_import_loads_no_compiler():
+    result = run(
+        """
+import os
+import skneural
+from sklearn.base import clone
+clf = clone(skneural.MLPClassifier(dropout=0.5)).set_params(alpha=0.1)
+repr(clf), clf.get_params(), skneural.MLPRegressor().__sklearn_tags__()
+loaded = sorted({name.partition(".")[0] for name in sys.modules})
+os.environ["SKNEURAL_SIMD"] = "sse9"  # so even this is still open
+try:
+    fit()
+except ValueError as error:
+    report(loaded=loaded, error=str(error))
+""",
+        {},
+    )
+    assert "sklearn" in result["loaded"]
+    assert not set(result["loaded"]) & {"numba", "llvmlite", "torch", "jax", "matplotlib"}
+    assert result["error"].startswith("SKNEURAL_SIMD must be one of")
+
+
+def test_warmup_leaves_nothing_to_compile():
+    # With the folder that users have: the only test that needs all kernels, and there they are compiled once.
+    result = run(
+        """
+import skneural
+ready = skneural.warmup(["float32"])
+from skneural.backends.cpu.compiler import compiled_kernels
+before = set(compiled_kernels())
+with Passes() as passes:
+    from skneural.maths.activations import ACTIVATIONS
+    from skneural.backends.cpu import crew, engine
+    engine._WORTH_A_THREAD = 0.0
+    crew.Pace.choose = lambda self, seconds: (max(self.sizes), 1000)
+    crew.n_threads = lambda n_jobs: 2
+    for name in ACTIVATIONS:
+        fit(activation=name, dropout=0.1)
+    fit(solver="sgd", early_stopping=True)
+    fit(solver="lbfgs")
+    from scipy import sparse
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(50, 5)).astype(np.float32), rng.integers(0, 3, size=(50, 2)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for data in (X, sparse.csr_array(X)):
+            for loss in ("squared_error", "poisson"):
+                skneural.MLPRegressor(loss, max_iter=2).fit(data, y, X_val=data, y_val=y).predict(data)
+            for labels in (y[:, 0] > 0, y > 0, y[:, 0]):
+                skneural.MLPClassifier(max_iter=2).fit(data, labels.astype(int)).predict(data)
+report(ready=ready, before=len(before), passes=passes.count, new=sorted(set(compiled_kernels()) - before))
+""",
+        {},
+    )
+    assert result["ready"] == result["before"]
+    assert result["new"] == []
+    assert result["passes"] == 0
+
+
+def test_kernels_have_names_of_their_own():
+    # The linker picks by name: two kernels of one name, and one of them is run in the place of the other.
+    skneural.warmup(["float32", "float64"])
+    names = compiled_kernels()
+    for kind in ("train", "product", "activation", "dense_forward"):
+        for dtype in ("float32", "float64"):
+            assert any(name.startswith(f"{kind}_{dtype}") for name in names), (kind, dtype)
+
+
+# -- instruction sets --------------------------------------------------------------------------------------------------
+
+TRAIN = """
+sys.path.insert(0, TESTS)
+from test_compilation import train_networks
+from skneural.backends.cpu.simd import INSTRUCTION_SET
+report(simd=INSTRUCTION_SET.name, **train_networks())
+"""
+
+
+def train_networks():
+    """Parameters and outputs of some small networks after 21 steps; and whether rows keep their bits alone."""
+    results, alone = {}, []
+    for dtype in (np.float32, np.float64):
+        for widths in ((33, 17), (100, 1), (300, 7)):
+            rng = np.random.default_rng(0)
+            X, y = rng.normal(size=(125, 19)).astype(dtype), rng.integers(0, 5, size=(125, 1)).astype(dtype)
+            layers = [Dense(widths[0], "tanh"), Dense(widths[1], "tanh"), Dense(5)]
+            program = lower(layers, 19, dtype=dtype, loss="log_loss")
+            params = initialize(program, 0)
+            trainer = Trainer(program, params, X, y, None, alpha=0.1, seed=0, n_threads=1)
+            state = {name: aligned_zeros(program.n_params, dtype) for name in "sv"} | {"step": 0, "epoch": 0}
+            trainer.start("sgd", (0.9, 1.0), state, batch=50, shuffle=True, tol=0.0, patience=np.inf)
+            trainer.run_epochs(np.full(7, 0.01), np.inf, 0)
+            trainer.close()
+            predict = Predictor(program, params)
+            outputs = predict(X)[0]
+            alone.append(all((predict(X[i : i + 1])[0] == outputs[i]).all() for i in range(125)))
+            name = f"{np.dtype(dtype).name} {widths}"
+            results[name] = params[program.dense_index()].tolist() + outputs.ravel().tolist()
+    return {"results": results, "alone": alone}
+
+
+FORCED = {
+    "avx2": {"SKNEURAL_SIMD": "avx2"},
+    "neon": {"SKNEURAL_SIMD": "neon"},
+    "generic": {"SKNEURAL_SIMD": "generic"},
+    "generic processor": {"NUMBA_CPU_NAME": "generic"},  # no vectors but what every machine of the kind has
+}
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """What every instruction set made of the same training; in the folder that users have, so compiled once."""
+    script = TRAIN.replace("TESTS", repr(str(pathlib.Path(__file__).parent)))
+    processes = {name: start(script, environment) for name, environment in FORCED.items()}
+    return {"here": train_networks()} | {name: finish(process) for name, process in processes.items()}
+
+
+@pytest.mark.parametrize("name", FORCED)
+def test_instruction_sets_agree(trained, name):
+    result = trained[name]
+    assert result["simd"] == name.split()[0]
+    assert all(result["alone"]), "a row has the same bits alone or in a batch"
+    for network, numbers in trained["here"]["results"].items():
+        # Rounding differs (fused or not), and 21 steps amplify it: some hundred units in the last place.
+        tolerance = {"rtol": 1e-4, "atol": 1e-5} if "float32" in network else {"rtol": 1e-12, "atol": 1e-13}
+        np.testing.assert_allclose(result["results"][network], numbers, **tolerance, err_msg=network)
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ({"avx512f", "avx512vl", "avx2", "fma"}, "avx512"),
+        ({"avx512f", "avx2", "fma"}, "avx2"),
+        ({"avx2", "fma", "sse2"}, "avx2"),
+        ({"avx2", "sse2"}, "generic"),
+        ({"neon", "fp-armv8"}, "neon"),
+        (set(), "generic"),
+    ],
+)
+def test_instruction_set_follows_the_host(monkeypatch, features, expected):
+    monkeypatch.delenv("SKNEURAL_SIMD", raising=False)
+    monkeypatch.setattr(simd, "host_features", lambda: features)
+    assert simd.choose().name == expected
+
+
+def test_features_are_those_that_numba_compiles_for(monkeypatch):
+    from numba import config
+
+    monkeypatch.setattr(config, "CPU_NAME", "generic")
+    assert simd.host_features() == set()
+    monkeypatch.setattr(config, "CPU_NAME", "skylake")
+    monkeypatch.setattr(config, "CPU_FEATURES", "+avx2,-avx512f,+fma")
+    assert simd.host_features() == {"avx2", "fma"}
+
+
+@pytest.mark.parametrize("instructions", simd.INSTRUCTION_SETS.values(), ids=lambda i: i.name)
+def test_tiles_fit_the_registers(instructions):
+    registers = {64: 32, 32: 16, 16: 32 if instructions.fused else 16}[instructions.vector_bytes]
+    assert instructions.rows[0] * instructions.wide + instructions.wide + 1 <= registers
+    assert list(instructions.rows) == sorted(instructions.rows, reverse=True)
+    assert instructions.rows[-1] == 1
+    assert 64 % (instructions.narrow * instructions.vector_bytes) == 0  # what rows are padded to
+
+
+def test_unknown_instruction_set_is_refused(monkeypatch):
+    monkeypatch.setenv("SKNEURAL_SIMD", "sse9")
+    with pytest.raises(
+        ValueError, match=r"SKNEURAL_SIMD must be one of \['avx2', 'avx512', 'generic', 'neon'\], got 'sse9'"
+    ):
+        simd.choose()
