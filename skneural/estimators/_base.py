@@ -111,9 +111,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         seen = {name: value for name, value in vars(self).items() if name in ("n_features_in_", "feature_names_in_")}
         try:
             self._check_settings(incremental, held_out)
-            program, targets, seed, train, held_out = self._prepare(
-                (X, y, sample_weight), held_out, first_pass, classes
-            )
+            prepared = self._prepare((X, y, sample_weight), held_out, first_pass, classes)
         except BaseException:  # data that is refused leaves no trace
             for name in ("n_features_in_", "feature_names_in_"):
                 vars(self).pop(name, None)
