@@ -221,7 +221,7 @@ def main(arguments=None):
     used = " ".join(f"{name}: {what_torch_used(r)}" for name, r in report.results.items() if "pytorch" in r)
     report.add(
         "Whole fits for the estimators; epochs alone for PyTorch and JAX, without L2 penalty, loss curve and checks of "
-        "the data. Ours, epochs alone: by the clock of `history_`, from the same fits; what is left is what a fit costs "
+        "the data. Ours, epochs alone: by the clock of `history_`, from the same fits; the rest is what a fit costs "
         f"however long it runs. No partial batches. {used}"
     )
     report.write()

@@ -195,27 +195,38 @@ def test_edited_formulas_are_compiled_again(tmp_path):
     theirs.write_text(
         "from skneural.maths.activations import ACTIVATIONS\n\n\n"
         '@ACTIVATIONS.register("theirs")\n'
-        "def theirs(z):\n    return z * type(z)(2), type(z)(2)\n"
+        "def theirs(z):\n    return z * type(z)(2), type(z)(2)\n\n\n"
+        "SLOPE = 4\n\n\n"
+        '@ACTIVATIONS.register("by_name")\n'
+        "def by_name(z):\n    return z * type(z)(SLOPE), type(z)(SLOPE)\n"
     )
     script = ACTIVATION + (
         "import theirs\n"
-        "values = [value('leaky_relu'), value('theirs')]\n"
+        "values = [value(name) for name in ('leaky_relu', 'theirs', 'by_name')]\n"
         "report(values=values, hits=list(compiled_kernels().values()), package=skneural.__file__)"
     )
     environment = {"NUMBA_CACHE_DIR": tmp_path / "cache", "PYTHONDONTWRITEBYTECODE": 1}
     for process in [start(script, environment, package) for _ in range(2)]:  # both fill the folder, at a time
         first = finish(process)
         assert first["package"] == str(tmp_path / "skneural" / "__init__.py")
-        assert first["values"] == [-0.02, -4.0]
+        assert first["values"] == [-0.02, -4.0, -8.0]
     second = run(script, environment, package)
     assert second["values"] == first["values"]
-    assert second["hits"] == [True, True]
-    for path, old, new in ((ours, "type(z)(0.01)", "type(z)(0.03)"), (theirs, "type(z)(2)", "type(z)(3)")):
+    assert second["hits"] == [True] * 3
+
+    def edit(path, old, new):
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
-    edited = run(script, environment, package)
-    assert edited["values"] == [-0.06, -6.0]
-    assert edited["hits"] == [False, False]
+
+    edit(theirs, "type(z)(2)", "type(z)(3)")
+    edit(theirs, "SLOPE = 4", "SLOPE = 5")  # a number that the formula knows by name
+    by_user = run(script, environment, package)
+    edit(ours, "type(z)(0.01)", "type(z)(0.03)")
+    by_us = run(script, environment, package)
+    assert by_us["values"] == [-0.06, -6.0, -10.0]
+    assert by_us["hits"] == [False] * 3
+    assert by_user["values"] == [-0.02, -6.0, -10.0]
+    assert by_user["hits"] == [True, False, False]
 
 
 def test_edit_of_any_source_of_kernels_changes_the_digest(tmp_path):
@@ -345,9 +356,9 @@ def train_networks():
     for dtype in (np.float32, np.float64):
         for widths in ((33, 17), (100, 1), (300, 7)):
             rng = np.random.default_rng(0)
-            X, y = rng.normal(size=(125, 19)).astype(dtype), rng.integers(0, 5, size=(125, 1)).astype(dtype)
+            X, y = rng.normal(size=(125, 19)).astype(dtype), rng.normal(size=(125, 5)).astype(dtype)
             layers = [Dense(widths[0], "tanh"), Dense(widths[1], "tanh"), Dense(5)]
-            program = lower(layers, 19, dtype=dtype, loss="log_loss")
+            program = lower(layers, 19, dtype=dtype, loss="squared_error")
             params = initialize(program, 0)
             trainer = Trainer(program, params, X, y, None, alpha=0.1, seed=0, n_threads=1)
             state = {name: aligned_zeros(program.n_params, dtype) for name in "sv"} | {"step": 0, "epoch": 0}

@@ -3,7 +3,12 @@
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+
+def _labels(y):
+    """Sorted labels. scikit-learn's `unique_labels` would find out the kind of y once more: small fits notice that."""
+    return unique_labels(y) if np.asarray(y).dtype == object else np.unique(y)
 
 
 class ClassTargets:
@@ -24,18 +29,19 @@ class ClassTargets:
     """
 
     def __init__(self, y):
-        check_classification_targets(y)
-        binarizer = LabelBinarizer().fit(y)  # refuses what has no classes, in scikit-learn's words
-        self.classes_ = binarizer.classes_
-        self.multilabel = binarizer.y_type_.startswith("multilabel")
-        self.sparse = binarizer.sparse_input_
+        kind = type_of_target(y, input_name="y")
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            check_classification_targets(y)  # these two raise, in scikit-learn's words
+            LabelBinarizer().fit(y)
+        self.multilabel, self.sparse = kind.startswith("multilabel"), sparse.issparse(y)
+        self.classes_ = np.arange(y.shape[1]) if self.multilabel else _labels(y)
         several = self.multilabel or len(self.classes_) > 2
         self.n_outputs = len(self.classes_) if several else 1
         self.loss = "log_loss" if several and not self.multilabel else "binary_log_loss"
 
     def check_known(self, y, warm_start):
         """Raise unless the labels are those that were learnt (a part of them, without `warm_start`)."""
-        classes = unique_labels(y)
+        classes = unique_labels(y) if self.multilabel else _labels(y)
         if warm_start and set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "

@@ -48,7 +48,8 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
     def _targets(self, y, first_pass, classes):
         learnt = getattr(self, "_target", None)
         if first_pass or learnt is None:
-            learnt = ClassTargets(y if classes is None or type_of_target(y).startswith("multilabel") else classes)
+            one_label_a_row = classes is not None and not type_of_target(y).startswith("multilabel")
+            learnt = ClassTargets(classes if one_label_a_row else y)
             if classes is not None:
                 learnt.check_known(y, warm_start=False)
         else:

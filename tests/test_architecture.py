@@ -1,0 +1,262 @@
+"""The shape of the package: who imports whom, how long things are, and what an addition touches."""
+
+import ast
+import pathlib
+
+import numpy as np
+import pytest
+
+import skneural
+from skneural.backends.cpu.engine import Predictor, Trainer
+from skneural.maths.activations import ACTIVATIONS
+from skneural.network.initializers import initialize
+from skneural.network.layers import Dense
+from skneural.network.program import aligned_zeros, lower
+
+ROOT = pathlib.Path(skneural.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+
+
+def name_of(path):
+    """Dotted name of a module: skneural.maths.random."""
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): tree for path, tree in TREES.items()}
+
+
+def imports_of(tree, module_level_only=False):
+    """Dotted names of what a module imports."""
+    found = []
+    for node in tree.body if module_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            # `from package import module` imports a module, `from module import name` does not
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name for name in submodules if name in MODULES] or [node.module]
+    return found
+
+
+def within(name, *packages):
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+def layer_of(name):
+    """The part of the package that a module belongs to: its folder, or itself at the top."""
+    return ".".join(name.split(".")[:2])
+
+
+#: What a part of the package may import of the others.
+ALLOWED = {
+    "skneural.maths": ["skneural.maths"],
+    "skneural.network": ["skneural.network", "skneural.maths"],
+    "skneural.backends": ["skneural.backends", "skneural.network.program", "skneural.maths"],
+    "skneural.training": ["skneural.backends", "skneural.network", "skneural.maths"],
+    "skneural.estimators": [
+        "skneural.estimators", "skneural.training", "skneural.backends", "skneural.network", "skneural.maths",
+    ],
+    "skneural.plotting": ["skneural.maths"],  # displays read fitted attributes
+}  # fmt: skip
+#: These stand above all others.
+TOP = ("skneural", "skneural.__main__")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module):
+    if module in TOP:
+        return
+    allowed = ALLOWED[layer_of(module)]
+    for name in imports_of(MODULES[module]):
+        assert not within(name, "skneural") or within(name, *allowed), f"{module} imports {name}"
+
+
+def test_modules_do_not_import_in_circles():
+    graph = {m: {n for n in imports_of(tree, module_level_only=True) if n in MODULES} for m, tree in MODULES.items()}
+    while graph:
+        leaves = {m for m, needed in graph.items() if not needed & set(graph)}
+        assert leaves, f"a circle among {sorted(graph)}"
+        graph = {m: needed for m, needed in graph.items() if m not in leaves}
+
+
+#: Packages that only some parts may know, and who: the compiler stays exchangeable, the engine free of scikit-learn.
+GUARDED = {
+    ("numba", "llvmlite"): ("skneural.backends",),
+    ("sklearn",): ("skneural.estimators", "skneural.training", "skneural.plotting", "skneural.__main__"),
+    ("pandas", "polars", "torch", "jax"): (),
+    ("matplotlib",): ("skneural.plotting",),
+}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_packages_stay_where_they_belong(module):
+    for packages, users in GUARDED.items():
+        for name in imports_of(MODULES[module]):
+            assert not within(name, *packages) or within(module, *users), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if not within(m, "skneural.backends")])
+def test_backends_are_loaded_when_they_are_needed(module):
+    # `import skneural` must not load the compiler: outside the backends they are imported inside functions.
+    for name in imports_of(MODULES[module], module_level_only=True):
+        assert not within(name, "skneural.backends", "numba", "llvmlite", "matplotlib"), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def functions_of(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def length(function):
+    """Lines of a function without its docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function, clean=False) is not None:
+        docstring = function.body[0]
+        lines -= docstring.end_lineno - docstring.lineno + 1
+    return lines
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_functions_are_short(path):
+    too_long = {f.name: length(f) for f in functions_of(TREES[path]) if length(f) > 60}
+    assert not too_long
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_public_things_are_described(path):
+    tree = TREES[path]
+    assert ast.get_docstring(tree), "the module"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_construct_that_the_design_rules_out(path):
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Call):
+            called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            assert called not in ("exec", "eval", "prange", "set_num_threads", "threadpool_limits"), called
+            for keyword in node.keywords:
+                # Numba's own threads abort when two fits start them at once, and die in a fork.
+                assert keyword.arg != "parallel", "Numba's threading layers"
+                if keyword.arg == "fastmath" and isinstance(keyword.value, ast.Constant):
+                    assert keyword.value.value is not True, "fastmath=True promises that NaN does not occur"
+        if isinstance(node, ast.Name | ast.Attribute | ast.alias):
+            named = getattr(node, "id", getattr(node, "attr", getattr(node, "name", "")))
+            assert "jitclass" not in str(named), "jitclass arguments defeat the cache"
+            assert not str(named).startswith("prange")
+
+
+def test_ctypes_is_left_to_the_kernels():
+    # A function that holds a ctypes pointer is not cached; kernels reach the C library by the names of its functions.
+    assert not [m for m, tree in MODULES.items() if "ctypes" in imports_of(tree)]
+
+
+# -- what an addition touches ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dummy():
+    """A name for an activation that is gone after the test."""
+    yield "dummy_of_the_tests"
+    ACTIVATIONS.pop("dummy_of_the_tests", None)
+
+
+def train(activation, dtype=np.float64):
+    """Losses and predictions of a small training, and the largest relative error of its first gradient."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
+    program = lower([Dense(7, activation), Dense(4, activation), Dense(2)], 5, dtype=dtype, loss="squared_error")
+    params = initialize(program, 0)
+    trainer = Trainer(program, params, X, y, None, alpha=0, seed=0, n_threads=1)
+    gradient, differences = trainer.loss_and_gradient()[1].copy(), np.zeros(program.n_params)
+    for place in program.dense_index():
+        value = params[place]
+        params[place] = value + 1e-5
+        above = trainer.loss_and_gradient()[0]
+        params[place] = value - 1e-5
+        differences[place] = (above - trainer.loss_and_gradient()[0]) / 2e-5
+        params[place] = value
+    error = np.abs(gradient - differences).max() / np.abs(differences).max()
+    trainer.close()
+    trainer = Trainer(program, params, X, y, None, alpha=0, seed=0, n_threads=1)
+    state = {name: aligned_zeros(program.n_params, dtype) for name in "sv"} | {"step": 0, "epoch": 0}
+    trainer.start("adam", (0.9, 0.999, 1e-8), state, batch=8, shuffle=True, tol=0.0, patience=np.inf)
+    losses = [loss for loss, _ in trainer.run_epochs(np.full(20, 0.01), np.inf, 0)[0]]
+    trainer.close()
+    return losses, Predictor(program, params)(X)[0], error
+
+
+def test_new_activation_is_one_function(dummy):
+    @ACTIVATIONS.register(dummy)
+    def softsign(z):
+        """Softsign."""
+        one = type(z)(1)
+        below = one + abs(z)
+        return z / below, one / (below * below)
+
+    losses, outputs, error = train(dummy)
+    assert error < 1e-6
+    assert losses[-1] < 0.9 * losses[0]
+    assert np.isfinite(outputs).all()
+    losses, outputs, _ = train(dummy, np.float32)
+    assert losses[-1] < 0.9 * losses[0]
+    assert outputs.dtype == np.float32
+
+
+def test_activation_of_a_name_used_before_is_the_new_one(dummy):
+    # A cell of a notebook, edited and run again: the kernel of the first must not answer for the second.
+    results = []
+    for factor in (1, 2):
+
+        @ACTIVATIONS.register(dummy)
+        def scaled(z, factor=None):
+            """Identity, scaled."""
+            return z * type(z)(1), type(z)(1)
+
+        if factor == 2:
+            del ACTIVATIONS[dummy]
+
+            @ACTIVATIONS.register(dummy)
+            def doubled(z):
+                """Identity, doubled."""
+                return z * type(z)(2), type(z)(2)
+
+        results.append(train(dummy))
+        del ACTIVATIONS[dummy]
+    np.testing.assert_array_equal(results[0][1], train("identity")[1])
+    assert (results[1][1] != results[0][1]).any()
+    assert results[1][2] < 1e-6
+
+
+def test_formulas_over_a_variable_are_told_apart(dummy):
+    # A factory of activations: same code, another value in its closure.
+    def make(factor):
+        def scaled(z):
+            """Identity, scaled."""
+            return z * type(z)(factor), type(z)(factor)
+
+        return scaled
+
+    results = []
+    for factor in (1, 3):
+        ACTIVATIONS.register(dummy)(make(factor))
+        results.append(train(dummy))
+        del ACTIVATIONS[dummy]
+    assert max(error for _, _, error in results) < 1e-6
+    assert (results[0][1] != results[1][1]).any()
+    np.testing.assert_array_equal(results[0][1], train("identity")[1])
+
+
+def test_activation_that_does_not_exist():
+    program = lower([Dense(3, "no such activation"), Dense(1)], 2, dtype=np.float64, loss="squared_error")
+    with pytest.raises(KeyError, match="no such activation"):
+        Predictor(program, initialize(program, 0))
