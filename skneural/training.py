@@ -1,11 +1,13 @@
 """The fit loops: epochs of a stochastic solver, iterations of L-BFGS, and what watches over them."""
 
+import functools
 import time
 import warnings
 
 import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import ThreadpoolController
 
 from skneural.maths.stopping import count_epoch
 
@@ -201,6 +203,11 @@ def _plateau_message(est, validation):
     return f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} consecutive epochs."
 
 
+@functools.cache
+def _blas():
+    return ThreadpoolController()  # looks at all loaded libraries: some milliseconds
+
+
 def fit_lbfgs(est, trainer, record, validation, *, max_iter):
     """Minimise the loss over all rows with scipy's L-BFGS.
 
@@ -249,7 +256,8 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
     options = {"maxfun": est.max_fun, "maxiter": max_iter, "gtol": est.tol}
     est.n_iter_ = 0
     try:
-        with np.errstate(all="ignore"):  # a step too far overflows; the line search takes it back
+        # A step too far overflows, and the line search takes it back. BLAS threads only slow down its short vectors.
+        with np.errstate(all="ignore"), _blas().limit(limits=1, user_api="blas"):
             start = params[index].astype(np.float64)
             result = minimize(objective, start, method="L-BFGS-B", jac=True, options=options, callback=iteration_ends)
         params[index] = result.x

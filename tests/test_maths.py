@@ -564,7 +564,7 @@ def test_registry_refuses_facts_that_nobody_knows():
         Second.
         """
 
-    with pytest.raises(ValueError, match="'y' already"):
+    with pytest.raises(ValueError, match="'y' exists already"):
         registry.register("y")(lambda: None)
     assert registry["y"].known == 1
     assert registry["y"].summary == "First line."

@@ -55,7 +55,7 @@ class Registry(dict):
         if unknown:
             raise TypeError(f"{self.label} {name!r}: unknown facts {sorted(unknown)}")
         if name in self:
-            raise ValueError(f"There is a {self.label} {name!r} already: delete it first to replace it.")
+            raise ValueError(f"The {self.label} {name!r} exists already: delete it first to replace it.")
 
         def add(formula):
             self[name] = Entry(name, formula, {**self.defaults, **facts})

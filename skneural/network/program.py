@@ -43,6 +43,7 @@ FRAME = np.dtype(
         ("outputs", "i8"), ("n_outputs", "i8"), ("losses", "i8"), ("penalties", "i8"), ("n_penalties", "i8"),
         ("rates", "i8"), ("hyper_0", "f8"), ("hyper_1", "f8"), ("hyper_2", "f8"), ("alpha", "f8"), ("averaging", "f8"),
         ("n_rows", "i8"), ("batch", "i8"), ("strip", "i8"), ("seed", "i8"), ("shuffle", "i8"), ("training", "i8"),
+        ("time_limit", "f8"), ("clock", "i8"), ("clock_fraction", "i8"),  # seconds; room for a timespec
         # where the run stands
         ("phase", "i8"), ("start", "i8"), ("rate", "f8"), ("scale", "f8"),
         ("step", "i8"), ("epoch", "i8"), ("row", "i8"),

@@ -37,14 +37,27 @@ DIGEST = digest()
 
 
 def digest_of(*formulas):
-    """`DIGEST` and the code of formulas, which users may have registered from elsewhere: what a kernel closes over."""
-    content = hashlib.sha256(DIGEST.encode())
-    pending = [f.__code__ for f in formulas]
-    while pending:
-        code = pending.pop()
-        pending += [c for c in code.co_consts if hasattr(c, "co_code")]
-        constants = [c for c in code.co_consts if not hasattr(c, "co_code")]
-        content.update(code.co_code + repr((constants, code.co_names)).encode())
+    """`DIGEST` and the code of formulas, which users may have registered from elsewhere: what a kernel closes over.
+
+    What the code refers to by name counts: other functions by their code, everything else by its representation.
+    """
+    content, seen = hashlib.sha256(DIGEST.encode()), set()
+
+    def add(function):
+        if function in seen:
+            return
+        seen.add(function)
+        code = function.__code__
+        content.update(code.co_code + repr([getattr(c, "co_code", c) for c in code.co_consts]).encode())
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        for value in [*(function.__globals__.get(name) for name in code.co_names), *cells]:
+            if hasattr(value, "__code__"):
+                add(value)
+            elif not hasattr(value, "__dict__"):  # numbers and tuples; a module is what its name says
+                content.update(repr(value).encode())
+
+    for formula in formulas:
+        add(formula)
     return content.hexdigest()[:16]
 
 

@@ -16,11 +16,7 @@ from numba import types
 from skneural.backends.cpu.compiler import DIGEST, address, kernel
 from skneural.backends.cpu.frame import data
 from skneural.backends.cpu.intrinsics import atomic_add, atomic_load, call_job
-from skneural.backends.cpu.walker import wait_until
-
-# Places on the board, in bytes, each on a cache line of its own; the first two belong to `walker.meet`.
-_COMMANDS, _DONE, _QUIT = 128, 192, 256
-_BOARD_SIZE = 320
+from skneural.backends.cpu.walker import BOARD_SIZE, COMMANDS, DONE, LEAVE, QUIT, wait_until
 
 
 @functools.cache
@@ -53,7 +49,7 @@ def n_threads(n_jobs):
 
 def make_serve():
     """Kernel of a hand, ``serve(job, frame, board)``: wait for a command, do the job, say so; until told to quit."""
-    digest, commands, done, leave = DIGEST, _COMMANDS, _DONE, _QUIT
+    digest, commands, done, leave = DIGEST, COMMANDS, DONE, QUIT
 
     def serve(job, frame_address, board):
         digest  # part of the cache key
@@ -71,7 +67,7 @@ def make_serve():
 
 def make_lead():
     """Kernel of the first thread, ``lead(job, frame, board, hands)``: command the hands, do the job, wait for them."""
-    digest, commands, done = DIGEST, _COMMANDS, _DONE
+    digest, commands, done = DIGEST, COMMANDS, DONE
 
     def lead(job, frame_address, board, hands):
         digest  # part of the cache key
@@ -96,7 +92,7 @@ class Crew:
 
     def __init__(self, job, frames):
         self.frames = frames
-        self.board = np.zeros(_BOARD_SIZE // 8, np.int64)
+        self.board = np.zeros(BOARD_SIZE // 8, np.int64)
         self._alone = kernel(*job).ctypes
         self._job = address(*job)
         self._threads = []
@@ -108,11 +104,14 @@ class Crew:
         if size == 1:
             self._alone(self.frames[0].address)
             return
-        if not self._threads:
-            self._start()
+        self.start()
+        self.board[LEAVE // 8] = 0
         self._lead(self._job, self.frames[0].address, data(self.board), size - 1)
 
-    def _start(self):
+    def start(self):
+        """Start the other threads, if they are not there yet."""
+        if self._threads:
+            return
         serve = kernel(make_serve).ctypes
         self._lead = kernel(make_lead).ctypes
         for frame in self.frames[1:]:
@@ -123,8 +122,8 @@ class Crew:
 
     def close(self):
         """Send the hands home."""
-        self.board[_QUIT // 8] = 1
-        self.board[_COMMANDS // 8] += 1
+        self.board[QUIT // 8] = 1
+        self.board[COMMANDS // 8] += 1
         for thread in self._threads:
             thread.join()
         self._threads = []
@@ -162,9 +161,10 @@ class Pace:
                 return self._plan(size, self.PROBE)
         best = min(self.sizes, key=self.seconds_a_step.get)
         if len(self.sizes) > 1 and time.perf_counter() > self._recheck:
-            self._recheck = time.perf_counter() + self._wait
+            other = sum(self.sizes) - best
             self._wait = min(2 * self._wait, self.RECHECK[1])
-            return self._plan(sum(self.sizes) - best, self.PROBE)
+            self._recheck = time.perf_counter() + self._wait
+            return self._plan(other, self.PROBE)
         return self._plan(best, seconds)
 
     def _plan(self, size, seconds):

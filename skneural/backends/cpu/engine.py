@@ -29,6 +29,8 @@ _WORTH_A_THREAD = 8e-6
 _WORTH_A_CALL = 2e-4
 #: Numbers in a cache line, at the most.
 _LINE = 16
+#: How many times longer than planned a call on several threads may take.
+OVERRUN = 2
 #: Seconds a compiled call should last at the most, so that Ctrl-C is heard.
 CALL_SECONDS = 0.1
 
@@ -266,16 +268,20 @@ class Trainer(Engine):
         scheduled = np.asarray(rates)[(done + np.arange(steps)) // self.steps_per_epoch]
         sizes = np.ascontiguousarray(self.optimizer.step_size(scheduled, t, self.hyper), np.float64)
         first.update(rates=data(sizes), steps_left=steps, steps_done=0)
-        self._run(size, lambda: first["steps_done"])
+        self._run(size, steps, lambda: first["steps_done"])
 
-    def _run(self, size, steps):
-        """Run the job on `size` threads, and note how long its steps took."""
-        self.frames[0]["crew"] = size
+    def _run(self, size, steps, steps_done):
+        """Run `steps` steps of the job on `size` threads, and note how long those took that were done."""
+        # Threads that wait for one another on busy cores may take a thousand times as long as planned: they turn back.
+        limit = OVERRUN * steps * self.pace.seconds_a_step[size] if size > 1 else 0.0
+        self.frames[0].update(crew=size, time_limit=limit)
+        if size > 1:
+            self.crew.start()
         for frame in self.frames[1:size]:
             frame.follow(self.frames[0], keep=("rank", "scratch", "panel"))
         begin = time.perf_counter()
         self.crew.run(size)
-        self.pace.record(size, steps(), time.perf_counter() - begin)
+        self.pace.record(size, steps_done(), time.perf_counter() - begin)
 
     def loss_and_gradient(self):
         """Sum of the weighted losses over all rows, and the gradient of it as a vector like `params`."""
@@ -285,7 +291,7 @@ class Trainer(Engine):
             self.prepare((make_loss_and_gradient,), self.template["n_rows"])
         self.gradient[:] = 0
         self.refresh()
-        self._run(self.pace.choose(CALL_SECONDS)[0], lambda: 1)
+        self._run(self.pace.choose(CALL_SECONDS)[0], 0, lambda: 1)  # one step, which must be finished
         return self.frames[0]["sum_loss"], self.gradient
 
     def total_weight(self):

@@ -27,6 +27,9 @@ else:
     _sleep = types.ExternalFunction("usleep", signature(types.intc, types.uint32))
     SLEEP_UNIT = 1
 sleep_units = _sleep
+HAS_CLOCK = sys.platform != "win32"
+MONOTONIC = 6 if sys.platform == "darwin" else 1
+clock_gettime = types.ExternalFunction("clock_gettime", signature(types.intc, types.intc, types.int64))
 
 
 def _array_at(context, builder, kind, address, items):
@@ -181,41 +184,54 @@ def multiply_tile(typingctx, dtype, rows, vectors, a, a_row, a_col, b, ldb, c, l
     return types.void(dtype, rows, vectors, *(types.int64,) * 10), codegen
 
 
+class _Vectors:
+    """Emits vector instructions on numbers of one type."""
+
+    def __init__(self, builder, element, size):
+        self.builder, self.size = builder, size
+        self.lanes = INSTRUCTION_SET.vector_bytes // size
+        self.kind = ir.VectorType(element, self.lanes)
+        self.zero, self.undefined = ir.Constant(self.kind, [0.0] * self.lanes), ir.Constant(self.kind, ir.Undefined)
+        name = f"llvm.fma.v{self.lanes}f{8 * size}"
+        self.fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(self.kind, [self.kind] * 3), name)
+
+    def place(self, pointer, offset):
+        return self.builder.bitcast(self.builder.gep(pointer, [offset]), self.kind.as_pointer())
+
+    def load(self, pointer, offset):
+        return self.builder.load(self.place(pointer, offset), align=self.size)
+
+    def spread(self, pointer, offset):
+        number = self.builder.load(self.builder.gep(pointer, [offset]), align=self.size)
+        first = self.builder.insert_element(self.undefined, number, _I32(0))
+        everywhere = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, self.undefined, everywhere)
+
+    def multiply_add(self, x, y, z):
+        if INSTRUCTION_SET.fused:
+            return self.builder.call(self.fma, [x, y, z])
+        return self.builder.fadd(self.builder.fmul(x, y), z)
+
+    def phi(self, *incoming):
+        phi = self.builder.phi(self.kind)
+        for value, block in incoming:
+            phi.add_incoming(value, block)
+        return phi
+
+
 def _emit_tile(element, size, tile, builder, args):
+    """The body of `multiply_tile`: start the sums, loop over k, store."""
     rows, vectors = tile
     a, a_row, a_col, b, ldb, c, ldc, depth, bias, scale = args
-    lanes = INSTRUCTION_SET.vector_bytes // size
-    vec = ir.VectorType(element, lanes)
-    zero, undef = ir.Constant(vec, [0.0] * lanes), ir.Constant(vec, ir.Undefined)
-    fma = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(vec, [vec] * 3), f"llvm.fma.v{lanes}f{8 * size}"
-    )
+    v = _Vectors(builder, element, size)
     pa, pb, pc, pbias = (builder.inttoptr(p, element.as_pointer()) for p in (a, b, c, bias))
-
-    def load(pointer, offset):
-        return builder.load(builder.bitcast(builder.gep(pointer, [offset]), vec.as_pointer()), align=size)
-
-    def spread(number):
-        first = builder.insert_element(undef, number, _I32(0))
-        return builder.shuffle_vector(first, undef, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
-
-    def multiply_add(x, y, z):
-        if INSTRUCTION_SET.fused:
-            return builder.call(fma, [x, y, z])
-        return builder.fadd(builder.fmul(x, y), z)
-
+    columns = [_I64(i * v.lanes) for i in range(vectors)]
     with builder.if_else(builder.icmp_signed("!=", bias, _I64(0))) as (given, absent):
         with given:
-            starts = [load(pbias, _I64(v * lanes)) for v in range(vectors)]
-            given_end = builder.block
+            starts, given_end = [v.load(pbias, column) for column in columns], builder.block
         with absent:
             absent_end = builder.block
-    initial = []
-    for start in starts:
-        phi = builder.phi(vec)
-        phi.add_incoming(start, given_end)
-        phi.add_incoming(zero, absent_end)
-        initial.append(phi)
+    initial = [v.phi((start, given_end), (v.zero, absent_end)) for start in starts]
     row_offsets = [builder.mul(_I64(m), a_row) for m in range(rows)]
 
     entry, function = builder.block, builder.function
@@ -224,15 +240,13 @@ def _emit_tile(element, size, tile, builder, args):
     builder.position_at_end(loop)
     k = builder.phi(_I64)
     k.add_incoming(_I64(0), entry)
-    sums = [builder.phi(vec) for _ in range(rows * vectors)]
-    for i, s in enumerate(sums):
-        s.add_incoming(initial[i % vectors], entry)
+    sums = [v.phi((initial[i % vectors], entry)) for i in range(rows * vectors)]
     b_row, a_k = builder.mul(k, ldb), builder.mul(k, a_col)
-    bs = [load(pb, builder.add(b_row, _I64(v * lanes))) for v in range(vectors)]
+    bs = [v.load(pb, builder.add(b_row, column)) for column in columns]
     new = []
     for m in range(rows):
-        x = spread(builder.load(builder.gep(pa, [builder.add(a_k, row_offsets[m])]), align=size))
-        new += [multiply_add(x, bs[v], sums[m * vectors + v]) for v in range(vectors)]
+        x = v.spread(pa, builder.add(a_k, row_offsets[m]))
+        new += [v.multiply_add(x, bs[i], sums[m * vectors + i]) for i in range(vectors)]
     k_next = builder.add(k, _I64(1))
     k.add_incoming(k_next, loop)
     for s, n in zip(sums, new, strict=True):
@@ -240,11 +254,7 @@ def _emit_tile(element, size, tile, builder, args):
     builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, done)
 
     builder.position_at_end(done)
-    places = [
-        builder.bitcast(builder.gep(pc, [builder.add(builder.mul(_I64(m), ldc), _I64(v * lanes))]), vec.as_pointer())
-        for m in range(rows)
-        for v in range(vectors)
-    ]
+    places = [v.place(pc, builder.add(builder.mul(_I64(m), ldc), column)) for m in range(rows) for column in columns]
     with builder.if_else(builder.icmp_signed("!=", scale, _I64(0))) as (scaled, plain):
         with scaled:
             for place, value in zip(places, new, strict=True):

@@ -26,7 +26,7 @@ class InstructionSet:
 AVX512 = InstructionSet("avx512", 64, (14, 8, 4, 2, 1), 2, 1, True)
 AVX2 = InstructionSet("avx2", 32, (6, 4, 3, 2, 1), 2, 2, True)
 NEON = InstructionSet("neon", 16, (6, 4, 3, 2, 1), 4, 4, True)
-GENERIC = InstructionSet("generic", 16, (3, 2, 1, 1, 1), 4, 4, False)
+GENERIC = InstructionSet("generic", 16, (2, 2, 1, 1, 1), 4, 4, False)
 INSTRUCTION_SETS = {i.name: i for i in (AVX512, AVX2, NEON, GENERIC)}
 
 

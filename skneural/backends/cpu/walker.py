@@ -12,10 +12,13 @@ from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER, formula
 from skneural.backends.cpu.intrinsics import (
+    HAS_CLOCK,
+    MONOTONIC,
     SLEEP_UNIT,
     atomic_add,
     atomic_load,
     call_layer,
+    clock_gettime,
     frame_at,
     give_up_slice,
     op_at,
@@ -23,12 +26,15 @@ from skneural.backends.cpu.intrinsics import (
     vector,
 )
 from skneural.maths import random, stopping
-from skneural.network.program import APPLY, COLLECT, FUSED, OP
+from skneural.network.program import APPLY, COLLECT, FRAME, FUSED, OP
 
 #: How a thread waits: it spins this often, then offers its core to others this often, then sleeps ever longer.
 SPINS, YIELDS, LONGEST_SLEEP = 2000, 400, 200
 
-_OP_SIZE = OP.itemsize
+#: Places on the board where threads meet, in bytes, each on a cache line of its own.
+ARRIVALS, MEETINGS, LEAVE, COMMANDS, DONE, QUIT, BOARD_SIZE = range(0, 7 * 64, 64)
+
+_OP_SIZE, _CLOCK = OP.itemsize, FRAME.fields["clock"][1]
 _order_key, _bits, _ORDER = formula(random.key), formula(random.bits), random.ORDER
 count_epoch = formula(stopping.count_epoch)
 
@@ -50,13 +56,22 @@ def wait_until(address, target):
 
 @register_jitable(**HELPER)
 def meet(f):
-    """Wait for all threads of the crew. The board counts arrivals at 0, meetings at 64, on cache lines of their own."""
+    """Wait for all threads of the crew."""
     if f.crew > 1:
-        meetings = atomic_load(f.board + 64)
-        if atomic_add(f.board, 1) % f.crew == f.crew - 1:
-            atomic_add(f.board + 64, 1)
+        meetings = atomic_load(f.board + MEETINGS)
+        if atomic_add(f.board + ARRIVALS, 1) % f.crew == f.crew - 1:
+            atomic_add(f.board + MEETINGS, 1)
         else:
-            wait_until(f.board + 64, meetings + 1)
+            wait_until(f.board + MEETINGS, meetings + 1)
+
+
+@register_jitable(**HELPER)
+def seconds(f, frame_address):
+    """The time, by the clock of the C library; always 0 where there is none."""
+    if not HAS_CLOCK:
+        return 0.0
+    clock_gettime(MONOTONIC, frame_address + _CLOCK)
+    return f.clock + 1e-9 * f.clock_fraction
 
 
 @register_jitable(**HELPER)
@@ -128,6 +143,9 @@ def walk_pieces(f, frame_address, start, rows):
         meet(f)
         loss += sum_of(f.losses, piece)
         walk_parameters(f, frame_address, piece)
+        # The first thread looks at the clock, and all see what it decided once they have met.
+        if f.rank == 0 and f.time_limit > 0 and seconds(f, frame_address) > f.time_limit:
+            atomic_add(f.board + LEAVE, 1)
         meet(f)
         done += piece
     return loss
@@ -163,12 +181,15 @@ def make_train(dtype):
         f = frame_at(frame_address)
         losses = vector(f.epoch_losses, np.float64)
         stop = False
+        if f.rank == 0 and f.time_limit > 0:
+            f.time_limit += seconds(f, frame_address)
         while f.steps_left > 0 and f.epochs_left > 0 and not stop:
             if f.row == 0 and f.shuffle != 0:
                 if f.rank == 0:
                     shuffle(f)
                 meet(f)
             step(f, frame_address, min(f.batch, f.n_rows - f.row), dtype)
+            stop = f.crew > 1 and atomic_load(f.board + LEAVE) != 0
             if f.row == f.n_rows:
                 loss = f.sum_loss / f.n_rows
                 losses[f.epochs_done] = loss
@@ -177,7 +198,7 @@ def make_train(dtype):
                 f.epoch += 1
                 f.epochs_left -= 1
                 f.epochs_done += 1
-                stop = f.no_improvement > f.patience
+                stop = stop or f.no_improvement > f.patience
 
     return (types.int64,), train
 
