@@ -9,7 +9,7 @@ from numba import cfunc
 from scipy import sparse
 
 from skneural import MLPClassifier, MLPRegressor
-from skneural.backends.cpu import compiler, crew, engine, kernels
+from skneural.backends.cpu import compiler, crew, engine, intrinsics, kernels
 from skneural.backends.cpu.engine import Trainer
 from skneural.backends.cpu.product import make_product
 from skneural.maths.activations import ACTIVATIONS
@@ -204,6 +204,21 @@ def test_fit_may_change_the_number_of_threads_at_any_step(crews, monkeypatch):
     for n_jobs in (1, 2, 3):
         assert_same_fits(fitted(FITS["dropout"], X, y, n_jobs), one)
     assert used == {1, 2, 3}
+
+
+@pytest.mark.skipif(not intrinsics.HAS_CLOCK, reason="calls have no time limit where the C library has no clock")
+@pytest.mark.parametrize("settings", [FITS["dropout"], FITS["stopping"]], ids=["dropout", "stopping"])
+def test_threads_that_turn_back_lose_nothing(crews, monkeypatch, settings):
+    # A call on several threads has a time limit, for cores that are busy: here none is met, so each ends after a step.
+    X, y = data(60, 30)
+    one = fitted(settings, X, y, 1)
+    steps = one.n_iter_ * -(-60 // settings.get("batch_size", 60))
+    assert len(crews) < steps
+    monkeypatch.setattr(engine, "OVERRUN", 1e-12)
+    for n_jobs in (2, 3):
+        crews.clear()
+        assert_same_fits(fitted(settings, X, y, n_jobs), one)
+        assert len(crews) == steps
 
 
 def test_pace_chooses_what_it_measured_as_faster():

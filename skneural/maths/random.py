@@ -25,5 +25,13 @@ def key(seed, stream, step):
 
 
 def bits(key, position):
-    """32 random bits at a position of a step: two rounds, since one leaves neighbouring keys alike."""
-    return mix(mix((position ^ (position >> 32)) & MASK) ^ key)
+    """32 random bits at a position of a step: two rounds of `mix`, since one leaves neighbouring keys alike.
+
+    The rounds are written out, since every function that a kernel calls costs a tenth of a second to compile.
+    """
+    x = (position ^ (position >> 32)) & MASK
+    for _ in range(2):
+        x = (x ^ (x >> 16)) * 0x7FEB352D & MASK
+        x = (x ^ (x >> 15)) * 0x846CA68B & MASK
+        x = (x ^ (x >> 16)) ^ key
+    return x

@@ -43,12 +43,12 @@ FRAME = np.dtype(
         ("outputs", "i8"), ("n_outputs", "i8"), ("losses", "i8"), ("penalties", "i8"), ("n_penalties", "i8"),
         ("rates", "i8"), ("hyper_0", "f8"), ("hyper_1", "f8"), ("hyper_2", "f8"), ("alpha", "f8"), ("averaging", "f8"),
         ("n_rows", "i8"), ("batch", "i8"), ("strip", "i8"), ("seed", "i8"), ("shuffle", "i8"), ("training", "i8"),
-        ("time_limit", "f8"), ("clock", "i8"), ("clock_fraction", "i8"),  # seconds; room for a timespec
+        ("deadline", "f8"), ("clock", "i8"), ("clock_fraction", "i8"),  # in seconds; room for a timespec
         # where the run stands
         ("phase", "i8"), ("start", "i8"), ("rate", "f8"), ("scale", "f8"),
         ("step", "i8"), ("epoch", "i8"), ("row", "i8"),
         ("steps_left", "i8"), ("steps_done", "i8"), ("epochs_left", "i8"), ("epochs_done", "i8"),
-        ("sum_loss", "f8"), ("epoch_losses", "i8"),
+        ("sum_loss", "f8"), ("epoch_losses", "i8"), ("order_keys", "i8"),
         ("best_loss", "f8"), ("tol", "f8"), ("no_improvement", "i8"), ("patience", "f8"),
     ]
 )  # fmt: skip

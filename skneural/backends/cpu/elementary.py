@@ -60,11 +60,11 @@ def _expm1(x):
     return _make_exponential(x, True)
 
 
-@overload(elementary.sqrt, jit_options=HELPER)
+@overload(elementary.sqrt, inline="always")
 def _sqrt(x):
     return lambda x: math.sqrt(x)
 
 
-@overload(elementary.log, jit_options=HELPER)
+@overload(elementary.log, inline="always")
 def _log(x):
     return lambda x: math.log(x)

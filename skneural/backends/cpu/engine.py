@@ -13,6 +13,7 @@ from skneural.backends.cpu.kernels import make_optimizer
 from skneural.backends.cpu.product import make_product, panel_size
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
+from skneural.maths import random
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.program import aligned_zeros
@@ -249,7 +250,9 @@ class Trainer(Engine):
         losses = np.zeros(len(rates))
         first = self.frames[0]
         first.update(best_loss=best_loss, no_improvement=no_improvement)
-        first.update(epochs_left=len(rates), epochs_done=0, epoch_losses=data(losses))
+        epochs = np.arange(first["epoch"], first["epoch"] + len(rates), dtype=np.uint64)
+        keys = random.key(first["seed"], random.ORDER, epochs).astype(np.int64)
+        first.update(epochs_left=len(rates), epochs_done=0, epoch_losses=data(losses), order_keys=data(keys))
         started = time.perf_counter() - begin
         while first["epochs_done"] == 0:
             self._call(rates)
@@ -273,10 +276,11 @@ class Trainer(Engine):
     def _run(self, size, steps, steps_done):
         """Run `steps` steps of the job on `size` threads, and note how long those took that were done."""
         # Threads that wait for one another on busy cores may take a thousand times as long as planned: they turn back.
-        limit = OVERRUN * steps * self.pace.seconds_a_step[size] if size > 1 else 0.0
-        self.frames[0].update(crew=size, time_limit=limit)
+        deadline = 0.0
         if size > 1:
             self.crew.start()
+            deadline = time.perf_counter() + OVERRUN * steps * self.pace.seconds_a_step[size] if steps else 0.0
+        self.frames[0].update(crew=size, deadline=deadline)
         for frame in self.frames[1:size]:
             frame.follow(self.frames[0], keep=("rank", "scratch", "panel"))
         begin = time.perf_counter()

@@ -27,8 +27,9 @@ else:
     _sleep = types.ExternalFunction("usleep", signature(types.intc, types.uint32))
     SLEEP_UNIT = 1
 sleep_units = _sleep
+# The clock of time.perf_counter.
 HAS_CLOCK = sys.platform != "win32"
-MONOTONIC = 6 if sys.platform == "darwin" else 1
+MONOTONIC = 8 if sys.platform == "darwin" else 1
 clock_gettime = types.ExternalFunction("clock_gettime", signature(types.intc, types.intc, types.int64))
 
 
@@ -162,6 +163,17 @@ def atomic_load(typingctx, address):
         return builder.load_atomic(builder.inttoptr(args[0], _I64.as_pointer()), "acquire", 8)
 
     return types.int64(types.int64), codegen
+
+
+@intrinsic
+def clear(typingctx, address, size):
+    """Set `size` bytes at `address` to 0."""
+
+    def codegen(context, builder, sig, args):
+        cgutils.memset(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()), args[1], 0)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
 
 
 @intrinsic(prefer_literal=True)

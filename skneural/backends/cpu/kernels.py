@@ -21,6 +21,7 @@ from skneural.backends.cpu.intrinsics import (
     call_activation,
     call_optimizer,
     call_product,
+    clear,
     frame_at,
     op_at,
     row,
@@ -132,16 +133,6 @@ def _apply(op, f, frame_address, at, rows, gradient, decay, size):
 
 
 @register_jitable(**HELPER)
-def _transpose(op, f, i, rows, size, dtype):
-    """Copy `rows` rows of the weights, from row `i`, into the transposed weights."""
-    for j in range(op.n_out):
-        turned = vector(f.transposed + (op.transposed + j * op.ld_in + i) * size, dtype)  # OUT
-        weight = vector(f.params + (op.weight + i * op.ld_out + j) * size, dtype)
-        for k in range(rows):
-            turned[k] = weight[k * op.ld_out]
-
-
-@register_jitable(**HELPER)
 def _add(target, source, count, dtype):
     """``target += source`` at two addresses."""
     a, b = vector(target, dtype), vector(source, dtype)
@@ -150,19 +141,11 @@ def _add(target, source, count, dtype):
 
 
 @register_jitable(**HELPER)
-def _clear(address, count, dtype):
-    """Zeros at an address."""
-    a = vector(address, dtype)
-    for j in range(count):
-        a[j] = 0
-
-
-@register_jitable(**HELPER)
 def _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole):
     """Gradient of `rows` rows of the weights, from row `i`, where x is a CSR matrix."""
     order, indptr, indices = vector(f.order, whole), vector(f.indptr, whole), vector(f.indices, whole)
     values = vector(f.inputs, dtype)
-    _clear(tile, rows * op.ld_out, dtype)
+    clear(tile, rows * op.ld_out * size)
     for r in range(last):
         n = order[f.start + r] if f.order != 0 else f.start + r
         low, high = indptr[n], indptr[n + 1]
@@ -213,9 +196,13 @@ def make_update(dtype, sparse):
                 gradient = whole_gradient if f.phase == apply else f.scratch
                 penalties[op.penalty + s] = _apply(op, f, frame_address, at, rows, gradient, f.alpha * f.scale, size)
                 if f.phase == apply:
-                    _clear(whole_gradient, rows * op.ld_out, dtype)
+                    clear(whole_gradient, rows * op.ld_out * size)
                 if op.transposed >= 0:
-                    _transpose(op, f, i, rows, size, dtype)
+                    for j in range(op.n_out):
+                        turned = vector(f.transposed + (op.transposed + j * op.ld_in + i) * size, dtype)
+                        column = vector(f.params + (at + j) * size, dtype)
+                        for k in range(rows):
+                            turned[k] = column[k * op.ld_out]
         if f.rank == f.crew - 1:  # the one with the fewest strips, if any has fewer
             _update_bias(op, f, frame_address, dy, last, collect, apply, size, dtype)
 
@@ -226,7 +213,7 @@ def make_update(dtype, sparse):
 def _update_bias(op, f, frame_address, dy, last, collect, apply, size, dtype):
     whole_gradient = f.gradient + op.bias * size
     if f.phase != apply:
-        _clear(f.scratch, op.ld_out, dtype)
+        clear(f.scratch, op.ld_out * size)
         for r in range(last):
             _add(f.scratch, dy + r * op.ld_out * size, op.ld_out, dtype)
     if f.phase == collect:
@@ -234,7 +221,7 @@ def _update_bias(op, f, frame_address, dy, last, collect, apply, size, dtype):
     else:
         _apply(op, f, frame_address, op.bias, 1, whole_gradient if f.phase == apply else f.scratch, 0.0, size)
         if f.phase == apply:
-            _clear(whole_gradient, op.ld_out, dtype)
+            clear(whole_gradient, op.ld_out * size)
 
 
 def make_dropout_forward(dtype):

@@ -35,7 +35,7 @@ SPINS, YIELDS, LONGEST_SLEEP = 2000, 400, 200
 ARRIVALS, MEETINGS, LEAVE, COMMANDS, DONE, QUIT, BOARD_SIZE = range(0, 7 * 64, 64)
 
 _OP_SIZE, _CLOCK = OP.itemsize, FRAME.fields["clock"][1]
-_order_key, _bits, _ORDER = formula(random.key), formula(random.bits), random.ORDER
+_bits = formula(random.bits)
 count_epoch = formula(stopping.count_epoch)
 
 
@@ -66,38 +66,15 @@ def meet(f):
 
 
 @register_jitable(**HELPER)
-def seconds(f, frame_address):
-    """The time, by the clock of the C library; always 0 where there is none."""
-    if not HAS_CLOCK:
-        return 0.0
-    clock_gettime(MONOTONIC, frame_address + _CLOCK)
-    return f.clock + 1e-9 * f.clock_fraction
-
-
-@register_jitable(**HELPER)
 def shuffle(f):
     """A random order of the rows (Fisher and Yates), a function of seed and epoch alone."""
     order = vector(f.order, np.int64)
-    k = _order_key(np.uint64(f.seed), np.uint64(_ORDER), np.uint64(f.epoch))
+    key = np.uint64(vector(f.order_keys, np.int64)[f.epochs_done])
     for i in range(f.n_rows):
         order[i] = i
     for i in range(f.n_rows - 1, 0, -1):
-        j = np.int64((_bits(k, np.uint64(i)) * np.uint64(i + 1)) >> np.uint64(32))
+        j = np.int64((_bits(key, np.uint64(i)) * np.uint64(i + 1)) >> np.uint64(32))
         order[i], order[j] = order[j], order[i]
-
-
-@register_jitable(**HELPER)
-def walk_rows(f, frame_address, rows):
-    """This thread's rows of the batch, forward through all operations and back."""
-    first, last = f.rank * rows // f.crew, (f.rank + 1) * rows // f.crew
-    for i in range(f.n_ops):
-        op = op_at(f.ops + i * _OP_SIZE)
-        if op.forward != 0:
-            call_layer(op.forward, (f.ops + i * _OP_SIZE, frame_address, first, last))
-    for i in range(f.n_ops - 1, -1, -1):
-        op = op_at(f.ops + i * _OP_SIZE)
-        if op.backward != 0:
-            call_layer(op.backward, (f.ops + i * _OP_SIZE, frame_address, first, last))
 
 
 @register_jitable(**HELPER)
@@ -122,54 +99,35 @@ def sum_of(address, count):
 
 
 @register_jitable(**HELPER)
-def weight_of(f, start, rows, dtype):
-    """Sum of the sample weights of rows of the epoch."""
-    if f.weights == 0:
-        return np.float64(rows)
-    order, weights, total = vector(f.order, np.int64), vector(f.weights, dtype), 0.0
-    for r in range(start, start + rows):
-        total += weights[order[r] if f.order != 0 else r]
-    return total
-
-
-@register_jitable(**HELPER)
 def walk_pieces(f, frame_address, start, rows):
-    """Rows of a batch in pieces that fit the buffers; returns the sum of their losses. Gradients are added up."""
+    """Rows of a batch, forward through all operations and back, in pieces that fit the buffers; sum of their losses.
+
+    Every thread takes its share of the rows of a piece, then its share of the parameters.
+    """
     loss, done = 0.0, 0
     while done < rows:
         piece = min(f.capacity, rows - done)
         f.start = start + done
-        walk_rows(f, frame_address, piece)
+        first, last = f.rank * piece // f.crew, (f.rank + 1) * piece // f.crew
+        for i in range(f.n_ops):
+            op = op_at(f.ops + i * _OP_SIZE)
+            if op.forward != 0:
+                call_layer(op.forward, (f.ops + i * _OP_SIZE, frame_address, first, last))
+        for i in range(f.n_ops - 1, -1, -1):
+            op = op_at(f.ops + i * _OP_SIZE)
+            if op.backward != 0:
+                call_layer(op.backward, (f.ops + i * _OP_SIZE, frame_address, first, last))
         meet(f)
         loss += sum_of(f.losses, piece)
         walk_parameters(f, frame_address, piece)
-        # The first thread looks at the clock, and all see what it decided once they have met.
-        if f.rank == 0 and f.time_limit > 0 and seconds(f, frame_address) > f.time_limit:
-            atomic_add(f.board + LEAVE, 1)
+        if HAS_CLOCK and f.rank == 0 and f.deadline > 0:
+            # The first thread looks at the clock; all see what it decided once they have met.
+            clock_gettime(MONOTONIC, frame_address + _CLOCK)
+            if f.clock + 1e-9 * f.clock_fraction > f.deadline:
+                atomic_add(f.board + LEAVE, 1)
         meet(f)
         done += piece
     return loss
-
-
-@register_jitable(**HELPER)
-def step(f, frame_address, rows, dtype):
-    """One update of the parameters from `rows` rows of the epoch; adds to the sum of losses."""
-    weight = weight_of(f, f.row, rows, dtype)
-    f.scale = 1.0 / weight if weight > 0 else 0.0
-    f.rate = vector(f.rates, np.float64)[f.steps_done]
-    whole = rows <= f.capacity
-    f.phase = FUSED if whole else COLLECT
-    loss = walk_pieces(f, frame_address, f.row, rows)
-    if not whole:
-        f.phase = APPLY
-        walk_parameters(f, frame_address, 0)
-        meet(f)
-    penalty = 0.5 * f.alpha * sum_of(f.penalties, f.n_penalties) if f.alpha > 0 else 0.0
-    f.sum_loss += (loss * f.averaging + penalty) * f.scale * rows
-    f.row += rows
-    f.step += 1
-    f.steps_left -= 1
-    f.steps_done += 1
 
 
 def make_train(dtype):
@@ -179,26 +137,41 @@ def make_train(dtype):
     def train(frame_address):
         digest  # part of the cache key
         f = frame_at(frame_address)
-        losses = vector(f.epoch_losses, np.float64)
-        stop = False
-        if f.rank == 0 and f.time_limit > 0:
-            f.time_limit += seconds(f, frame_address)
+        order, weights, rates = vector(f.order, np.int64), vector(f.weights, dtype), vector(f.rates, np.float64)
+        losses, stop = vector(f.epoch_losses, np.float64), False
         while f.steps_left > 0 and f.epochs_left > 0 and not stop:
             if f.row == 0 and f.shuffle != 0:
                 if f.rank == 0:
                     shuffle(f)
                 meet(f)
-            step(f, frame_address, min(f.batch, f.n_rows - f.row), dtype)
+            rows = min(f.batch, f.n_rows - f.row)
+            weight = 0.0 if f.weights != 0 else np.float64(rows)
+            if f.weights != 0:
+                for r in range(f.row, f.row + rows):
+                    weight += weights[order[r] if f.order != 0 else r]
+            f.scale = 1.0 / weight if weight > 0 else 0.0
+            f.rate = rates[f.steps_done]
+            f.phase = FUSED if rows <= f.capacity else COLLECT
+            loss = walk_pieces(f, frame_address, f.row, rows)
+            if f.phase == COLLECT:
+                f.phase = APPLY
+                walk_parameters(f, frame_address, 0)
+                meet(f)
+            penalty = 0.5 * f.alpha * sum_of(f.penalties, f.n_penalties) if f.alpha > 0 else 0.0
+            f.sum_loss += (loss * f.averaging + penalty) * f.scale * rows
+            f.row += rows
+            f.step += 1
+            f.steps_left -= 1
+            f.steps_done += 1
             stop = f.crew > 1 and atomic_load(f.board + LEAVE) != 0
             if f.row == f.n_rows:
-                loss = f.sum_loss / f.n_rows
-                losses[f.epochs_done] = loss
-                f.best_loss, f.no_improvement = count_epoch(loss, f.best_loss, f.no_improvement, f.tol)
+                losses[f.epochs_done] = f.sum_loss / f.n_rows
+                f.best_loss, f.no_improvement = count_epoch(losses[f.epochs_done], f.best_loss, f.no_improvement, f.tol)
+                stop = stop or f.no_improvement > f.patience
                 f.row, f.sum_loss = 0, 0.0
                 f.epoch += 1
                 f.epochs_left -= 1
                 f.epochs_done += 1
-                stop = stop or f.no_improvement > f.patience
 
     return (types.int64,), train
 
