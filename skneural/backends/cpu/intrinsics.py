@@ -166,6 +166,20 @@ def atomic_load(typingctx, address):
 
 
 @intrinsic
+def prefetch(typingctx, address):
+    """Ask for the cache line at `address`, without waiting for it."""
+
+    def codegen(context, builder, sig, args):
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, _I32(0), _I32(3), _I32(1)])  # to read, keep, data
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
 def clear(typingctx, address, size):
     """Set `size` bytes at `address` to 0."""
 
