@@ -134,35 +134,40 @@ class Pace:
 
     Results do not depend on the number of threads, so it may change at any step. Where other programs keep the cores
     busy, threads that wait for one another are slower than one alone, and no model of the work can know that. One
-    thread begins: a short fit never starts others.
+    thread begins, so that a short fit never starts others; but where a single step is long, all do.
 
     Parameters
     ----------
     size : int
         Number of all threads.
     estimate : float
-        Seconds that a step may take, for the first call.
+        Seconds that a step may take one thread, for the first call.
     """
 
     PROBE = 0.002  # seconds that a measurement takes at least
     RECHECK = (0.1, 2.0)  # seconds until the slower one is tried again: at first, at most
+    SHARE = 0.02  # of the time that trying may take
 
     def __init__(self, size, estimate):
         self.sizes = (1, size) if size > 1 else (1,)
         self.seconds_a_step = dict.fromkeys(self.sizes, estimate)
-        self._spent = dict.fromkeys(self.sizes, 0.0)
+        self._unknown = list(self.sizes)
         self._wait = self.RECHECK[0]
+        if size > 1 and estimate > self.PROBE:
+            self.seconds_a_step[size] = estimate / size
+            self._unknown = [size]
+            self._wait = self._at_least(estimate)
+        self._spent = dict.fromkeys(self.sizes, 0.0)
         self._recheck = time.perf_counter() + self._wait
 
     def choose(self, seconds):
         """Number of threads and number of steps for the next call, which should last at most `seconds`."""
-        for size in self.sizes:
-            if self._spent[size] < self.PROBE:
-                return self._plan(size, self.PROBE)
+        if self._unknown:
+            return self._plan(self._unknown[0], self.PROBE)
         best = min(self.sizes, key=self.seconds_a_step.get)
         if len(self.sizes) > 1 and time.perf_counter() > self._recheck:
             other = sum(self.sizes) - best
-            self._wait = min(2 * self._wait, self.RECHECK[1])
+            self._wait = max(min(2 * self._wait, self.RECHECK[1]), self._at_least(self.seconds_a_step[other]))
             self._recheck = time.perf_counter() + self._wait
             return self._plan(other, self.PROBE)
         return self._plan(best, seconds)
@@ -170,8 +175,13 @@ class Pace:
     def _plan(self, size, seconds):
         return size, max(1, int(seconds / self.seconds_a_step[size]))
 
+    def _at_least(self, a_step):
+        return max(a_step, self.PROBE) / self.SHARE
+
     def record(self, size, steps, seconds):
         """Note how long a call took."""
         if steps:
             self.seconds_a_step[size] = seconds / steps
             self._spent[size] += seconds
+            if size in self._unknown and self._spent[size] >= self.PROBE:
+                self._unknown.remove(size)

@@ -25,7 +25,7 @@ PREDICT_BLOCK = 112
 #: Floating-point operations a second that one thread reaches on small products: only to guess the first call's length.
 _GUESSED_SPEED = 3e10
 #: Seconds of work in a step from which a second thread is tried.
-_WORTH_A_THREAD = 8e-6
+_WORTH_A_THREAD = 6e-5
 #: Seconds of work from which a prediction starts a thread.
 _WORTH_A_CALL = 2e-4
 #: Numbers in a cache line, at the most.
