@@ -109,9 +109,9 @@ class Crew:
         self._lead(self._job, self.frames[0].address, data(self.board), size - 1)
 
     def start(self):
-        """Start the other threads, if they are not there yet."""
+        """Start the other threads; False if they are there already."""
         if self._threads:
-            return
+            return False
         serve = kernel(make_serve).ctypes
         self._lead = kernel(make_lead).ctypes
         for frame in self.frames[1:]:
@@ -119,6 +119,7 @@ class Crew:
             thread = threading.Thread(target=serve, args=arguments, daemon=True, name="skneural")
             thread.start()
             self._threads.append(thread)
+        return True
 
     def close(self):
         """Send the hands home."""

@@ -276,16 +276,17 @@ class Trainer(Engine):
     def _run(self, size, steps, steps_done):
         """Run `steps` steps of the job on `size` threads, and note how long those took that were done."""
         # Threads that wait for one another on busy cores may take a thousand times as long as planned: they turn back.
-        deadline = 0.0
+        deadline, fresh = 0.0, False
         if size > 1:
-            self.crew.start()
+            fresh = self.crew.start()
             deadline = time.perf_counter() + OVERRUN * steps * self.pace.seconds_a_step[size] if steps else 0.0
         self.frames[0].update(crew=size, deadline=deadline)
         for frame in self.frames[1:size]:
             frame.follow(self.frames[0], keep=("rank", "scratch", "panel"))
         begin = time.perf_counter()
         self.crew.run(size)
-        self.pace.record(size, steps_done(), time.perf_counter() - begin)
+        if not fresh:  # the first call waits until new threads are on a core, which says nothing of the next
+            self.pace.record(size, steps_done(), time.perf_counter() - begin)
 
     def loss_and_gradient(self):
         """Sum of the weighted losses over all rows, and the gradient of it as a vector like `params`."""
