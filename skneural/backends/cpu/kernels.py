@@ -243,14 +243,14 @@ def make_dropout_forward(dtype):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
         k = key(np.uint64(f.seed), np.uint64(dropout + 16 * op.stream), np.uint64(f.step))
-        limit = np.int64(op.rate * 4294967296.0)
+        limit = np.uint32(op.rate * 4294967296.0)
         scale, zero = dtype(1.0 / (1.0 - op.rate)), dtype(0)
         for r in range(first, last):
             y = vector(f.work + (op.y * f.capacity + r * op.ld_out) * size, dtype)  # OUT (B, O)
             dy = vector(f.work + (op.dy * f.capacity + r * op.ld_out) * size, dtype)  # OUT (B, O)
             position = np.uint64((f.start + r) * op.ld_out)
             for j in range(op.n_out):
-                keep = scale if np.int64(bits(k, position + np.uint64(j))) >= limit else zero
+                keep = scale if np.uint32(bits(k, position + np.uint64(j))) >= limit else zero
                 y[j] *= keep
                 dy[j] *= keep
 
