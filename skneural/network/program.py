@@ -40,7 +40,7 @@ FRAME = np.dtype(
         ("work", "i8"), ("capacity", "i8"), ("scratch", "i8"), ("panel", "i8"),  # buffers, rows in them; tile, panel
         ("inputs", "i8"), ("ld_inputs", "i8"), ("indices", "i8"), ("indptr", "i8"),
         ("targets", "i8"), ("n_targets", "i8"), ("weights", "i8"), ("order", "i8"),
-        ("outputs", "i8"), ("n_outputs", "i8"), ("losses", "i8"), ("penalties", "i8"), ("n_penalties", "i8"),
+        ("outputs", "i8"), ("losses", "i8"), ("penalties", "i8"), ("n_penalties", "i8"),
         ("rates", "i8"), ("hyper_0", "f8"), ("hyper_1", "f8"), ("hyper_2", "f8"), ("alpha", "f8"), ("averaging", "f8"),
         ("n_rows", "i8"), ("batch", "i8"), ("strip", "i8"), ("seed", "i8"), ("shuffle", "i8"), ("training", "i8"),
         ("deadline", "f8"), ("clock", "i8"), ("clock_fraction", "i8"),  # in seconds; room for a timespec

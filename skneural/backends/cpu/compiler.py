@@ -75,13 +75,11 @@ _LOCK = threading.RLock()
 _warned = False
 
 
+@cache
 def formula(function):
     """Let compiled code call a plain Python function, by inlining candidates that keep `STRICT`."""
     register_jitable(**HELPER)(function)
     return function
-
-
-formula = cache(formula)
 
 
 def compile_kernel(name, arguments, function, returns=types.void):

@@ -100,7 +100,7 @@ class Crew:
             frame.update(rank=rank, board=data(self.board))
 
     def run(self, size):
-        """Run the job on the first `size` frames, which must be all of them or one."""
+        """Run the job on the first `size` frames, which must be all of them or one; starts threads that are missing."""
         if size == 1:
             self._alone(self.frames[0].address)
             return

@@ -3,7 +3,8 @@
 All have one signature, ``(op, frame, first, last)``: the addresses of the operation and of the thread's frame, and
 the rows of the batch. Forward and backward work on the rows `first` to `last` alone. An update sums over all rows up
 to `last`, for the share of the parameters that belongs to the thread, and applies the optimizer to a strip of rows of
-the weight matrix while the strip is in cache: no whole gradient is ever stored.
+the weight matrix while the strip is in cache. A whole gradient is stored only where it comes in pieces (batches larger
+than the buffers) or is wanted as such (L-BFGS).
 
 Sizes: B rows of the batch, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
 """
