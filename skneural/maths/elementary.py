@@ -23,6 +23,16 @@ def log(x):
     return math.log(x)
 
 
+def log1p(x):
+    r"""Logarithm of one more, :math:`\log(1 + x)`, accurate near 0."""
+    return math.log1p(x)
+
+
+def erfc(x):
+    r"""Complementary error function, :math:`1 - \operatorname{erf}(x)`, accurate where it is small."""
+    return math.erfc(x)
+
+
 def sqrt(x):
     """Square root."""
     return math.sqrt(x)

@@ -1,21 +1,32 @@
 r"""Losses: one function each, on one row, in link space.
 
-``loss(raw, target, gradient)`` gets the outputs `raw` of the last layer before any output activation and the row's
-`target`, writes the derivative of the loss by `raw` into `gradient`, and returns the loss. Merging the output
+``loss(raw, target, gradient, settings)`` gets the outputs `raw` of the last layer before any output activation and the
+row's `target`, writes the derivative of the loss by `raw` into `gradient`, and returns the loss. Merging the output
 activation into the loss keeps both stable: no logarithm ever sees a rounded 0 (the design of scikit-learn's
-``_loss``).
+``_loss``). `settings` holds constants of the loss.
 
 Facts of an entry: `link`, the output activation as scikit-learn names it (``out_activation_``); `averaged`, whether
-the reported value is divided by the number of outputs, as scikit-learn reports squared errors; `exponent`, a function
-``(raw, out)`` that writes a row of exponents. Where there is one, `gradient` arrives holding e to these exponents: the
-exponentials of all rows are taken at once, since rows are too short for vector code.
+the reported value is divided by the number of outputs, as scikit-learn reports squared errors; `settings`, which
+estimator parameters arrive in `settings`, in order; `n_settings`, how many numbers these are, a function of the number
+of outputs, if not one each; `least`, the smallest target
+there may be, and `open` if not even that; `exponent`, a function ``(raw, out)`` that writes a row of exponents. Where
+there is one, `gradient` arrives holding e to these exponents: the exponentials of all rows are taken at once, since
+rows are too short for vector code.
 """
 
-from skneural.maths.elementary import exp, log
+from skneural.maths.elementary import exp, log, log1p
 from skneural.maths.registry import Registry
 
-LOSSES = Registry("loss", link="identity", averaged=False, exponent=None)
+LOSSES = Registry(
+    "loss", link="identity", averaged=False, settings=(), n_settings=None, least=None, open=False, exponent=None
+)
 LINKS = Registry("link", exponent=None)
+
+
+def n_settings(loss, n_outputs):
+    """How many constants a loss takes."""
+    entry = LOSSES[loss]
+    return entry.n_settings(n_outputs) if entry.n_settings else len(entry.settings)
 
 
 def below_top(raw, out):
@@ -28,7 +39,7 @@ def below_top(raw, out):
 
 
 @LOSSES.register("squared_error", link="identity", averaged=True)
-def squared_error(raw, target, gradient):
+def squared_error(raw, target, gradient, settings):
     r"""Half squared error, :math:`\frac{1}{2} (\hat{y} - y)^2`, summed over the outputs."""
     half = type(raw[0])(0.5)
     total = type(raw[0])(0)
@@ -39,8 +50,59 @@ def squared_error(raw, target, gradient):
     return total
 
 
-@LOSSES.register("poisson", link="exp")
-def poisson(raw, target, gradient):
+@LOSSES.register("absolute_error", averaged=True)
+def absolute_error(raw, target, gradient, settings):
+    r"""Absolute error, :math:`|\hat{y} - y|`, summed over the outputs."""
+    zero, one = type(raw[0])(0), type(raw[0])(1)
+    total = zero
+    for j in range(len(raw)):
+        error = raw[j] - target[j]
+        gradient[j] = one if error > zero else (-one if error < zero else error)
+        total += abs(error)
+    return total
+
+
+@LOSSES.register("huber", averaged=True, settings=("huber_delta",))
+def huber(raw, target, gradient, settings):
+    r"""Huber (1964): :math:`\frac{1}{2} e^2` for errors up to `huber_delta`, then linear; summed over the outputs."""
+    half, delta = type(raw[0])(0.5), settings[0]
+    total = type(raw[0])(0)
+    for j in range(len(raw)):
+        error = raw[j] - target[j]
+        slope = delta if error > delta else (-delta if error < -delta else error)
+        gradient[j] = slope
+        total += slope * (error - half * slope)
+    return total
+
+
+@LOSSES.register("log_cosh", averaged=True)
+def log_cosh(raw, target, gradient, settings):
+    r"""Logarithm of the hyperbolic cosine of the error, :math:`\log \cosh(\hat{y} - y)`, summed over the outputs."""
+    zero, one, log_2 = type(raw[0])(0), type(raw[0])(1), type(raw[0])(0.6931471805599453)
+    total = zero
+    for j in range(len(raw)):
+        error = raw[j] - target[j]
+        small = exp(-(error + error) if error > zero else error + error)  # of -2|e|: never overflows
+        slope = (one - small) / (one + small)
+        gradient[j] = slope if error > zero else -slope
+        total += abs(error) + log1p(small) - log_2
+    return total
+
+
+@LOSSES.register("quantile", averaged=True, settings=("quantiles",), n_settings=lambda n_outputs: n_outputs)
+def quantile(raw, target, gradient, settings):
+    r"""Pinball loss (Koenker and Bassett, 1978): of :math:`e = y - \hat{y}` it is :math:`\max(q e, (q - 1) e)`."""
+    zero, one = type(raw[0])(0), type(raw[0])(1)
+    total = zero
+    for j in range(len(raw)):
+        error, q = target[j] - raw[j], settings[j]
+        gradient[j] = -q if error > zero else (one - q if error < zero else error)
+        total += q * error if error > zero else (q - one) * error
+    return total
+
+
+@LOSSES.register("poisson", link="exp", least=0)
+def poisson(raw, target, gradient, settings):
     r"""Half Poisson deviance with log link, :math:`y \log(y / e^z) - y + e^z`, summed over the outputs."""
     zero = type(raw[0])(0)
     total = zero
@@ -52,34 +114,100 @@ def poisson(raw, target, gradient):
     return total
 
 
-@LOSSES.register("binary_log_loss", link="logistic")
-def binary_log_loss(raw, target, gradient):
+@LOSSES.register("gamma", link="exp", least=0, open=True)
+def gamma(raw, target, gradient, settings):
+    r"""Half gamma deviance with log link, :math:`y e^{-z} + z - \log y - 1`, summed over the outputs."""
+    one = type(raw[0])(1)
+    total = type(raw[0])(0)
+    for j in range(len(raw)):
+        log_y = log(target[j])
+        ratio = exp(log_y - raw[j])
+        gradient[j] = one - ratio
+        total += ratio + raw[j] - log_y - one
+    return total
+
+
+@LOSSES.register("binary_log_loss", link="logistic", settings=("label_smoothing",))
+def binary_log_loss(raw, target, gradient, settings):
     r"""Log loss of independent yes-or-no outputs, :math:`\log(1 + e^z) - y z`, summed over the outputs."""
-    zero, one = type(raw[0])(0), type(raw[0])(1)
+    zero, half, one, smoothing = type(raw[0])(0), type(raw[0])(0.5), type(raw[0])(1), settings[0]
     total = zero
     for j in range(len(raw)):
-        z, y = raw[j], target[j]
+        z, y = raw[j], target[j] + smoothing * (half - target[j])
         small = exp(-z if z > zero else z)  # of -|z|: never overflows
         gradient[j] = (one if z > zero else small) / (one + small) - y
         total += (zero if z < zero else z) - y * z + log(one + small)
     return total
 
 
-@LOSSES.register("log_loss", link="softmax", exponent=below_top)
-def log_loss(raw, target, gradient):
+@LOSSES.register(
+    "binary_focal", link="logistic", settings=("focal_gamma", "focal_alpha"), n_settings=lambda n_outputs: 3
+)
+def binary_focal(raw, target, gradient, settings):
+    r"""Focal loss (Lin et al., 2017) of independent yes-or-no outputs, summed over the outputs.
+
+    :math:`-\alpha_1 y (1 - p)^\gamma \log p - \alpha_0 (1 - y) p^\gamma \log(1 - p)`; `settings` holds
+    :math:`\gamma, \alpha_0, \alpha_1`.
+    """
+    zero, one, focus = type(raw[0])(0), type(raw[0])(1), settings[0]
+    total = zero
+    for j in range(len(raw)):
+        z, y = raw[j], target[j]
+        small = exp(-z if z > zero else z)  # of -|z|: never overflows
+        log_sum = log1p(small)
+        log_p, log_q = (z if z < zero else zero) - log_sum, (-z if z > zero else zero) - log_sum
+        p, q = (one if z > zero else small) / (one + small), (small if z > zero else one) / (one + small)
+        yes, no = settings[2] * y * exp(focus * log_q), settings[1] * (one - y) * exp(focus * log_p)
+        gradient[j] = yes * (focus * p * log_p - q) - no * (focus * q * log_q - p)
+        total -= yes * log_p + no * log_q
+    return total
+
+
+@LOSSES.register("log_loss", link="softmax", settings=("label_smoothing",), exponent=below_top)
+def log_loss(raw, target, gradient, settings):
     r"""Log loss of one class out of many, :math:`\log \sum_j e^{z_j} - z_y`; `target` holds the class's number y."""
     y, one = int(target[0]), type(raw[0])(1)
     top = raw[0]
     for j in range(1, len(raw)):
         top = raw[j] if raw[j] > top else top
-    total = type(raw[0])(0)
+    total, below, even = type(raw[0])(0), type(raw[0])(0), settings[0] / type(raw[0])(len(raw))
     for j in range(len(raw)):
         total += gradient[j]
+        below += top - raw[j]
     share = one / total
     for j in range(len(raw)):
-        gradient[j] *= share
-    gradient[y] -= one
-    return log(total) + top - raw[y]
+        gradient[j] = gradient[j] * share - even
+    gradient[y] -= one - settings[0]
+    return log(total) + (one - settings[0]) * (top - raw[y]) + even * below
+
+
+@LOSSES.register(
+    "focal", link="softmax", settings=("focal_gamma", "focal_alpha"), n_settings=lambda n_outputs: 1 + n_outputs,
+    exponent=below_top,
+)  # fmt: skip
+def focal(raw, target, gradient, settings):
+    r"""Focal loss (Lin et al., 2017) of one class out of many, :math:`-\alpha_y (1 - p_y)^\gamma \log p_y`.
+
+    `settings` holds :math:`\gamma` and :math:`\alpha_0, \alpha_1, ...`.
+    """
+    y, zero, one, focus = int(target[0]), type(raw[0])(0), type(raw[0])(1), settings[0]
+    smallest = type(raw[0])(1e-37)
+    top = raw[0]
+    for j in range(1, len(raw)):
+        top = raw[j] if raw[j] > top else top
+    others = zero
+    for j in range(len(raw)):
+        others += zero if j == y else gradient[j]
+    total = gradient[y] + others
+    p, q = gradient[y] / total, others / total  # q is not 1 - p, which would round to 0
+    log_p = log1p(-q) if q < type(raw[0])(0.5) else raw[y] - top - log(total)
+    q = smallest if q < smallest else q
+    factor = settings[1 + y] * exp(focus * log(q))
+    slope = factor * (focus * p * log_p / q - one)
+    for j in range(len(raw)):
+        gradient[j] *= -slope / total
+    gradient[y] = slope * q
+    return -factor * log_p
 
 
 @LINKS.register("identity")

@@ -1,11 +1,12 @@
 r"""Optimizers: one function each, the update of one parameter.
 
-``update(p, g, s, v, rate, hyper)`` gets a parameter, its gradient, two numbers of state that start at 0, the step size
-and the tuple of the optimizer's own constants; it returns the new ``(p, s, v)``.
+``update(p, g, s, v, c)`` gets a parameter, its gradient, two numbers of state that start at 0, and the tuple of the
+five constants of the step; it returns the new ``(p, s, v)``.
 
-Facts of an entry: `hyper`, which estimator parameters (at most three) arrive in `hyper`, in order, and `step_size`, a
-function ``(rate, t, hyper)`` on arrays that turns the scheduled learning rate and the number of the update (from 1)
-into `rate`, where the method has a correction of that kind.
+Facts of an entry: `hyper`, the estimator's parameters that the method has; `constants`, a function
+``(rate, t, *hyper)`` on arrays that turns the scheduled learning rates and the numbers of the updates (from 1) into at
+most five constants each, corrections for the beginning included; `decoupled`, whether the estimator's `weight_decay`
+shrinks the weights beside the update.
 """
 
 import numpy as np
@@ -14,31 +15,80 @@ from skneural.maths.elementary import sqrt
 from skneural.maths.registry import Registry
 
 
-def _uncorrected(rate, t, hyper):
-    return rate
+def _as_they_are(rate, t, *hyper):
+    return rate, *hyper
 
 
-def _adam_step_size(rate, t, hyper):
-    beta_1, beta_2 = hyper[:2]
-    return rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+def _adam_constants(rate, t, beta_1, beta_2, epsilon):
+    """With the corrections in the step size alone, as in scikit-learn: `epsilon` is added to the uncorrected root."""
+    return rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t), beta_1, beta_2, epsilon
 
 
-OPTIMIZERS = Registry("optimizer", hyper=(), step_size=_uncorrected)
+def _adamw_constants(rate, t, beta_1, beta_2, epsilon):
+    root = np.sqrt(1 - beta_2**t)
+    return rate * root / (1 - beta_1**t), beta_1, beta_2, epsilon * root
+
+
+def _nadam_constants(rate, t, beta_1, beta_2, epsilon):
+    root = np.sqrt(1 - beta_2**t)
+    ahead = rate * root * beta_1 / (1 - beta_1 ** (t + 1))
+    return ahead, rate * root * (1 - beta_1) / (1 - beta_1**t), beta_1, beta_2, epsilon * root
+
+
+OPTIMIZERS = Registry("optimizer", hyper=(), constants=_as_they_are, decoupled=False)
 
 
 @OPTIMIZERS.register("sgd", hyper=("momentum", "nesterovs_momentum"))
-def sgd(p, g, s, v, rate, hyper):
+def sgd(p, g, s, v, c):
     """Stochastic gradient descent with momentum, plain or Nesterov's (Sutskever et al., 2013)."""
-    momentum, nesterov = hyper[0], hyper[1]
+    rate, momentum, nesterov = c[0], c[1], c[2]
     s = momentum * s - rate * g
     return p + (momentum * s - rate * g if nesterov > type(p)(0) else s), s, v
 
 
-@OPTIMIZERS.register("adam", hyper=("beta_1", "beta_2", "epsilon"), step_size=_adam_step_size)
-def adam(p, g, s, v, rate, hyper):
-    """Adam (Kingma and Ba, 2014), with the bias correction in the step size."""
-    beta_1, beta_2, epsilon = hyper[0], hyper[1], hyper[2]
+@OPTIMIZERS.register("adam", hyper=("beta_1", "beta_2", "epsilon"), constants=_adam_constants)
+@OPTIMIZERS.register("adamw", hyper=("beta_1", "beta_2", "epsilon"), constants=_adamw_constants, decoupled=True)
+def adam(p, g, s, v, c):
+    """Adam (Kingma and Ba, 2014); 'adamw' with decoupled weight decay (Loshchilov and Hutter, 2019)."""
+    rate, beta_1, beta_2, epsilon = c[0], c[1], c[2], c[3]
     one = type(p)(1)
     s = beta_1 * s + (one - beta_1) * g
     v = beta_2 * v + (one - beta_2) * g * g
     return p - rate * s / (sqrt(v) + epsilon), s, v
+
+
+@OPTIMIZERS.register("nadam", hyper=("beta_1", "beta_2", "epsilon"), constants=_nadam_constants)
+def nadam(p, g, s, v, c):
+    """Adam with Nesterov's momentum (Dozat, 2016), its decay constant."""
+    ahead, rate, beta_1, beta_2, epsilon = c
+    one = type(p)(1)
+    s = beta_1 * s + (one - beta_1) * g
+    v = beta_2 * v + (one - beta_2) * g * g
+    return p - (ahead * s + rate * g) / (sqrt(v) + epsilon), s, v
+
+
+@OPTIMIZERS.register("rmsprop", hyper=("rho", "epsilon"))
+def rmsprop(p, g, s, v, c):
+    """Steps in units of a running root mean square of the gradient (Tieleman and Hinton, 2012)."""
+    rate, rho, epsilon = c[0], c[1], c[2]
+    v = rho * v + (type(p)(1) - rho) * g * g
+    return p - rate * g / (sqrt(v) + epsilon), s, v
+
+
+@OPTIMIZERS.register("adagrad", hyper=("epsilon",))
+def adagrad(p, g, s, v, c):
+    """Steps in units of the root of all squared gradients so far (Duchi, Hazan and Singer, 2011)."""
+    rate, epsilon = c[0], c[1]
+    v = v + g * g
+    return p - rate * g / (sqrt(v) + epsilon), s, v
+
+
+@OPTIMIZERS.register("lion", hyper=("beta_1", "beta_2"), decoupled=True)
+def lion(p, g, s, v, c):
+    """Steps of one size, by the sign of an average of the gradient (Chen et al., 2023)."""
+    rate, beta_1, beta_2 = c[0], c[1], c[2]
+    zero, one = type(p)(0), type(p)(1)
+    direction = beta_1 * s + (one - beta_1) * g
+    s = beta_2 * s + (one - beta_2) * g
+    # Anything but 0 and NaN has a sign; NaN must be seen.
+    return p - (rate if direction > zero else direction * zero - (rate if direction < zero else zero)), s, v

@@ -6,10 +6,19 @@ integers, NumPy arrays of uint64 or compiled integers: all arithmetic is modulo 
 The mixing function is Chris Wellons' ``lowbias32`` (bias 0.17; https://nullprogram.com/blog/2018/07/31/).
 """
 
+from skneural.maths.elementary import log, sqrt
+
 MASK = 0xFFFFFFFF
 
+#: Coefficients of the inverse error function, in the middle and in the tails.
+_ERFINV = (
+    (3.43273939e-07, 0.000100950558), (-3.5233877e-06, 0.00134934322), (-4.39150654e-06, -0.00367342844),
+    (0.00021858087, 0.00573950773), (-0.00125372503, -0.0076224613), (-0.00417768164, 0.00943887047),
+    (0.246640727, 1.00167406), (1.50140941, 2.83297682),
+)  # fmt: skip
+
 #: Streams, so that two uses of one seed never share a number.
-WEIGHTS, ORDER, DROPOUT = 1, 2, 3
+WEIGHTS, ORDER, DROPOUT, NOISE = 1, 2, 3, 4
 
 
 def mix(x):
@@ -35,3 +44,14 @@ def bits(key, position):
         x = (x ^ (x >> 15)) * 0x846CA68B & MASK
         x = (x ^ (x >> 16)) ^ key
     return x
+
+
+def normal(x):
+    """Standard normal number for a uniform one in (-1, 1): sqrt(2) times the inverse error function (Giles, 2010)."""
+    real = type(x)
+    w = -log((real(1) - x) * (real(1) + x))
+    c, t = w - real(2.5), sqrt(w) - real(3)
+    p, q = real(2.81022636e-08), real(-0.000200214257)
+    for a, b in _ERFINV:
+        p, q = p * c + real(a), q * t + real(b)
+    return real(1.4142135623730951) * x * (p if w < real(5) else q)

@@ -1,9 +1,19 @@
-"""Initial weights."""
+"""Initial weights: rules by name, each a function of uniform numbers.
+
+``rule(u, activation)`` gets numbers `u` in [0, 1) of shape (n_in, n_out) and the name of the layer's activation, and
+returns the weights. Biases begin at 0, unless the rule says `biases`: then `u` and the result have a row more, the
+first, for them.
+"""
 
 import numpy as np
+from scipy.special import ndtri
+from threadpoolctl import ThreadpoolController
 
 from skneural.maths.random import WEIGHTS, bits, key
+from skneural.maths.registry import Registry
 from skneural.network.program import aligned_zeros
+
+INITIALIZERS = Registry("weight_init", biases=False)
 
 
 def uniform(count, seed, step):
@@ -23,20 +33,123 @@ def uniform(count, seed, step):
     return (high * 2.0**26 + low) / 2.0**53
 
 
-def initialize(program, seed, factor=6.0):
-    """A vector of parameters, uniform as Glorot and Bengio (2010) found best; biases too, as in scikit-learn.
+def normal(u):
+    """Standard normal numbers for uniform ones in [0, 1)."""
+    return ndtri(np.maximum(u, 2.0**-54))  # 0 would give -inf
+
+
+@INITIALIZERS.register("auto", biases=True)
+def auto(u, activation):
+    """As scikit-learn: glorot_uniform, with factor 2 for the logistic activation, and for biases too."""
+    n_in, n_out = len(u) - 1, u.shape[1]
+    bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (n_in + n_out))
+    return bound * (2 * u - 1)
+
+
+@INITIALIZERS.register("glorot_uniform")
+def glorot_uniform(u, activation):
+    """Uniform within sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010)."""
+    return np.sqrt(6 / sum(u.shape)) * (2 * u - 1)
+
+
+@INITIALIZERS.register("glorot_normal")
+def glorot_normal(u, activation):
+    """Normal with variance 2 / (n_in + n_out) (Glorot and Bengio, 2010)."""
+    return np.sqrt(2 / sum(u.shape)) * normal(u)
+
+
+@INITIALIZERS.register("he_uniform")
+def he_uniform(u, activation):
+    """Uniform within sqrt(6 / n_in), for relu and its kin (He et al., 2015)."""
+    return np.sqrt(6 / len(u)) * (2 * u - 1)
+
+
+@INITIALIZERS.register("he_normal")
+def he_normal(u, activation):
+    """Normal with variance 2 / n_in, for relu and its kin (He et al., 2015)."""
+    return np.sqrt(2 / len(u)) * normal(u)
+
+
+@INITIALIZERS.register("lecun_normal")
+def lecun_normal(u, activation):
+    """Normal with variance 1 / n_in (LeCun et al., 1998), for selu (Klambauer et al., 2017)."""
+    return np.sqrt(1 / len(u)) * normal(u)
+
+
+@INITIALIZERS.register("orthogonal")
+def orthogonal(u, activation):
+    """A random matrix with orthonormal columns, or rows where they are fewer (Saxe et al., 2014)."""
+    wide = u.shape[0] < u.shape[1]
+    z = normal(u)
+    with ThreadpoolController().limit(limits=1, user_api="blas"):  # several threads would add up in another order
+        q, r = np.linalg.qr(z.T if wide else z)
+    # With a positive diagonal of R, every such matrix is as likely (Mezzadri, 2007).
+    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    return q.T if wide else q
+
+
+def initialize(program, seed, weight_init="auto", activations=None):
+    """The parameters that a training begins with.
 
     Parameters
     ----------
     program : Program
     seed : int
-    factor : float, default=6.0
-        Squared bound times the sum of the widths on both sides: 6, or 2 for the logistic activation.
+    weight_init : str or callable, default='auto'
+        Name of a rule, or ``weight_init(n_in, n_out, rng)``, which returns weights of shape (n_in, n_out). `rng` is a
+        `numpy.random.Generator` that depends on seed and layer.
+    activations : sequence of str, default=None
+        Name of the activation of every layer with weights, where the last layer counts as the one before it.
+
+    Returns
+    -------
+    ndarray of shape (n_params,), dtype of the program
+
+    Raises
+    ------
+    ValueError
+        If a callable does not return finite numbers of the right shape.
     """
     params = aligned_zeros(program.n_params, program.dtype)
     for layer, tensor in enumerate(program.tensors):
-        bound = np.sqrt(factor / (tensor.n_in + tensor.n_out))
-        numbers = bound * (2 * uniform((tensor.n_in + 1) * tensor.n_out, seed, layer) - 1)
-        tensor.coef(params)[:] = numbers[tensor.n_out :].reshape(tensor.n_in, tensor.n_out)
-        tensor.intercept(params)[:] = numbers[: tensor.n_out]
+        coef, intercept = tensor.coef(params), tensor.intercept(params)
+        if callable(weight_init):
+            coef[:] = _weights_of(weight_init, coef, seed, layer)
+            continue
+        rule = INITIALIZERS[weight_init]
+        u = uniform((tensor.n_in + rule.biases) * tensor.n_out, seed, layer).reshape(-1, tensor.n_out)
+        values = rule.formula(u, activations[layer] if activations else None)
+        if rule.biases:
+            intercept[:], values = values[0], values[1:]
+        coef[:] = values
+    for norm in program.norms:
+        norm.view(params, "scale")[:] = 1
+        if norm.running:
+            norm.view(params, "variance")[:] = 1
     return params
+
+
+def _weights_of(weight_init, coef, seed, layer):
+    """What a user's function returns for one layer, checked."""
+
+    def error(found):
+        return ValueError(
+            f"weight_init(n_in={coef.shape[0]}, n_out={coef.shape[1]}, rng) must return finite numbers of shape "
+            f"{coef.shape}, the weights of layer {layer} (coefs_[{layer}]), but returned {found}."
+        )
+
+    returned = weight_init(*coef.shape, np.random.default_rng((seed, layer)))
+    try:
+        values = np.asarray(returned)
+    except ValueError:  # rows of different lengths
+        raise error("something that is not an array") from None
+    if values.dtype.kind not in "fiub":
+        kind = type(returned).__name__ if values.dtype.kind == "O" else f"an array of {values.dtype}"
+        raise error(f"{kind}, which is not numeric")
+    if values.shape != coef.shape:
+        raise error(f"shape {values.shape}")
+    with np.errstate(over="ignore"):
+        values = values.astype(coef.dtype)
+    if not np.isfinite(values).all():
+        raise error(f"infinite numbers or NaN, as {coef.dtype}")
+    return values

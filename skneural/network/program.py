@@ -21,12 +21,16 @@ OP = np.dtype(
         ("ld_in", "i8"), ("ld_out", "i8"),  # padded widths
         ("x", "i8"), ("y", "i8"),  # input and output buffers
         ("dx", "i8"), ("dy", "i8"),  # gradients by them; an activation leaves its slope in dy, its consumer multiplies
-        ("weight", "i8"), ("bias", "i8"),  # offsets into the parameters
+        ("skip", "i8"),  # a shortcut's buffer: added to y on the way forward, or to dx on the way back
+        ("weight", "i8"), ("bias", "i8"),  # offsets into the parameters; of a normalisation: the scale, and the rest
         ("transposed", "i8"),  # offset of the transposed weights
-        ("penalty", "i8"),  # first of this operation's partial sums of squared weights
-        ("stream", "i8"), ("rate", "f8"),  # random numbers: which stream, and the rate of dropout
+        ("statistics", "i8"),  # offset of what is known of the columns of the batch
+        ("slot", "i8"), ("layer", "i8"),  # first of this operation's partial sums; number of the layer
+        ("stream", "i8"), ("rate", "f8"),  # random numbers: which stream; rate of dropout, deviation, epsilon
         ("function", "i8"),  # address of the activation, loss or link
-        ("forward", "i8"), ("backward", "i8"), ("update", "i8"),  # addresses of the kernels
+        # Addresses of the kernels; `gather` ones see all rows of the batch, between two meetings of the threads.
+        ("gather", "i8"), ("forward", "i8"), ("gather_back", "i8"), ("backward", "i8"),
+        ("update", "i8"), ("constrain", "i8"),
     ]
 )  # fmt: skip
 
@@ -36,16 +40,20 @@ FRAME = np.dtype(
     [
         ("rank", "i8"), ("crew", "i8"), ("board", "i8"),  # number of this thread, how many, where they meet
         ("ops", "i8"), ("n_ops", "i8"), ("product", "i8"), ("optimizer", "i8"),
-        ("params", "i8"), ("transposed", "i8"), ("state_s", "i8"), ("state_v", "i8"), ("gradient", "i8"),
+        ("params", "i8"), ("n_params", "i8"), ("transposed", "i8"), ("state_s", "i8"), ("state_v", "i8"),
+        ("gradient", "i8"), ("good", "i8"),  # a whole gradient; the parameters after the last epoch that went well
         ("work", "i8"), ("capacity", "i8"), ("scratch", "i8"), ("panel", "i8"),  # buffers, rows in them; tile, panel
         ("inputs", "i8"), ("ld_inputs", "i8"), ("indices", "i8"), ("indptr", "i8"),
         ("targets", "i8"), ("n_targets", "i8"), ("weights", "i8"), ("order", "i8"),
-        ("outputs", "i8"), ("losses", "i8"), ("penalties", "i8"), ("n_penalties", "i8"),
-        ("rates", "i8"), ("hyper_0", "f8"), ("hyper_1", "f8"), ("hyper_2", "f8"), ("alpha", "f8"), ("averaging", "f8"),
+        ("outputs", "i8"), ("losses", "i8"), ("settings", "i8"), ("statistics", "i8"),
+        # partial sums of the penalty and of the squared gradient; norms of the layers, epoch by epoch
+        ("penalties", "i8"), ("squares", "i8"), ("n_slots", "i8"), ("layer_norms", "i8"), ("n_layers", "i8"),
+        ("constants", "i8"), ("alpha", "f8"), ("l1_ratio", "f8"), ("averaging", "f8"),  # of the optimizer, a row a step
+        ("clip_norm", "f8"), ("clip_value", "f8"), ("max_norm", "f8"),
         ("n_rows", "i8"), ("batch", "i8"), ("strip", "i8"), ("seed", "i8"), ("shuffle", "i8"), ("training", "i8"),
         ("deadline", "f8"), ("clock", "i8"), ("clock_fraction", "i8"),  # in seconds; room for a timespec
         # where the run stands
-        ("phase", "i8"), ("start", "i8"), ("rate", "f8"), ("scale", "f8"),
+        ("phase", "i8"), ("start", "i8"), ("done", "i8"), ("now", "i8"), ("scale", "f8"), ("factor", "f8"),
         ("step", "i8"), ("epoch", "i8"), ("row", "i8"),
         ("steps_left", "i8"), ("steps_done", "i8"), ("epochs_left", "i8"), ("epochs_done", "i8"),
         ("sum_loss", "f8"), ("epoch_losses", "i8"), ("order_keys", "i8"),
@@ -53,10 +61,15 @@ FRAME = np.dtype(
     ]
 )  # fmt: skip
 
-#: What an update does: sum the gradient and apply it, add it to the gradient so far, or apply that.
+#: What an update does: sum the gradient and apply it, store it (or add it to the one so far), or apply that.
 FUSED, COLLECT, APPLY = range(3)
 
-KINDS = ("input", "dense", "sparse_dense", "dropout", "loss", "output")
+#: Numbers an update of one step reads: five constants of the optimizer, and the share of a weight that decays.
+N_CONSTANTS = 6
+
+KINDS = (
+    "input", "noise", "dense", "sparse_dense", "batch_norm", "layer_norm", "dropout", "residual", "loss", "output",
+)  # fmt: skip
 
 ALIGNMENT = 64  # bytes
 
@@ -95,6 +108,29 @@ class Tensor:
         return params[self.bias : self.bias + self.n_out]
 
 
+@dataclass(frozen=True)
+class Norm:
+    """Where the parameters of a normalisation stand: scale and shift; with `running`, mean and variance after them.
+
+    The shift of batch normalisation is the layer's bias: one before it would come to nothing.
+    """
+
+    scale: int
+    width: int
+    ld: int
+    running: bool
+
+    @property
+    def names(self):
+        """What there is besides the layer's weights and biases."""
+        return ("scale", "mean", "variance") if self.running else ("scale", "shift")
+
+    def view(self, params, name):
+        """'scale', 'shift', 'mean' or 'variance' as a view of shape (width,)."""
+        start = self.scale + ("scale", "shift", "mean", "variance").index(name) * self.ld
+        return params[start : start + self.width]
+
+
 @dataclass
 class Program:
     """The table of operations of a network, and the sizes of what it runs on.
@@ -105,12 +141,17 @@ class Program:
     functions : list of str or None
         Name of the activation or loss of each operation.
     tensors : list of Tensor
+    norms : list of Norm
     dtype : numpy dtype
     n_params, n_transposed : int
         Lengths of the flat vector of parameters and of the transposed weights beside it.
     n_work : int
         Numbers of buffer space that one row of a batch needs.
+    n_statistics : int
+        Numbers that batch normalisation keeps of a batch.
     n_outputs : int
+    settings : tuple of float
+        Constants of the loss.
     source : tuple
         What the program was lowered from.
     """
@@ -118,17 +159,30 @@ class Program:
     ops: np.ndarray
     functions: list
     tensors: list
+    norms: list
     dtype: np.dtype
     n_params: int
     n_transposed: int
     n_work: int
+    n_statistics: int
     n_outputs: int
+    settings: tuple
     source: tuple  # arguments of `lower`
+
+    @property
+    def n_norms(self):
+        """Number of layers normalised by the batch, and by themselves."""
+        running = sum(norm.running for norm in self.norms)
+        return running, len(self.norms) - running
+
+    def same_parameters(self, other):
+        """Whether the vectors of parameters of two programs are laid out alike."""
+        return (self.tensors, self.norms, self.dtype) == (other.tensors, other.norms, other.dtype)
 
     def variant(self, *, sparse):
         """The same network for dense or for sparse input; the parameters stand at the same places."""
-        layers, n_features, dtype, loss = self.source
-        return lower(layers, n_features, dtype=dtype, loss=loss, sparse=sparse)
+        layers, n_features, dtype, loss, settings = self.source
+        return lower(layers, n_features, dtype=dtype, loss=loss, settings=settings, sparse=sparse)
 
     def coefs(self, params):
         """Weights of every layer, as views of `params`."""
@@ -138,10 +192,16 @@ class Program:
         """Biases of every layer, as views of `params`."""
         return [t.intercept(params) for t in self.tensors]
 
+    def norm_views(self, params):
+        """What every normalised layer has beside weights and biases, by name, as views of `params`."""
+        return [{name: norm.view(params, name) for name in norm.names} for norm in self.norms]
+
     def dense_index(self):
-        """Positions of the numbers that are not padding: all weights, layer after layer, then all biases."""
+        """Positions of what is learnt: all weights, layer after layer, then all biases, then scales and shifts."""
         places = np.arange(self.n_params)
-        return np.concatenate([p.ravel() for p in self.coefs(places) + self.intercepts(places)])
+        learnt = self.coefs(places) + self.intercepts(places)
+        learnt += [norms[name] for norms in self.norm_views(places) for name in ("scale", "shift") if name in norms]
+        return np.concatenate([p.ravel() for p in learnt])
 
 
 class Builder:
@@ -149,8 +209,8 @@ class Builder:
 
     def __init__(self, n_features, dtype, sparse):
         self.dtype = np.dtype(dtype)
-        self.rows, self.functions, self.tensors = [], [], []
-        self.n_params = self.n_transposed = self.n_work = 0
+        self.rows, self.functions, self.tensors, self.norms = [], [], [], []
+        self.n_params = self.n_transposed = self.n_work = self.n_statistics = 0
         self.width, self.ld = n_features, padded(n_features, dtype)
         self.sparse = sparse  # whether the next layer reads rows of a sparse matrix
         self.y = self.dy = -1
@@ -169,18 +229,19 @@ class Builder:
         return self.n_params - count
 
     def add(self, kind, function=None, **fields):
-        """Append an operation."""
+        """Append an operation; its row, which may still be changed."""
         row = np.zeros((), OP)
-        for name in ("x", "y", "dx", "dy", "weight", "bias", "transposed"):
+        for name in ("x", "y", "dx", "dy", "skip", "weight", "bias", "transposed", "statistics", "layer"):
             row[name] = -1
         row["kind"] = KINDS.index(kind)
         for name, value in fields.items():
             row[name] = value
         self.rows.append(row)
         self.functions.append(function)
+        return row
 
 
-def lower(layers, n_features, *, dtype, loss, sparse=False):
+def lower(layers, n_features, *, dtype, loss, settings=(), sparse=False):
     """Lower layers to a program that ends in a loss.
 
     Parameters
@@ -192,6 +253,8 @@ def lower(layers, n_features, *, dtype, loss, sparse=False):
     dtype : {numpy.float32, numpy.float64}
     loss : str
         Name of the loss.
+    settings : sequence of float, default=()
+        Its constants.
     sparse : bool, default=False
         Whether the input is a CSR matrix.
 
@@ -207,7 +270,8 @@ def lower(layers, n_features, *, dtype, loss, sparse=False):
         layer.check(first=i == 0, last=i == len(layers) - 1)
         layer.lower(builder)
     builder.add("loss", loss, n_in=builder.width, ld_in=builder.ld, x=builder.y, dx=builder.dy)
+    b, settings = builder, tuple(settings)
     return Program(
-        np.array(builder.rows), builder.functions, builder.tensors, builder.dtype,
-        builder.n_params, builder.n_transposed, builder.n_work, builder.width, (tuple(layers), n_features, dtype, loss),
+        np.array(b.rows), b.functions, b.tensors, b.norms, b.dtype, b.n_params, b.n_transposed, b.n_work,
+        b.n_statistics, b.width, settings, (tuple(layers), n_features, dtype, loss, settings),
     )  # fmt: skip

@@ -77,8 +77,8 @@ _warned = False
 
 @cache
 def formula(function):
-    """Let compiled code call a plain Python function, by inlining candidates that keep `STRICT`."""
-    register_jitable(**HELPER)(function)
+    """Let compiled code call a plain Python function, inlined: a loop over numbers that calls does not vectorise."""
+    register_jitable(**HELPER, forceinline=True)(function)
     return function
 
 

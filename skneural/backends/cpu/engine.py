@@ -9,14 +9,14 @@ from skneural.backends.cpu.binding import bind_prediction, bind_training
 from skneural.backends.cpu.compiler import address, kernel
 from skneural.backends.cpu.crew import Crew, Pace
 from skneural.backends.cpu.frame import Frame, data
-from skneural.backends.cpu.kernels import make_optimizer
 from skneural.backends.cpu.product import make_product, panel_size
 from skneural.backends.cpu.simd import INSTRUCTION_SET
+from skneural.backends.cpu.updates import make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.maths import random
-from skneural.maths.losses import LOSSES
+from skneural.maths.losses import LOSSES, n_settings
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.program import aligned_zeros
+from skneural.network.program import N_CONSTANTS, aligned_zeros
 
 #: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
 MAX_CAPACITY = 2048
@@ -47,10 +47,13 @@ class Engine:
     def __init__(self, program, params, ops):
         self.program, self.params, self.ops = program, params, ops
         self.itemsize = program.dtype.itemsize
+        self.settings, loss = np.array(program.settings, program.dtype), program.functions[-1]
+        if len(self.settings) != n_settings(loss, program.n_outputs):
+            raise ValueError(f"The loss {loss!r} needs {n_settings(loss, program.n_outputs)} constants.")
         self.template = Frame()
         self.template.update(
-            ops=data(ops), n_ops=len(ops), params=data(params), product=address(make_product, program.dtype.type),
-            scale=1.0, crew=1,
+            ops=data(ops), n_ops=len(ops), params=data(params), n_params=program.n_params,
+            product=address(make_product, program.dtype.type), settings=data(self.settings), scale=1.0, crew=1,
         )  # fmt: skip
 
     def set_inputs(self, frame, X):
@@ -138,37 +141,51 @@ class Trainer(Engine):
         See `Engine.set_inputs`.
     targets : ndarray of shape (n_rows, n_targets)
     weights : ndarray of shape (n_rows,) or None
-    alpha : float
+    alpha, l1_ratio : float
+        Of the penalty.
     seed : int
         For the order of the rows and for dropout.
     n_threads : int
         At most.
+    limits : dict, default=None
+        ``clip_norm`` and ``clip_value`` of the gradient, ``max_norm`` of a unit's incoming weights; none without.
+    monitor : bool, default=False
+        Whether to measure the norms of the layers' gradients.
     """
 
-    def __init__(self, program, params, X, targets, weights, *, alpha, seed, n_threads):
-        super().__init__(program, params, bind_training(program))
+    def __init__(
+        self, program, params, X, targets, weights, *, alpha, seed, n_threads, l1_ratio=0.0, limits=None, monitor=False
+    ):
+        limits = {"clip_norm": 0.0, "clip_value": np.inf, "max_norm": 0.0} | (limits or {})
+        super().__init__(program, params, bind_training(program, constrain=limits["max_norm"] > 0))
         self.X, self.targets, self.weights = X, targets, weights
-        self.n_threads, self.frames, self.crew = n_threads, None, None
+        self.n_threads, self.frames, self.crew, self.monitor = n_threads, None, None, monitor
+        self.layer_norms = None
         self.turned = aligned_zeros(max(program.n_transposed, 1), program.dtype)
+        self.good, self.went_well = params.copy(), False
         self.set_inputs(self.template, X)
         self.template.update(
-            training=1, alpha=alpha, seed=seed,
-            targets=data(targets), n_targets=targets.shape[1], weights=data(weights),
+            training=1, alpha=alpha, l1_ratio=l1_ratio, seed=seed, **limits,
+            targets=data(targets), n_targets=targets.shape[1], weights=data(weights), good=data(self.good),
             averaging=1 / program.n_outputs if LOSSES[program.functions[-1]].averaged else 1.0,
-            transposed=data(self.turned),
+            transposed=data(self.turned), n_layers=len(program.tensors),
         )  # fmt: skip
 
     def prepare(self, job, batch):
         """Make buffers for batches of `batch` rows, and the threads' frames for a job."""
         program, f = self.program, self.template
         dtype, n_rows = program.dtype, f["n_rows"]
-        capacity = min(batch, n_rows, MAX_CAPACITY)
+        # Statistics of a batch need all of it; everything else can be had in pieces.
+        most = MAX_CAPACITY if program.n_statistics == 0 else n_rows
+        capacity = min(batch, n_rows, most)
         depth, width = self.widest()
         strip = INSTRUCTION_SET.rows[0]
         self.work, self.losses = aligned_zeros(capacity * program.n_work, dtype), np.zeros(capacity)
+        self.statistics = aligned_zeros(max(program.n_statistics, 1), dtype)
         f.update(work=data(self.work), losses=data(self.losses), capacity=capacity, strip=strip, batch=batch)
-        self._number_penalties(strip)
-        if batch > capacity:
+        f["statistics"] = data(self.statistics)
+        self._number_slots(strip)
+        if batch > capacity or f["clip_norm"] > 0:
             self.gradient = aligned_zeros(program.n_params, dtype)
             f["gradient"] = data(self.gradient)
         work = flops_per_row(program) * 3 * min(batch, n_rows) / _GUESSED_SPEED
@@ -183,24 +200,26 @@ class Trainer(Engine):
         self.crew = Crew(job, self.frames)
         self.pace = Pace(size, work)
 
-    def _number_penalties(self, strip):
-        count = 0
+    def _number_slots(self, strip):
+        """Every strip of weights, every bias and every normalisation has a place for its partial sums."""
+        count, f = 0, self.template
         for op in self.ops:
             if op["update"]:
-                op["penalty"] = count
-                count += -(-int(op["n_in"]) // strip)
+                op["slot"] = count
+                count += 1 if op["layer"] < 0 else -(-int(op["n_in"]) // strip) + 1
         self.penalties = np.zeros(count)
-        self.template.update(penalties=data(self.penalties), n_penalties=count)
+        self.squares = np.zeros(count) if self.monitor or f["clip_norm"] > 0 else None
+        f.update(penalties=data(self.penalties), squares=data(self.squares), n_slots=count)
 
     def refresh(self):
         """Copy the parameters into the transposed weights, after a change from outside."""
-        for op, tensor in zip(self.ops[self.ops["update"] != 0], self.program.tensors, strict=True):
+        for op, tensor in zip(self.ops[self.ops["layer"] >= 0], self.program.tensors, strict=True):
             if op["transposed"] >= 0:
                 start, ld = int(op["transposed"]), int(op["ld_in"])
                 block = self.turned[start : start + tensor.n_out * ld].reshape(tensor.n_out, ld)
                 block[:, : tensor.n_in] = tensor.coef(self.params).T
 
-    def start(self, optimizer, hyper, state, *, batch, shuffle, tol, patience):
+    def start(self, optimizer, hyper, state, *, batch, shuffle, tol, patience, weight_decay=0.0):
         """Get ready to run epochs.
 
         Parameters
@@ -213,15 +232,17 @@ class Trainer(Engine):
         shuffle : bool
         tol, patience : float
             Of the stopping rule on the training loss.
+        weight_decay : float, default=0.0
+            Share of a weight that decays in a step, times the learning rate, for optimizers that decouple it.
         """
         f = self.template
         n_rows = f["n_rows"]
         self.optimizer, self.hyper, self.state = OPTIMIZERS[optimizer], tuple(hyper), state
+        self.weight_decay = weight_decay if self.optimizer.decoupled else 0.0
         self.order = np.arange(n_rows) if shuffle else None
         self.steps_per_epoch = -(-n_rows // batch)
         f.update(
             optimizer=address(make_optimizer, self.program.dtype.type, self.optimizer),
-            **{f"hyper_{i}": value for i, value in enumerate(self.hyper)},
             state_s=data(state["s"]), state_v=data(state["v"]), step=state["step"], epoch=state["epoch"],
             shuffle=shuffle, order=data(self.order), tol=tol, patience=patience,
         )  # fmt: skip
@@ -233,8 +254,8 @@ class Trainer(Engine):
 
         Parameters
         ----------
-        rates : ndarray of shape (n_epochs,)
-            Learning rate of each epoch.
+        rates : ndarray of shape (n_epochs,) or (n_epochs, steps_per_epoch)
+            Learning rate of each epoch, or of each step.
         best_loss, no_improvement : float, int
             Where the stopping rule stands.
         begin : float
@@ -247,19 +268,28 @@ class Trainer(Engine):
             compiled call share its time evenly.
         best_loss, no_improvement : float, int
         """
-        losses = np.zeros(len(rates))
+        losses, rates = np.zeros(len(rates)), rates.reshape(len(rates), -1)
+        if self.monitor:
+            begun, self.layer_norms = self.layer_norms, np.zeros((len(rates) + 1, len(self.program.tensors)))
+            if begun is not None:  # the epoch in which the call before ended
+                self.layer_norms[0] = begun[-1]
         first = self.frames[0]
         first.update(best_loss=best_loss, no_improvement=no_improvement)
         epochs = np.arange(first["epoch"], first["epoch"] + len(rates), dtype=np.uint64)
         keys = random.key(first["seed"], random.ORDER, epochs).astype(np.int64)
         first.update(epochs_left=len(rates), epochs_done=0, epoch_losses=data(losses), order_keys=data(keys))
+        first["layer_norms"] = data(self.layer_norms)
         started = time.perf_counter() - begin
         while first["epochs_done"] == 0:
             self._call(rates)
         self.state["step"], self.state["epoch"] = first["step"], first["epoch"]
         done = first["epochs_done"]
+        self.went_well = self.went_well or np.isfinite(losses[0])
         seconds = np.linspace(started, time.perf_counter() - begin, done + 1)[1:]
         epochs = list(zip(losses[:done].tolist(), seconds.tolist(), strict=True))
+        if self.monitor:
+            self.layer_norms = self.layer_norms[: done + 1]
+            self.layer_norms[:done] /= self.steps_per_epoch
         return epochs, first["best_loss"], first["no_improvement"]
 
     def _call(self, rates):
@@ -267,11 +297,18 @@ class Trainer(Engine):
         size, steps = self.pace.choose(CALL_SECONDS)
         done = first["epochs_done"] * self.steps_per_epoch + -(-first["row"] // first["batch"])
         steps = min(steps, len(rates) * self.steps_per_epoch - done)
-        t = first["step"] + 1 + np.arange(steps)
-        scheduled = np.asarray(rates)[(done + np.arange(steps)) // self.steps_per_epoch]
-        sizes = np.ascontiguousarray(self.optimizer.step_size(scheduled, t, self.hyper), np.float64)
-        first.update(rates=data(sizes), steps_left=steps, steps_done=0)
+        epoch, step = np.divmod(done + np.arange(steps), self.steps_per_epoch)
+        constants = self._constants(rates[epoch, step % rates.shape[1]], first["step"] + 1 + np.arange(steps))
+        first.update(constants=data(constants), steps_left=steps, steps_done=0)
         self._run(size, steps, lambda: first["steps_done"])
+
+    def _constants(self, rates, t):
+        """What the updates number `t` need: a row of constants of the optimizer each, and how much weights shrink."""
+        constants = np.zeros((len(t), N_CONSTANTS))
+        for i, values in enumerate(self.optimizer.constants(rates, t, *self.hyper)):
+            constants[:, i] = values
+        constants[:, -1] = rates * self.weight_decay
+        return constants
 
     def _run(self, size, steps, steps_done):
         """Run `steps` steps of the job on `size` threads, and note how long those took that were done."""

@@ -113,8 +113,8 @@ def _caller(returns, *kinds):
 _A, _F = types.int64, types.float64
 LAYER_KERNEL = (_A,) * 4  # op, frame, first row, last row
 ACTIVATION_KERNEL = (_A,) * 3  # values (in place), slopes or 0, how many
-OPTIMIZER_KERNEL = (_A,) * 5 + (_F, _A)  # parameters, s, v, gradient, how many, decay, frame
-PRODUCT_KERNEL = (_A,) * 13  # see make_product
+OPTIMIZER_KERNEL = (_A,) * 7  # parameters, s, v, gradient, how many, whether they are weights, frame
+PRODUCT_KERNEL = (_A,) * 14  # see make_product
 
 call_layer = _caller(types.void, *LAYER_KERNEL)
 call_activation = _caller(types.void, *ACTIVATION_KERNEL)
@@ -191,12 +191,12 @@ def clear(typingctx, address, size):
 
 
 @intrinsic(prefer_literal=True)
-def multiply_tile(typingctx, dtype, rows, vectors, a, a_row, a_col, b, ldb, c, ldc, depth, bias, scale):
-    """One tile of C in registers: ``C[rows, vectors] = bias + sum over k of A[:, k] B[k, :]``, times C if `scale`.
+def multiply_tile(typingctx, dtype, rows, vectors, a, a_row, a_col, b, ldb, c, ldc, depth, begin, ld_begin, scale):
+    """One tile of C in registers: ``C[rows, vectors] = begin + sum over k of A[:, k] B[k, :]``, times C if `scale`.
 
-    Addresses are integers, strides count elements. `bias` is the address of a row that starts every sum, or 0. With
-    `scale` the result is multiplied by what C held (the slope of an activation). Each element is summed over k in
-    order.
+    Addresses are integers, strides count elements. `begin` is the address of what starts the sums, or 0: a matrix with
+    rows `ld_begin` apart, a bias where that is 0. With `scale` the result is multiplied by what C held (the slope of
+    an activation). Each element is summed over k in order.
     """
     if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
         return None
@@ -207,7 +207,7 @@ def multiply_tile(typingctx, dtype, rows, vectors, a, a_row, a_col, b, ldb, c, l
         _emit_tile(context.get_value_type(number), number.bitwidth // 8, tile, builder, args[3:])
         return context.get_dummy_value()
 
-    return types.void(dtype, rows, vectors, *(types.int64,) * 10), codegen
+    return types.void(dtype, rows, vectors, *(types.int64,) * 11), codegen
 
 
 class _Vectors:
@@ -248,13 +248,15 @@ class _Vectors:
 def _emit_tile(element, size, tile, builder, args):
     """The body of `multiply_tile`: start the sums, loop over k, store."""
     rows, vectors = tile
-    a, a_row, a_col, b, ldb, c, ldc, depth, bias, scale = args
+    a, a_row, a_col, b, ldb, c, ldc, depth, begin, ld_begin, scale = args
     v = _Vectors(builder, element, size)
-    pa, pb, pc, pbias = (builder.inttoptr(p, element.as_pointer()) for p in (a, b, c, bias))
+    pa, pb, pc, pbegin = (builder.inttoptr(p, element.as_pointer()) for p in (a, b, c, begin))
     columns = [_I64(i * v.lanes) for i in range(vectors)]
-    with builder.if_else(builder.icmp_signed("!=", bias, _I64(0))) as (given, absent):
+    with builder.if_else(builder.icmp_signed("!=", begin, _I64(0))) as (given, absent):
         with given:
-            starts, given_end = [v.load(pbias, column) for column in columns], builder.block
+            lines = [builder.mul(_I64(m), ld_begin) for m in range(rows)]
+            starts = [v.load(pbegin, builder.add(line, column)) for line in lines for column in columns]
+            given_end = builder.block
         with absent:
             absent_end = builder.block
     initial = [v.phi((start, given_end), (v.zero, absent_end)) for start in starts]
@@ -266,7 +268,7 @@ def _emit_tile(element, size, tile, builder, args):
     builder.position_at_end(loop)
     k = builder.phi(_I64)
     k.add_incoming(_I64(0), entry)
-    sums = [v.phi((initial[i % vectors], entry)) for i in range(rows * vectors)]
+    sums = [v.phi((start, entry)) for start in initial]
     b_row, a_k = builder.mul(k, ldb), builder.mul(k, a_col)
     bs = [v.load(pb, builder.add(b_row, column)) for column in columns]
     new = []

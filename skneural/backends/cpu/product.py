@@ -1,4 +1,4 @@
-"""The matrix product. One function computes ``C = bias + A B``, row by row in tiles that stay in registers.
+"""The matrix product. One function computes ``C = begin + A B``, row by row in tiles that stay in registers.
 
 Every element of C is summed over k in one fixed order, whatever tile it falls in. So a row of the product has the
 same bits alone or in any batch, and on any number of threads.
@@ -21,11 +21,12 @@ def panel_size(depth, dtype):
 
 
 def make_product(dtype):
-    """Kernel ``C[M, N] = bias + A[M, K] B[K, N]``.
+    """Kernel ``C[M, N] = begin + A[M, K] B[K, N]``.
 
     Arguments: address of A and its strides by row and by column (in numbers; so A may be the transpose of what is
-    stored), address and row stride of B and of C, the sizes, the address of a bias row or 0, whether to multiply the
-    result by what C held, and the address of a panel: B is packed into it where there are enough rows to repay that.
+    stored), address and row stride of B and of C, the sizes, address and row stride of what the sums begin with (0 and
+    0 for nothing, a stride of 0 for one row that serves all: a bias), whether to multiply the result by what C held,
+    and the address of a panel: B is packed into it where there are enough rows to repay that.
     """
     digest = DIGEST
     size = dtype().itemsize
@@ -34,7 +35,7 @@ def make_product(dtype):
     lanes = INSTRUCTION_SET.vector_bytes // size
     wide_width, pack_from, pack_width = wide * lanes, PACK_FROM, PACK_WIDTH // size
 
-    def product(a, a_row, a_col, b, ldb, c, ldc, m_rows, n_columns, depth, bias, scale, panel):
+    def product(a, a_row, a_col, b, ldb, c, ldc, m_rows, n_columns, depth, begin, ld_begin, scale, panel):
         digest  # part of the cache key
         n = 0
         while n < n_columns:
@@ -52,32 +53,32 @@ def make_product(dtype):
                 left = m_rows - m
                 at = a + m * a_row * size
                 ct = c + (m * ldc + n) * size
-                bt = bias + n * size if bias != 0 else 0
+                st = begin + (m * ld_begin + n) * size if begin != 0 else 0
                 if is_wide:
                     if left >= r0:
-                        multiply_tile(dtype, r0, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, bt, scale)
+                        multiply_tile(dtype, r0, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
                         m += r0
                     elif left >= r1:
-                        multiply_tile(dtype, r1, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, bt, scale)
+                        multiply_tile(dtype, r1, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
                         m += r1
                     elif left >= r2:
-                        multiply_tile(dtype, r2, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, bt, scale)
+                        multiply_tile(dtype, r2, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
                         m += r2
                     elif left >= r3:
-                        multiply_tile(dtype, r3, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, bt, scale)
+                        multiply_tile(dtype, r3, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
                         m += r3
                     else:
-                        multiply_tile(dtype, r4, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, bt, scale)
+                        multiply_tile(dtype, r4, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
                         m += r4
                 else:
                     if left >= r0:
-                        multiply_tile(dtype, r0, narrow, at, a_row, a_col, bn, ld, ct, ldc, depth, bt, scale)
+                        multiply_tile(dtype, r0, narrow, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
                         m += r0
                     elif left >= r2:
-                        multiply_tile(dtype, r2, narrow, at, a_row, a_col, bn, ld, ct, ldc, depth, bt, scale)
+                        multiply_tile(dtype, r2, narrow, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
                         m += r2
                     else:
-                        multiply_tile(dtype, r4, narrow, at, a_row, a_col, bn, ld, ct, ldc, depth, bt, scale)
+                        multiply_tile(dtype, r4, narrow, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
                         m += r4
             n += wide_width if is_wide else narrow * lanes
 

@@ -1,10 +1,13 @@
 """The compiled loops above the kernels: walk the table of operations, step after step, epoch after epoch.
 
 Every thread of a crew runs `train` on a frame of its own. A step has two phases with a meeting after each: rows
-(every thread runs its rows of the batch forward and back) and parameters (every thread updates its share). Sums that
-all need (losses, penalties) every thread adds up for itself, in the same order; so all take the same decisions and
-results do not depend on how many there are.
+(every thread runs its rows of the batch forward and back) and parameters (every thread updates its share). Statistics
+of the whole batch need two meetings more, and so do limits on norms. Sums that all need (losses, penalties, squared
+gradients) every thread adds up for itself, in the same order; so all take the same decisions and results do not depend
+on how many there are.
 """
+
+import math
 
 import numpy as np
 from numba import types
@@ -25,8 +28,9 @@ from skneural.backends.cpu.intrinsics import (
     sleep_units,
     vector,
 )
+from skneural.backends.cpu.updates import sum_of_squares
 from skneural.maths import random, stopping
-from skneural.network.program import APPLY, COLLECT, FRAME, FUSED, OP
+from skneural.network.program import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, OP
 
 #: How a thread waits: it spins this often, then offers its core to others this often, then sleeps ever longer.
 SPINS, YIELDS, LONGEST_SLEEP = 2000, 400, 200
@@ -78,12 +82,13 @@ def shuffle(f):
 
 
 @register_jitable(**HELPER)
-def walk_parameters(f, frame_address, rows):
-    """This thread's share of all parameters."""
+def walk_parameters(f, frame_address, rows, constrain):
+    """This thread's share of all parameters: update them, or keep their norms within the limit."""
     for i in range(f.n_ops):
         op = op_at(f.ops + i * _OP_SIZE)
-        if op.update != 0:
-            call_layer(op.update, (f.ops + i * _OP_SIZE, frame_address, 0, rows))
+        kernel = op.constrain if constrain else op.update
+        if kernel != 0:
+            call_layer(kernel, (f.ops + i * _OP_SIZE, frame_address, 0, rows))
 
 
 @register_jitable(**HELPER)
@@ -99,6 +104,57 @@ def sum_of(address, count):
 
 
 @register_jitable(**HELPER)
+def walk_rows(f, frame_address, piece):
+    """This thread's rows of a piece, forward through all operations and back."""
+    first, last = f.rank * piece // f.crew, (f.rank + 1) * piece // f.crew
+    for i in range(f.n_ops):
+        at = f.ops + i * _OP_SIZE
+        op = op_at(at)
+        if op.gather != 0:
+            meet(f)
+            call_layer(op.gather, (at, frame_address, 0, piece))
+            meet(f)
+        if op.forward != 0:
+            call_layer(op.forward, (at, frame_address, first, last))
+    for i in range(f.n_ops - 1, -1, -1):
+        at = f.ops + i * _OP_SIZE
+        op = op_at(at)
+        if op.gather_back != 0:
+            meet(f)
+            call_layer(op.gather_back, (at, frame_address, 0, piece))
+            meet(f)
+        if op.backward != 0:
+            call_layer(op.backward, (at, frame_address, first, last))
+
+
+@register_jitable(**HELPER)
+def norm_of_gradient(f):
+    """Norm of the gradient by all parameters."""
+    return math.sqrt(sum_of(f.squares, f.n_slots))
+
+
+@register_jitable(**HELPER)
+def note_layer_norms(f):
+    """Add the norm of every layer's gradient to those of the epoch."""
+    for i in range(f.n_ops):
+        op = op_at(f.ops + i * _OP_SIZE)
+        if op.update != 0 and op.layer >= 0:
+            slots = (op.n_in + f.strip - 1) // f.strip + 1
+            norms = vector(f.layer_norms + (f.epochs_done * f.n_layers + op.layer) * 8, np.float64)
+            norms[0] += math.sqrt(sum_of(f.squares + op.slot * 8, slots))
+
+
+@register_jitable(**HELPER)
+def keep_good_parameters(f, dtype):
+    """Copy the parameters, if none of them is NaN or infinite."""
+    params, good = vector(f.params, dtype), vector(f.good, dtype)
+    total = sum_of_squares(params, f.n_params, dtype(0))
+    if total - total == 0:
+        for j in range(f.n_params):
+            good[j] = params[j]
+
+
+@register_jitable(**HELPER)
 def walk_pieces(f, frame_address, start, rows):
     """Rows of a batch, forward through all operations and back, in pieces that fit the buffers; sum of their losses.
 
@@ -107,19 +163,11 @@ def walk_pieces(f, frame_address, start, rows):
     loss, done = 0.0, 0
     while done < rows:
         piece = min(f.capacity, rows - done)
-        f.start = start + done
-        first, last = f.rank * piece // f.crew, (f.rank + 1) * piece // f.crew
-        for i in range(f.n_ops):
-            op = op_at(f.ops + i * _OP_SIZE)
-            if op.forward != 0:
-                call_layer(op.forward, (f.ops + i * _OP_SIZE, frame_address, first, last))
-        for i in range(f.n_ops - 1, -1, -1):
-            op = op_at(f.ops + i * _OP_SIZE)
-            if op.backward != 0:
-                call_layer(op.backward, (f.ops + i * _OP_SIZE, frame_address, first, last))
+        f.start, f.done = start + done, done
+        walk_rows(f, frame_address, piece)
         meet(f)
         loss += sum_of(f.losses, piece)
-        walk_parameters(f, frame_address, piece)
+        walk_parameters(f, frame_address, piece, False)
         if HAS_CLOCK and f.rank == 0 and f.deadline > 0:
             # The first thread looks at the clock; all see what it decided once they have met.
             clock_gettime(MONOTONIC, frame_address + _CLOCK)
@@ -131,13 +179,16 @@ def walk_pieces(f, frame_address, start, rows):
 
 
 def make_train(dtype):
-    """Kernel ``train(frame)``: run steps until as many are done as asked for, or the stopping rule says so."""
-    digest = DIGEST
+    """Kernel ``train(frame)``: run steps until as many are done as asked for, or the stopping rule says so.
+
+    An epoch whose loss is not finite ends it too.
+    """
+    digest, constants_size = DIGEST, 8 * N_CONSTANTS
 
     def train(frame_address):
         digest  # part of the cache key
         f = frame_at(frame_address)
-        order, weights, rates = vector(f.order, np.int64), vector(f.weights, dtype), vector(f.rates, np.float64)
+        order, weights = vector(f.order, np.int64), vector(f.weights, dtype)
         losses, stop = vector(f.epoch_losses, np.float64), False
         while f.steps_left > 0 and f.epochs_left > 0 and not stop:
             if f.row == 0 and f.shuffle != 0:
@@ -150,14 +201,22 @@ def make_train(dtype):
                 for r in range(f.row, f.row + rows):
                     weight += weights[order[r] if f.order != 0 else r]
             f.scale = 1.0 / weight if weight > 0 else 0.0
-            f.rate = rates[f.steps_done]
-            f.phase = FUSED if rows <= f.capacity else COLLECT
+            f.now, f.factor = f.constants + f.steps_done * constants_size, 1.0
+            f.phase = FUSED if rows <= f.capacity and f.clip_norm == 0 else COLLECT
             loss = walk_pieces(f, frame_address, f.row, rows)
+            if f.layer_norms != 0 and f.rank == 0:
+                note_layer_norms(f)
             if f.phase == COLLECT:
+                if f.clip_norm > 0:
+                    norm = norm_of_gradient(f)
+                    f.factor = f.clip_norm / norm if norm > f.clip_norm else 1.0
                 f.phase = APPLY
-                walk_parameters(f, frame_address, 0)
+                walk_parameters(f, frame_address, 0, False)
                 meet(f)
-            penalty = 0.5 * f.alpha * sum_of(f.penalties, f.n_penalties) if f.alpha > 0 else 0.0
+            if f.max_norm > 0:
+                walk_parameters(f, frame_address, 0, True)
+                meet(f)
+            penalty = f.alpha * sum_of(f.penalties, f.n_slots) if f.alpha > 0 else 0.0
             f.sum_loss += (loss * f.averaging + penalty) * f.scale * rows
             f.row += rows
             f.step += 1
@@ -167,7 +226,10 @@ def make_train(dtype):
             if f.row == f.n_rows:
                 losses[f.epochs_done] = f.sum_loss / f.n_rows
                 f.best_loss, f.no_improvement = count_epoch(losses[f.epochs_done], f.best_loss, f.no_improvement, f.tol)
-                stop = stop or f.no_improvement > f.patience
+                diverged = losses[f.epochs_done] - losses[f.epochs_done] != 0
+                stop = stop or f.no_improvement > f.patience or diverged
+                if f.rank == 0 and f.good != 0 and not diverged:
+                    keep_good_parameters(f, dtype)
                 f.row, f.sum_loss = 0, 0.0
                 f.epoch += 1
                 f.epochs_left -= 1
