@@ -11,46 +11,10 @@ from threadpoolctl import ThreadpoolController
 
 from skneural.maths.stopping import count_epoch
 
-#: Epochs asked for at once, at the most.
-MOST_EPOCHS = 10_000
+#: Learning rates handed over at once, at the most.
+MOST_RATES = 1_000_000
 
 HISTORY = ("loss", "validation_loss", "score", "learning_rate", "time")
-
-
-class Schedule:
-    """Learning rates of the epochs to come: constant, invscaling or adaptive, as in scikit-learn.
-
-    Parameters
-    ----------
-    kind : {'constant', 'invscaling', 'adaptive'}
-    initial, power : float
-    rate : float or None
-        The rate where an earlier run left off; None to begin with `initial`.
-    """
-
-    def __init__(self, kind, initial, power, rate=None):
-        self.kind, self.initial, self.power = kind, initial, power
-        self.rate = initial if rate is None else rate
-
-    def upcoming(self, epochs, seen, n_rows):
-        """Rates of the next epochs, where `seen` rows have been trained on in all."""
-        rates = np.full(epochs, float(self.rate))
-        if self.kind == "invscaling":
-            rates[1:] = self.initial / (seen + n_rows * np.arange(1, epochs) + 1) ** self.power
-        return rates
-
-    def epochs_end(self, rate, seen):
-        """Note the last rate used, after which `seen` rows have been trained on."""
-        self.rate = self.initial / (seen + 1) ** self.power if self.kind == "invscaling" else rate
-
-    def on_plateau(self):
-        """No more improvement: whether to stop, and words for it. Else the rate has been lowered."""
-        if self.kind != "adaptive":
-            return True, "Stopping."
-        if self.rate <= 1e-6:
-            return True, "Learning rate too small. Stopping."
-        self.rate /= 5.0
-        return False, f"Setting learning rate to {self.rate:f}"
 
 
 class Validation:
@@ -62,13 +26,16 @@ class Validation:
         Returns ``(loss, score)`` of the parameters as they are.
     params : ndarray
     tol : float
+    state : dict
+        Holds the best parameters as ``best_params``: an interrupted fit goes on with those of before.
     best_score : float, default=-inf
         Of an earlier fit that goes on.
     """
 
-    def __init__(self, evaluate, params, tol, best_score=-np.inf):
-        self.evaluate, self.params, self.tol = evaluate, params, tol
-        self.best_params, self.best_score = params.copy(), best_score
+    def __init__(self, evaluate, params, tol, state, best_score=-np.inf):
+        self.evaluate, self.params, self.tol, self.state = evaluate, params, tol, state
+        self.best_score = best_score
+        state.setdefault("best_params", params.copy())
 
     def measure(self, no_improvement):
         """``(loss, score, no_improvement)`` after an epoch."""
@@ -76,12 +43,12 @@ class Validation:
         best, no_improvement = count_epoch(-score, -self.best_score, no_improvement, self.tol)
         if -best > self.best_score:
             self.best_score = -best
-            self.best_params = self.params.copy()
+            self.state["best_params"][:] = self.params
         return loss, score, no_improvement
 
     def restore(self):
         """Put the best parameters back."""
-        self.params[:] = self.best_params
+        self.params[:] = self.state["best_params"]
 
 
 class Record:
@@ -98,7 +65,8 @@ class Record:
 
     def __init__(self, est, X, y, metadata, max_iter):
         self.est, self.max_iter = est, max_iter
-        self.begin = time.perf_counter()
+        before = est.history_["time"][-1] if est.n_iter_ else 0.0  # of the part before, where a fit is resumed
+        self.begin = time.perf_counter() - before
         self.arguments = {"estimator": est, "X": X, "y": y, "metadata": metadata}
         self.context = est._init_callback_context(max_subtasks=max_iter)
         self.context.call_on_fit_task_begin(**self.arguments)
@@ -111,12 +79,16 @@ class Record:
             self.task = self.context.subcontext(task_name="epoch")
             self.task.call_on_fit_task_begin(**self.arguments)
 
-    def epoch_ends(self, loss, rate, seconds, validation_loss=np.nan, score=np.nan):
+    def epoch_ends(self, loss, rate, seconds, validation_loss=np.nan, score=np.nan, *, norms=None):
         """Write an epoch down; whether a callback wants to stop."""
         est = self.est
         est.n_iter_ += 1
         est.loss_ = loss
         est.loss_curve_.append(loss)
+        if norms is not None or "gradient_norm" in est.history_:
+            unknown = np.full(est.n_layers_ - 1, np.nan)  # of epochs that were not monitored
+            list_of_norms = est.history_.setdefault("gradient_norm", [unknown] * (len(est.loss_curve_) - 1))
+            list_of_norms.append(unknown if norms is None else norms)
         for name, value in zip(HISTORY, (loss, validation_loss, score, rate, seconds), strict=True):
             est.history_[name].append(value)
         if est.validation_scores_ is not None:
@@ -140,11 +112,12 @@ class Record:
 
 
 def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incremental):
-    """Run epochs of `trainer` until the stopping rule, a callback or `max_iter` ends them.
+    """Run epochs of `trainer` until the stopping rule, a callback, divergence or `max_iter` ends them.
 
     Parameters
     ----------
     est : estimator
+        Its ``_state`` and fitted attributes say at the end of every epoch how to go on: callbacks may save them.
     trainer : Trainer
         Started.
     schedule : Schedule
@@ -154,36 +127,17 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
     incremental : bool
         One epoch, which ends in no warning (partial_fit).
     """
-    n_rows = len(trainer.targets)
-    watched = record.called or est.verbose or validation is not None
-    est.n_iter_, count, stop = 0, est._no_improvement_count, False
+    run = est._state["run"]
+    watched = record.called or est.verbose or validation is not None or schedule.entry.reacts == "plateau"
+    stop = run["finished"]
     try:
         while est.n_iter_ < max_iter and not stop:
             record.epoch_begins()
-            left = max_iter - est.n_iter_
-            rates = schedule.upcoming(1 if watched else min(left, MOST_EPOCHS), est.t_, n_rows)
-            best = np.inf if validation else est.best_loss_
-            epochs, best, new_count = trainer.run_epochs(rates, best, count, record.begin)
-            count = count if validation else new_count
-            for (loss, seconds), rate in zip(epochs, rates, strict=False):
-                est.t_ += n_rows
-                measured = ()
-                if validation:
-                    *measured, count = validation.measure(count)
-                    est.best_validation_score_ = validation.best_score
-                    seconds = record.seconds()
-                else:
-                    est.best_loss_ = best
-                stop = record.epoch_ends(loss, rate, seconds, *measured)
-            est._no_improvement_count = count
-            schedule.epochs_end(rates[len(epochs) - 1], est.t_)
-            if count > est.n_iter_no_change:
-                plateau, words = schedule.on_plateau()
-                stop = stop or plateau
-                count = est._no_improvement_count if plateau else 0
-                if est.verbose:
-                    print(_plateau_message(est, validation), words)
-        if not stop and not incremental:
+            n_epochs = min(max_iter - est.n_iter_, max(1, MOST_RATES // trainer.steps_per_epoch))
+            stop = _run_epochs(est, trainer, schedule, record, validation, 1 if watched else n_epochs)
+        if not np.isfinite(est.loss_):
+            _recover(est, trainer)
+        elif not stop and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged "
                 "yet.",
@@ -196,6 +150,50 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
         trainer.close()
     if validation:
         validation.restore()
+
+
+def _run_epochs(est, trainer, schedule, record, validation, n_epochs):
+    """Some epochs, and everything that is noted of them; whether training is over."""
+    run, n_rows, words = est._state["run"], len(trainer.targets), ""
+    rates = schedule.rates(n_epochs, est.t_, n_rows)
+    best = np.inf if validation else est.best_loss_
+    epochs, best, count = trainer.run_epochs(rates, best, est._no_improvement_count, record.begin)
+    measured = ()
+    if validation:
+        *measured, count = validation.measure(est._no_improvement_count)
+        est.best_validation_score_ = validation.best_score
+    else:
+        est.best_loss_ = best
+    last_loss = epochs[-1][0]
+    schedule.epoch_ends(measured[0] if measured else last_loss, est.tol)
+    est._no_improvement_count = count
+    if count > est.n_iter_no_change:
+        run["finished"], words = schedule.on_stop()
+        est._no_improvement_count = count if run["finished"] else 0
+    run["finished"] = run["finished"] or not np.isfinite(last_loss)
+    est.t_ += n_rows * len(epochs)
+    for i, (loss, seconds) in enumerate(epochs):
+        norms = trainer.layer_norms[i] if trainer.monitor else None
+        seconds = record.seconds() if validation else seconds
+        stop = record.epoch_ends(loss, rates[i, -1], seconds, *measured, norms=norms)
+    if est.verbose and words:
+        print(_plateau_message(est, validation), words)
+    return stop or run["finished"]
+
+
+def _recover(est, trainer):
+    """Put back the last parameters that were good, if there are any that have learnt something."""
+    if not trainer.went_well and not np.isfinite(trainer.params).all():
+        return  # which is an error, raised where the fit ends
+    trainer.params[:] = trainer.good
+    for name in ("s", "v"):
+        est._state[name][:] = 0
+    warnings.warn(
+        f"Training diverged: the loss of epoch {est.n_iter_} is not finite. The weights of before are kept. A smaller "
+        "learning_rate_init, clip_norm, or data on a common scale (StandardScaler) may help.",
+        ConvergenceWarning,
+        stacklevel=8,
+    )
 
 
 def _plateau_message(est, validation):
@@ -254,7 +252,6 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
             raise StopIteration
 
     options = {"maxfun": est.max_fun, "maxiter": max_iter, "gtol": est.tol}
-    est.n_iter_ = 0
     try:
         # A step too far overflows, and the line search takes it back. BLAS threads only slow down its short vectors.
         with np.errstate(all="ignore"), _blas().limit(limits=1, user_api="blas"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from numbers import Integral, Real
+from numbers import Integral
+from os import PathLike
 from typing import Self
 
 import numpy as np
@@ -12,56 +13,29 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
-from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from skneural.estimators._parameters import FlatParameters, rows_of
-from skneural.maths.activations import ACTIVATIONS
+from skneural.estimators._resume import adopt_checkpoint, check_same_data, fingerprint, random_of
+from skneural.estimators._settings import CONSTRAINTS, STOCHASTIC_SOLVERS, activations, check_settings, hidden_layers
+from skneural.estimators._summary import Summary
 from skneural.maths.losses import LOSSES
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.maths.schedules import Schedule
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout
+from skneural.network.layers import Dense
 from skneural.network.program import aligned_zeros, lower
-from skneural.training import HISTORY, Record, Schedule, Validation, fit_lbfgs, fit_stochastic
-
-STOCHASTIC_SOLVERS = ("sgd", "adam")
+from skneural.training import HISTORY, Record, Validation, fit_lbfgs, fit_stochastic
 
 
 class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
 
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
-        "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
-    }
+    _parameter_constraints: dict = CONSTRAINTS
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -73,6 +47,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        resume_from: str | PathLike | None = None,
     ) -> Self:
         """Fit the network to data matrix X and target(s) y.
 
@@ -91,6 +66,9 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             Targets of the validation data.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation data.
+        resume_from : str or path-like, default=None
+            File of a :class:`skneural.callbacks.Checkpoint` of this fit: go on from it, with the same data, to the
+            same end as if the fit had not been interrupted. Not with 'lbfgs'.
 
         Returns
         -------
@@ -101,25 +79,29 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         ------
         ValueError
             If the data is empty, not finite, of inconsistent lengths or of the wrong shape; if weights are negative or
-            all zero; if training ends with weights that are not finite.
+            all zero; if the first epoch ends with weights that are not finite; if `resume_from` is damaged, or of
+            another fit.
         """
-        return self._fit(X, y, sample_weight, incremental=False, held_out=(X_val, y_val, sample_weight_val))
+        held_out = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, incremental=False, held_out=held_out, resume_from=resume_from)
 
-    def _fit(self, X, y, sample_weight, *, incremental, held_out=(None, None, None), classes=None):
+    def _fit(self, X, y, sample_weight, *, incremental, held_out=(None, None, None), classes=None, resume_from=None):
         given = X, y, None if sample_weight is None else {"sample_weight": sample_weight}
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        seen = {name: value for name, value in vars(self).items() if name in ("n_features_in_", "feature_names_in_")}
+        before = vars(self).copy()
         try:
             self._check_settings(incremental, held_out)
-            prepared = self._prepare((X, y, sample_weight), held_out, first_pass, classes)
+            if resume_from is not None:
+                adopt_checkpoint(self, resume_from)
+            going_on = self.warm_start or incremental or resume_from is not None
+            first_pass = not hasattr(self, "coefs_") or not going_on
+            prepared = self._prepare((X, y, sample_weight), held_out, first_pass, classes, resume_from)
         except BaseException:  # data that is refused leaves no trace
-            for name in ("n_features_in_", "feature_names_in_"):
-                vars(self).pop(name, None)
-            vars(self).update(seen)
+            vars(self).clear()
+            vars(self).update(before)
             raise
-        program, targets, seed, train, held_out = prepared
-        self._begin(program, targets, seed, first_pass, incremental, held_out is not None)
-        self._run(program, train, held_out, given, incremental)
+        program, targets, seed, run, train, held_out = prepared
+        self._begin(program, targets, seed, run, first_pass, incremental, held_out is not None)
+        self._run(program, train, held_out, given, incremental, trained=not first_pass)
         if not np.isfinite(self._params).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -127,31 +109,43 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             )
         return self
 
-    def _prepare(self, train, held_out, first_pass, classes):
-        """All checks and conversions: ``(program, targets, seed, training data, validation data)``."""
+    def _prepare(self, train, held_out, first_pass, classes, resume_from):
+        """All checks and conversions: ``(program, targets, seed, run, training data, validation data)``."""
         X, y, sample_weight = train
         X, y = self._validate(X, y, first_pass)
         targets = self._targets(y, first_pass, classes)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-        random = check_random_state(self.random_state)
+        random = check_random_state(self.random_state) if resume_from is None else random_of(self)
+        run = {}  # what only an interrupted fit needs to go on: removed where a fit ends
+        if getattr(self, "_skl_callbacks", None):  # one of them may write a checkpoint
+            run["random"] = None if isinstance(self.random_state, Integral) else copy.deepcopy(random)
         seed = random.randint(2**31) * 2**31 + random.randint(2**31)
         train, held_out = self._hold_out((X, y, sample_weight), held_out, targets, random)
         train = self._encode(targets, *train)
         if held_out is not None:
             held_out = self._encode(targets, *held_out), held_out
-        layers = self._layers(targets.n_outputs)
-        program = lower(layers, X.shape[1], dtype=X.dtype.type, loss=targets.loss, sparse=sparse.issparse(X))
+        if self.input_noise and sparse.issparse(X):
+            raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
+        settings = [c for name in LOSSES[targets.loss].settings for c in targets.constants(name, getattr(self, name))]
+        program = lower(
+            self._layers(targets.n_outputs), X.shape[1], dtype=X.dtype.type, loss=targets.loss, settings=settings,
+            sparse=sparse.issparse(X),
+        )  # fmt: skip
         if not first_pass:
             self._collected(program)  # raises where the weights before do not fit
-        return program, targets, seed, train, held_out
+        if resume_from is not None:
+            run = self._state["run"]
+            check_same_data(run, train, resume_from)
+        elif "random" in run:
+            run["data"] = fingerprint(*train)
+        return program, targets, seed, run, train, held_out
 
     # -- before any work ---------------------------------------------------------------------------------------------
 
     def _check_settings(self, incremental, held_out):
         """Raise for settings that do not go together."""
-        if any(self._dropout_rates()) and self.solver == "lbfgs":
-            raise ValueError("dropout needs a stochastic solver ('sgd' or 'adam'): lbfgs needs a loss without noise.")
+        check_settings(self)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         X_val, y_val, weights_val = held_out
@@ -160,31 +154,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         if weights_val is not None and X_val is None:
             raise ValueError("sample_weight_val was given without X_val and y_val.")
 
-    def _hidden_sizes(self):
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if any(n <= 0 for n in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        if any(n != int(n) for n in sizes):
-            raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
-        return [int(n) for n in sizes]
-
-    def _dropout_rates(self):
-        count, rates = len(self._hidden_sizes()), self.dropout
-        rates = [float(r) for r in rates] if hasattr(rates, "__iter__") else [float(rates)] * count
-        if len(rates) != count:
-            raise ValueError(f"dropout must be one rate, or one per hidden layer: got {len(rates)} for {count} layers.")
-        if not all(0 <= r < 1 for r in rates):
-            raise ValueError(f"dropout rates must be in [0, 1), got {rates}.")
-        return rates
-
     def _layers(self, n_outputs):
-        layers = []
-        for units, rate in zip(self._hidden_sizes(), self._dropout_rates(), strict=True):
-            layers.append(Dense(units, self.activation))
-            if rate:
-                layers.append(Dropout(rate))
-        return [*layers, Dense(n_outputs)]
+        return [*hidden_layers(self), Dense(n_outputs)]
 
     def _validate(self, X, y, first_pass, dtype=None):
         if dtype is None and not first_pass:
@@ -232,17 +203,23 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
 
     # -- the fit -----------------------------------------------------------------------------------------------------
 
-    def _begin(self, program, targets, seed, first_pass, incremental, validated):
+    def _begin(self, program, targets, seed, run, first_pass, incremental, validated):
         """Fitted attributes before the first epoch: parameters, curves, the state of the solver."""
         self._target = targets
         self.n_outputs_, self.n_layers_ = program.n_outputs, len(program.tensors) + 1
         self.out_activation_ = LOSSES[targets.loss].link
         if first_pass:
-            self._adopt(program, initialize(program, seed, 2.0 if self.activation == "logistic" else 6.0))
+            names = activations(self)
+            self._adopt(
+                program, initialize(program, seed, self.weight_init, [*names, *(names[-1:] or [self.activation])])
+            )
             self.t_ = 0
         else:
             self._adopt(program, self._collected(program))
             self.t_ = getattr(self, "t_", 0)
+        if "finished" in run:  # all the rest is as it was when the checkpoint was written
+            return
+        run["finished"], self.n_iter_ = False, 0
         if first_pass or not hasattr(self, "history_"):
             self.loss_curve_, self.history_ = [], {name: [] for name in HISTORY}
             self.best_loss_, self._no_improvement_count = None if validated else np.inf, 0
@@ -254,43 +231,47 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         state = getattr(self, "_state", None)
         if first_pass or not incremental or state is None or len(state["s"]) != program.n_params:
             moments = {name: aligned_zeros(program.n_params, program.dtype) for name in ("s", "v")}
-            self._state = {"seed": seed, "step": 0, "epoch": 0, "rate": None, **moments}
+            counts = {"seed": seed, "step": 0, "epoch": 0}
+            rate = {"initial": self.learning_rate_init, "lowered": 1.0, "waited": 0, "lowest": np.inf}
+            self._state = counts | rate | moments
+        self._state["run"] = run
 
-    def _run(self, program, train, held_out, given, incremental):
+    def _run(self, program, train, held_out, given, incremental, trained):
         from skneural.backends.cpu.engine import Trainer
 
         X, targets, weights = train
-        max_iter = 1 if incremental else self.max_iter
-        seed = self._state["seed"]
+        limits = {name: value for name in ("clip_norm", "clip_value", "max_norm") if (value := getattr(self, name))}
         trainer = Trainer(
-            program, self._params, X, targets, weights, alpha=self.alpha, seed=seed, n_threads=self._n_threads()
-        )
+            program, self._params, X, targets, weights, alpha=self.alpha, l1_ratio=self.l1_ratio, limits=limits,
+            seed=self._state["seed"], n_threads=self._n_threads(), monitor=self.monitor_gradients,
+        )  # fmt: skip
+        trainer.went_well = trained
+        max_iter, run = 1 if incremental else self.max_iter, self._state["run"]
         validation = None
         if held_out is not None:
-            validation = Validation(self._evaluator(*held_out), self._params, self.tol, self.best_validation_score_)
+            evaluate = self._evaluator(*held_out)
+            validation = Validation(evaluate, self._params, self.tol, run, self.best_validation_score_)
         record = Record(self, *given, max_iter)
         if self.solver == "lbfgs":
             fit_lbfgs(self, trainer, record, validation, max_iter=max_iter)
         else:
             self._run_stochastic(trainer, record, validation, max_iter, incremental)
         record.close()
+        del self._state["run"]
 
     def _run_stochastic(self, trainer, record, validation, max_iter, incremental):
-        optimizer, hyper = self._optimizer()
+        hyper = [float(getattr(self, name)) for name in OPTIMIZERS[self.solver].hyper]
         trainer.start(
-            optimizer, hyper, self._state, batch=self._batch_rows(len(trainer.targets)), shuffle=self.shuffle,
+            self.solver, hyper, self._state, batch=self._batch_rows(len(trainer.targets)), shuffle=self.shuffle,
             tol=self.tol, patience=np.inf if validation or incremental else self.n_iter_no_change,
+            weight_decay=self.weight_decay,
         )  # fmt: skip
-        kind = self.learning_rate if self.solver == "sgd" else "constant"
-        schedule = Schedule(kind, self.learning_rate_init, self.power_t, self._state["rate"])
+        schedule = Schedule(
+            self.learning_rate, self._state, n_epochs=self.max_iter,
+            steps_per_epoch=trainer.steps_per_epoch, power_t=self.power_t, warmup=self.warmup,
+            decay_factor=self.decay_factor, decay_epochs=self.decay_epochs, patience=self.n_iter_no_change,
+        )  # fmt: skip
         fit_stochastic(self, trainer, schedule, record, validation, max_iter=max_iter, incremental=incremental)
-        self._state["rate"] = schedule.rate
-
-    def _optimizer(self):
-        """Name of the optimizer, and the values of its own constants."""
-        from skneural.maths.optimizers import OPTIMIZERS
-
-        return self.solver, [float(getattr(self, name)) for name in OPTIMIZERS[self.solver].hyper]
 
     def _batch_rows(self, n_samples):
         if self.batch_size == "auto":
@@ -350,6 +331,17 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         ):  # fmt: skip
             return X
         return validate_data(self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)
+
+    def summary(self) -> Summary:
+        """Layers, output shapes, parameters and operations: a table in a terminal, HTML in a notebook.
+
+        Returns
+        -------
+        Summary
+            Print it, or leave it at the end of a notebook's cell.
+        """
+        check_is_fitted(self)
+        return Summary(self._program)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

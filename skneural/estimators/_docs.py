@@ -2,38 +2,40 @@
 
 import textwrap
 
+from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.maths.schedules import SCHEDULES
+from skneural.network.initializers import INITIALIZERS
+
 PARAMETERS = """
 hidden_layer_sizes : int or array-like of shape (n_layers - 2,), default=(100,)
     Number of units of each hidden layer.
 
-activation : {{{activations}}}, default='relu'
-    Activation of the hidden layers:
+activation : {{{activations}}} or array-like of shape (n_layers - 2,), default='relu'
+    Activation of the hidden layers, one for all or one each:
 
 {activation_table}
 """
 
 TRAINING = """
-solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+solver : {{solvers}}, default='adam'
     - 'lbfgs': quasi-Newton method, by :func:`scipy.optimize.minimize`. Good for small data.
-    - 'sgd': stochastic gradient descent, with momentum.
-    - 'adam': Kingma and Ba's stochastic method (2014).
+{solver_table}
 
 alpha : float, default=0.0001
-    Strength of the L2 penalty on the weights, divided by the (weighted) number of samples of the batch when added to
-    the loss.
+    Strength of the penalty on the weights, divided by the (weighted) number of samples of the batch when added to
+    the loss: half the sum of their squares, or what `l1_ratio` says.
 
 batch_size : int or 'auto', default='auto'
     Number of samples of a minibatch. 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
 
-learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-    Schedule of the learning rate of ``solver='sgd'``:
+learning_rate : {{schedules}}, default='constant'
+    Schedule of the learning rate, for every solver but 'lbfgs':
 
-    - 'constant': `learning_rate_init` throughout.
-    - 'invscaling': after each epoch ``learning_rate_init / (t + 1) ** power_t``, with t the samples seen.
-    - 'adaptive': divided by 5 whenever training would stop for lack of improvement, down to 1e-6.
+{schedule_table}
 
 learning_rate_init : float, default=0.001
-    The initial learning rate of 'sgd' and 'adam'.
+    What the schedule multiplies: the initial or (cosine, one_cycle) the largest learning rate.
 
 power_t : float, default=0.5
     Exponent of 'invscaling'.
@@ -45,7 +47,7 @@ shuffle : bool, default=True
     Whether to take the samples in another order in each epoch.
 
 random_state : int, RandomState instance or None, default=None
-    Decides initial weights, order of the samples, dropout and the split for early stopping. With an int, a fit gives
+    Decides initial weights, order of the samples, dropout, noise and the split for early stopping. With an int, a fit gives
     the same bits every time, for any `n_jobs`.
 
 tol : float, default=1e-4
@@ -72,23 +74,78 @@ validation_fraction : float, default=0.1
     Share of the data set aside by `early_stopping`.
 
 beta_1 : float, default=0.9
-    Decay of the first moment of 'adam', in [0, 1).
+    Decay of the first moment of 'adam', 'adamw', 'nadam' and 'lion', in [0, 1).
 
 beta_2 : float, default=0.999
-    Decay of the second moment of 'adam', in [0, 1).
+    Decay of the second moment of 'adam', 'adamw' and 'nadam', and of the only one of 'lion' (whose authors use 0.99),
+    in [0, 1).
 
 epsilon : float, default=1e-8
-    Added to the denominator of 'adam'.
+    Added to the denominator of 'adam', 'adamw', 'nadam', 'rmsprop' and 'adagrad'.
 
 n_iter_no_change : int or inf, default=10
-    See `tol`.
+    Patience: see `tol`.
 
 max_fun : int, default=15000
     Largest number of evaluations of the loss by 'lbfgs'.
 
+l1_ratio : float, default=0.0
+    Mix of the penalty, in [0, 1]: ``alpha * (l1_ratio * |w|_1 + (1 - l1_ratio) / 2 * |w|_2^2)``, as in
+    :class:`sklearn.linear_model.ElasticNet`. Weights come near 0 by it, not to 0 itself. Not with 'lbfgs'.
+
+weight_decay : float, default=0.01
+    Share by which 'adamw' and 'lion' shrink the weights in a step, times the learning rate; other solvers ignore it.
+    `alpha` acts beside it.
+
+rho : float, default=0.9
+    Decay of the mean of squares of 'rmsprop', in [0, 1).
+
+decay_factor : float or 'auto', default='auto'
+    Factor of the schedules 'step' and 'plateau' ('auto' is 0.1) and 'exponential' (0.95), in (0, 1].
+
+decay_epochs : int or 'auto', default='auto'
+    Epochs until 'step' lowers the rate ('auto' is ``max_iter // 3``), and without improvement until 'plateau' does
+    (``n_iter_no_change // 2``).
+
+warmup : float, default=0.0
+    Share of all steps of `max_iter` epochs in which the learning rate rises linearly from 0, in [0, 1]. For
+    'one_cycle' the share in which it rises (0.3 if this is 0).
+
+weight_init : {{initializers}} or callable, default='auto'
+    Initial weights. 'auto' is scikit-learn's rule (glorot_uniform, narrower for the logistic activation, biases
+    too); with the others biases are 0. A callable ``weight_init(n_in, n_out, rng)`` gets a
+    :class:`numpy.random.Generator` and returns an array of shape (n_in, n_out).
+
+{initializer_table}
+
 dropout : float or array-like of shape (n_layers - 2,), default=0.0
     Rate of dropout after each hidden layer, one for all or one each, in [0, 1). The units that stay are scaled up
     in training; prediction uses them all. Not with 'lbfgs'.
+
+input_noise : float, default=0.0
+    Standard deviation of Gaussian noise that is added to the inputs in training. Not with 'lbfgs' or sparse X.
+
+normalization : {'batch', 'layer'} or None, default=None
+    Normalisation before the activation of each hidden layer: of every unit over the batch (exact over the whole
+    batch, weighted by `sample_weight`; prediction uses running means), or of every sample over the units. 'batch' not
+    with 'lbfgs'.
+
+residual : bool, default=False
+    Whether to add the input of a hidden layer to its output where both have the same number of units. The first
+    hidden layer has no such shortcut.
+
+clip_norm : float or None, default=None
+    Scale the gradient of the loss down to this norm (over all weights and biases) where it is larger. Not with
+    'lbfgs'.
+
+clip_value : float or None, default=None
+    Largest absolute value of each number in the gradient of the loss. Not with 'lbfgs'.
+
+max_norm : float or None, default=None
+    Largest norm of the incoming weights of each hidden unit: they are scaled down after every step. Not with 'lbfgs'.
+
+monitor_gradients : bool, default=False
+    Whether to note the norms of the layers' gradients in ``history_['gradient_norm']``. Not with 'lbfgs'.
 
 scoring : str, callable or None, default=None
     What validation is scored by: None for {metric}, 'loss' for the (negative) validation loss, or any name or
@@ -122,8 +179,10 @@ best_validation_score_ : float or None
     Best of `validation_scores_`.
 
 history_ : dict of lists
-    ``loss``, ``validation_loss``, ``score``, ``learning_rate`` and ``time`` (seconds since the fit began) of every
-    epoch, NaN where there is none: ready for ``pandas.DataFrame(est.history_)``.
+    ``loss``, ``validation_loss``, ``score``, ``learning_rate`` (of the last step) and ``time`` (seconds since the fit
+    began) of every epoch, NaN where there is none: ready for ``pandas.DataFrame(est.history_)``. With
+    `monitor_gradients` also ``gradient_norm``: an array of shape (n_layers - 1,) for every epoch, with the mean norm of
+    the gradient of each layer's weights and biases (before clipping).
 
 t_ : int
     Number of samples that the solver has seen, counted in every epoch.
@@ -132,7 +191,12 @@ coefs_ : list of ndarray
     The weights of layer i, of shape (n_in, n_out): views of one vector.
 
 intercepts_ : list of ndarray
-    The biases of layer i, of shape (n_out,): views of the same vector.
+    The biases of layer i, of shape (n_out,): views of the same vector. With ``normalization='batch'`` they are added
+    after it.
+
+norms_ : list of dict
+    Of every normalised layer the arrays ``scale`` and, for 'layer', ``shift``, for 'batch', the running ``mean`` and
+    ``variance``, each of shape (n_out,): views of the same vector.
 
 n_features_in_ : int
     Number of features seen in :meth:`fit`.
@@ -154,24 +218,32 @@ out_activation_ : str
 """
 
 
-def _activation_table(activations):
-    return "\n".join(f"    - '{name}': {entry.summary}" for name, entry in activations.items())
+def _names(registry, *first):
+    return ", ".join(repr(name) for name in (*first, *registry))
 
 
-def describe(activations, metric):
+def _table(registry):
+    return "\n".join(f"    - '{name}': {entry.summary}" for name, entry in registry.items())
+
+
+def describe(metric):
     """Class decorator: fill ``{architecture}``, ``{training}`` and ``{attributes}`` into the docstring.
 
     Parameters
     ----------
-    activations : Registry
     metric : str
         Name of the default score.
     """
-    names = ", ".join(repr(name) for name in activations)
-    architecture = PARAMETERS.format(activations=names, activation_table=_activation_table(activations))
+    training = TRAINING.replace("{metric}", metric)
+    for mark, text in {
+        "{solvers}": _names(OPTIMIZERS, "lbfgs"), "{solver_table}": _table(OPTIMIZERS),
+        "{schedules}": _names(SCHEDULES), "{schedule_table}": _table(SCHEDULES),
+        "{initializers}": _names(INITIALIZERS), "{initializer_table}": _table(INITIALIZERS),
+    }.items():  # fmt: skip
+        training = training.replace(mark, text)
     sections = {
-        "{architecture}": architecture,
-        "{training}": TRAINING.replace("{metric}", metric),
+        "{architecture}": PARAMETERS.format(activations=_names(ACTIVATIONS), activation_table=_table(ACTIVATIONS)),
+        "{training}": training,
         "{attributes}": ATTRIBUTES,
     }
 

@@ -33,26 +33,30 @@ class FlatParameters:
         """Make `params` the parameters, laid out as `program` says."""
         self._program, self._params = program, params
         self.coefs_, self.intercepts_ = program.coefs(params), program.intercepts(params)
+        self.norms_ = program.norm_views(params)
         self._views = (*self.coefs_, *self.intercepts_)
         self._predictors = {}
 
     def _collected(self, program):
         """The parameters as a vector for `program`: ``_params`` itself unless arrays have been assigned since."""
         arrays = [*self.coefs_, *self.intercepts_]
-        params = getattr(self, "_params", None)
-        if params is not None and len(params) == program.n_params and self._is_current(arrays):
-            return params
+        known = getattr(self, "_program", None)
+        if known is not None and known.same_parameters(program) and self._is_current(arrays):
+            return self._params
         fresh = aligned_zeros(program.n_params, program.dtype)
         places = program.coefs(fresh) + program.intercepts(fresh)
         shapes = [np.shape(a) for a in arrays]
-        if shapes != [place.shape for place in places]:
+        if shapes != [place.shape for place in places] or (known and known.n_norms != program.n_norms):
             raise ValueError(
                 "The weights of the previous fit do not fit this network: coefs_ and intercepts_ have shapes "
                 f"{shapes}, expected {[place.shape for place in places]}. warm_start and partial_fit need the same "
-                "hidden_layer_sizes and outputs as before."
+                "hidden_layer_sizes, normalization and outputs as before."
             )
         for place, array in zip(places, arrays, strict=True):
             place[...] = array
+        for norms, before in zip(program.norm_views(fresh), getattr(self, "norms_", []), strict=True):
+            for name, place in norms.items():
+                place[...] = before[name]
         return fresh
 
     def _is_current(self, arrays):
@@ -76,7 +80,8 @@ class FlatParameters:
         """Attributes of an estimator that predicts with the parameters as they are now."""
         params = _aligned_copy(self._params)
         coefs, intercepts = self._program.coefs(params), self._program.intercepts(params)
-        views = {"coefs_": coefs, "intercepts_": intercepts, "_views": (*coefs, *intercepts)}
+        norms = self._program.norm_views(params)
+        views = {"coefs_": coefs, "intercepts_": intercepts, "norms_": norms, "_views": (*coefs, *intercepts)}
         return {"_params": params, "_predictors": {}, **views}
 
     def __getstate__(self):
@@ -86,7 +91,7 @@ class FlatParameters:
                 self._adopt(self._program, params)
         state = super().__getstate__().copy()
         if "_params" in state:
-            for name in ("coefs_", "intercepts_", "_views", "_predictors"):
+            for name in ("coefs_", "intercepts_", "norms_", "_views", "_predictors"):
                 del state[name]
         return state
 

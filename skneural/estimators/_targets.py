@@ -1,9 +1,16 @@
 """How targets become what a network learns, and how its outputs become predictions."""
 
+import copy
+
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+from skneural.maths.losses import LOSSES
+
+#: What regressors can minimise; the others are those of `ClassTargets`.
+REAL_LOSSES = tuple(name for name in LOSSES if not name.endswith(("log_loss", "focal")))
 
 
 def _labels(y):
@@ -20,15 +27,17 @@ class ClassTargets:
     ----------
     y : array-like
         Labels from which the classes are learnt.
+    loss : {'log_loss', 'focal'}
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
     n_outputs : int
     loss : str
+        Name in the registry of losses.
     """
 
-    def __init__(self, y):
+    def __init__(self, y, loss):
         kind = type_of_target(y, input_name="y")
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             check_classification_targets(y)  # these two raise, in scikit-learn's words
@@ -37,11 +46,36 @@ class ClassTargets:
         self.classes_ = np.arange(y.shape[1]) if self.multilabel else _labels(y)
         several = self.multilabel or len(self.classes_) > 2
         self.n_outputs = len(self.classes_) if several else 1
-        self.loss = "log_loss" if several and not self.multilabel else "binary_log_loss"
+        self.loss = loss if several and not self.multilabel else f"binary_{loss}"
+
+    def with_loss(self, loss):
+        """The same classes with another loss."""
+        other = copy.copy(self)
+        other.loss = f"binary_{loss}" if self.loss.startswith("binary_") else loss
+        return other
+
+    def constants(self, name, value):
+        """A parameter of the loss as constants for its kernel."""
+        if name != "focal_alpha":
+            return [float(value)]
+        n_factors = 2 if self.loss.startswith("binary_") else len(self.classes_)
+        if value is None:
+            return [1.0] * n_factors
+        if n_factors == 2 and np.ndim(value) == 0:
+            return [1.0 - value, float(value)]
+        factors = np.asarray(value, float)
+        if factors.shape != (n_factors,) or not np.all(np.isfinite(factors) & (factors >= 0)):
+            raise ValueError(
+                f"focal_alpha must be one number in [0, 1] for two classes, else one for each of the {n_factors} "
+                f"classes, not negative. Got {value!r}."
+            )
+        return factors.tolist()
 
     def check_known(self, y, warm_start):
         """Raise unless the labels are those that were learnt (a part of them, without `warm_start`)."""
         classes = unique_labels(y) if self.multilabel else _labels(y)
+        if self.multilabel and len(classes) != len(self.classes_):
+            raise ValueError(f"y has {len(classes)} labels, but this estimator was fitted on {len(self.classes_)}.")
         if warm_start and set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
@@ -95,33 +129,64 @@ class RealTargets:
 
     Parameters
     ----------
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
     loss : str
+    quantiles : float or array-like of shape (n_quantiles,)
+        For ``loss='quantile'``: with a sequence there is one output each.
     """
 
-    def __init__(self, y, loss):
+    def __init__(self, y, loss, quantiles):
         self.loss = loss
-        self.n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        self.n_targets = self.n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        self.quantiles = None
+        if loss == "quantile" and np.ndim(quantiles):
+            self.quantiles = np.asarray(quantiles, float)
+            if (
+                self.quantiles.ndim != 1
+                or not len(quantiles)
+                or not np.all((self.quantiles > 0) & (self.quantiles < 1))
+            ):
+                raise ValueError(f"quantiles must be one number or a sequence of numbers in (0, 1), got {quantiles!r}.")
+            if self.n_targets > 1:
+                raise ValueError(f"A sequence of quantiles needs one target, y has {self.n_targets}.")
+            self.n_outputs = len(quantiles)
+
+    def check_as_before(self, learnt):
+        """Raise if the number of targets is another than was learnt."""
+        if self.n_targets != learnt.n_targets:
+            raise ValueError(f"y has {self.n_targets} outputs, but this estimator was fitted on {learnt.n_targets}.")
 
     def check_known(self, y, warm_start):
-        """Raise if the number of outputs is another than was learnt."""
-        n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        if n_outputs != self.n_outputs:
-            raise ValueError(f"y has {n_outputs} outputs, but this estimator was fitted on {self.n_outputs}.")
+        """Raise if the number of targets is another than was learnt."""
+        self.check_as_before(RealTargets(y, self.loss, 0.5))
+
+    def constants(self, name, value):
+        """A parameter of the loss as constants for its kernel."""
+        if name != "quantiles":
+            return [float(value)]
+        return [float(value)] * self.n_outputs if self.quantiles is None else self.quantiles.tolist()
 
     def encode(self, y, dtype):
         """Targets of shape (n_samples, n_outputs)."""
-        if self.loss == "poisson" and np.any(y < 0):
-            raise ValueError("loss='poisson' requires non-negative y.")
+        least, strictly = LOSSES[self.loss].least, LOSSES[self.loss].open
+        if least is not None and np.any(y <= least if strictly else y < least):
+            raise ValueError(f"loss={self.loss!r} requires {'strictly positive' if strictly else 'non-negative'} y.")
         targets = np.ascontiguousarray(y, dtype).reshape(len(y), -1)
         if not np.isfinite(targets).all():
             raise ValueError(f"Input y contains infinity or a value too large for {targets.dtype!r}.")
-        return targets
+        return targets if self.quantiles is None else np.repeat(targets, self.n_outputs, axis=1)
 
     def stratify(self, y, smaller):
         """Nothing to stratify by."""
         return None
 
     def decode(self, outputs):
-        """Predictions of shape (n_samples,) or (n_samples, n_outputs)."""
+        """Predictions of shape (n_samples,) or (n_samples, n_outputs).
+
+        Quantiles are put in order, which brings them nearer to the true ones (Chernozhukov, Fernandez-Val and Galichon,
+        2010, "Quantile and probability curves without crossing").
+        """
+        if self.quantiles is not None:
+            rank = np.argsort(np.argsort(self.quantiles, kind="stable"), kind="stable")
+            return np.sort(outputs, axis=1)[:, rank]
         return outputs.ravel() if outputs.shape[1] == 1 else outputs

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
-from skneural.estimators._base import STOCHASTIC_SOLVERS, BaseNetwork
-from skneural.estimators._targets import ClassTargets, RealTargets
+from skneural.estimators._base import BaseNetwork
+from skneural.estimators._settings import STOCHASTIC_SOLVERS
+from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets
 
 
 def _stochastic(est):
@@ -29,6 +32,10 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
     _parameter_constraints: dict = {
         **BaseNetwork._parameter_constraints,
         "class_weight": [dict, "array-like", None, str],
+        "loss": [StrOptions({"log_loss", "focal"})],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "focal_gamma": [Interval(Real, 0, None, closed="left")],
+        "focal_alpha": [None, Interval(Real, 0, 1, closed="both"), "array-like"],
     }
     _numeric_targets = False
     _metric = staticmethod(accuracy_score)
@@ -39,6 +46,8 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
             raise ValueError(
                 f"The 'class_weight' parameter must be a dict, 'balanced' or None. Got {self.class_weight!r} instead."
             )
+        if self.label_smoothing and self.loss != "log_loss":
+            raise ValueError(f"label_smoothing goes with loss='log_loss', got loss={self.loss!r}.")
         if incremental and self.class_weight == "balanced":
             raise ValueError(
                 "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, use "
@@ -49,10 +58,11 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         learnt = getattr(self, "_target", None)
         if first_pass or learnt is None:
             one_label_a_row = classes is not None and not type_of_target(y).startswith("multilabel")
-            learnt = ClassTargets(classes if one_label_a_row else y)
+            learnt = ClassTargets(classes if one_label_a_row else y, self.loss)
             if classes is not None:
                 learnt.check_known(y, warm_start=False)
         else:
+            learnt = learnt.with_loss(self.loss)
             learnt.check_known(y, self.warm_start)
         return learnt
 
@@ -153,15 +163,46 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
 class NetworkRegressor(RegressorMixin, BaseNetwork):
     """Base of the regressors."""
 
+    _parameter_constraints: dict = {
+        **BaseNetwork._parameter_constraints,
+        "loss": [StrOptions(set(REAL_LOSSES))],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+        "quantiles": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+    }
     _numeric_targets = True
-    _metric = staticmethod(r2_score)
+
+    def _metric(self, y, predicted, sample_weight=None):
+        """Score of predictions: R2, or the same with the pinball loss, mean over the quantiles."""
+        if self.loss != "quantile":
+            return r2_score(y, predicted, sample_weight=sample_weight)
+        one = np.ndim(self.quantiles) == 0
+        pairs = [(self.quantiles, predicted)] if one else zip(self.quantiles, predicted.T, strict=True)
+        return np.mean([d2_pinball_score(y, p, sample_weight=sample_weight, alpha=float(q)) for q, p in pairs])
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination; with ``loss='quantile'`` the D2 of the pinball loss, mean over the quantiles.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The true values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            At most 1; 0 for a constant prediction that knows y (its mean, or its quantiles).
+        """
+        return float(self._metric(y, self.predict(X), sample_weight))
 
     def _targets(self, y, first_pass, classes):
-        learnt = getattr(self, "_target", None)
-        if first_pass or learnt is None:
-            return RealTargets(y, self.loss)
-        learnt.check_known(y, self.warm_start)
-        return learnt
+        learnt, fresh = getattr(self, "_target", None), RealTargets(y, self.loss, self.quantiles)
+        if not first_pass and learnt is not None:
+            fresh.check_as_before(learnt)
+        return fresh
 
     @available_if(_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -195,7 +236,8 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted values.
+            The predicted values. With a sequence of quantiles, shape (n_samples, n_quantiles): sorted along a row, so
+            that they never cross.
         """
         outputs = self._outputs(X)
         return self._target.decode(outputs)

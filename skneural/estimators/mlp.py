@@ -6,14 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import StrOptions
 
 from skneural.estimators._docs import describe
 from skneural.estimators._tasks import NetworkClassifier, NetworkRegressor
-from skneural.maths.activations import ACTIVATIONS
 
 
-@describe(ACTIVATIONS, metric="accuracy")
+@describe(metric="accuracy")
 class MLPClassifier(NetworkClassifier):
     r"""Multi-layer perceptron classifier.
 
@@ -30,7 +28,22 @@ class MLPClassifier(NetworkClassifier):
     class_weight : dict, 'balanced' or None, default=None
         Weights of the classes, ``{label: weight}``, multiplied into the sample weights. 'balanced' weights them
         inversely to how often they occur. Multilabel: as :func:`sklearn.utils.class_weight.compute_sample_weight` has
-        it.
+        it. For two classes that is the weighted binary cross-entropy.
+
+    loss : {'log_loss', 'focal'}, default='log_loss'
+        What is minimised. 'focal' (Lin et al., 2017) is the log loss times ``(1 - p) ** focal_gamma``, p the
+        probability of the true class: well-classified samples count for less.
+
+    label_smoothing : float, default=0.0
+        Share of each target that is spread evenly over all classes (Szegedy et al., 2016), in [0, 1). Only with
+        ``loss='log_loss'``.
+
+    focal_gamma : float, default=2.0
+        Exponent of the focal loss, not negative; 0 is the log loss.
+
+    focal_alpha : float, array-like of shape (n_classes,) or None, default=None
+        Factors of the classes in the focal loss. With two classes or multilabel targets one number is that of the
+        second class (of a label that is set), one minus it that of the other. None is 1 for all.
 
     Attributes
     ----------
@@ -70,67 +83,42 @@ class MLPClassifier(NetworkClassifier):
 
     def __init__(
         self,
-        hidden_layer_sizes: int | ArrayLike = (100,),
-        activation: str = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        class_weight: dict | str | None = None,
-        dropout: float | ArrayLike = 0.0,
-        scoring: str | Callable | None = None,
-        n_jobs: int | None = None,
-        dtype: str = "auto",
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.class_weight = class_weight
-        self.dropout = dropout
-        self.scoring = scoring
-        self.n_jobs = n_jobs
-        self.dtype = dtype
+        hidden_layer_sizes: int | ArrayLike = (100,), activation: str | ArrayLike = "relu", *,
+        solver: str = "adam", alpha: float = 0.0001, batch_size: int | str = "auto",
+        learning_rate: str = "constant", learning_rate_init: float = 0.001, power_t: float = 0.5,
+        max_iter: int = 200, shuffle: bool = True, random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4, verbose: bool | int = False, warm_start: bool = False, momentum: float = 0.9,
+        nesterovs_momentum: bool = True, early_stopping: bool = False, validation_fraction: float = 0.1,
+        beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
+        max_fun: int = 15000, class_weight: dict | str | None = None, loss: str = "log_loss",
+        label_smoothing: float = 0.0, focal_gamma: float = 2.0, focal_alpha: float | ArrayLike | None = None,
+        l1_ratio: float = 0.0, weight_decay: float = 0.01, rho: float = 0.9, decay_factor: float | str = "auto",
+        decay_epochs: int | str = "auto", warmup: float = 0.0, weight_init: str | Callable = "auto",
+        dropout: float | ArrayLike = 0.0, input_noise: float = 0.0, normalization: str | None = None,
+        residual: bool = False, clip_norm: float | None = None, clip_value: float | None = None,
+        max_norm: float | None = None, monitor_gradients: bool = False, scoring: str | Callable | None = None,
+        n_jobs: int | None = None, dtype: str = "auto",
+    ) -> None:  # fmt: skip
+        self.hidden_layer_sizes, self.activation = hidden_layer_sizes, activation
+        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
+        self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
+        self.power_t, self.max_iter, self.shuffle = power_t, max_iter, shuffle
+        self.random_state, self.tol, self.verbose = random_state, tol, verbose
+        self.warm_start, self.momentum = warm_start, momentum
+        self.nesterovs_momentum, self.early_stopping = nesterovs_momentum, early_stopping
+        self.validation_fraction, self.beta_1, self.beta_2 = validation_fraction, beta_1, beta_2
+        self.epsilon, self.n_iter_no_change, self.max_fun = epsilon, n_iter_no_change, max_fun
+        self.class_weight, self.loss, self.label_smoothing = class_weight, loss, label_smoothing
+        self.focal_gamma, self.focal_alpha, self.l1_ratio = focal_gamma, focal_alpha, l1_ratio
+        self.weight_decay, self.rho, self.decay_factor = weight_decay, rho, decay_factor
+        self.decay_epochs, self.warmup, self.weight_init = decay_epochs, warmup, weight_init
+        self.dropout, self.input_noise, self.normalization = dropout, input_noise, normalization
+        self.residual, self.clip_norm, self.clip_value = residual, clip_norm, clip_value
+        self.max_norm, self.monitor_gradients, self.scoring = max_norm, monitor_gradients, scoring
+        self.n_jobs, self.dtype = n_jobs, dtype
 
 
-@describe(ACTIVATIONS, metric="R2")
+@describe(metric="R2")
 class MLPRegressor(NetworkRegressor):
     r"""Multi-layer perceptron regressor.
 
@@ -139,14 +127,29 @@ class MLPRegressor(NetworkRegressor):
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        Half the squared error, or half the Poisson deviance with a log link (exponential output; y must not be
-        negative). With several outputs the solvers minimise the sum over them; squared errors are reported as the mean
-        over them, as scikit-learn reports them.
+    loss : {'squared_error', 'absolute_error', 'huber', 'log_cosh', 'quantile', 'poisson', 'gamma'}, \
+            default='squared_error'
+        - 'squared_error': half the squared error.
+        - 'absolute_error': the absolute error; predictions are medians.
+        - 'huber': squared for errors up to `huber_delta`, then linear.
+        - 'log_cosh': logarithm of the hyperbolic cosine of the error: a smooth relative of 'huber'.
+        - 'quantile': the pinball loss; predictions are `quantiles`.
+        - 'poisson', 'gamma': half the deviance with a log link (exponential output; y must not be negative, or must be
+          positive).
+
+        With several outputs the solvers minimise the sum over them; those that have no deviance are reported as the
+        mean over them, as scikit-learn reports squared errors.
 
     {architecture}
 
     {training}
+
+    huber_delta : float, default=1.0
+        Error at which the Huber loss becomes linear, in units of y.
+
+    quantiles : float or array-like of shape (n_quantiles,), default=0.5
+        What ``loss='quantile'`` predicts, each in (0, 1). With a sequence, :meth:`predict` returns a column each,
+        sorted so that they never cross.
 
     Attributes
     ----------
@@ -179,68 +182,37 @@ class MLPRegressor(NetworkRegressor):
     True
     """
 
-    _parameter_constraints: dict = {
-        **NetworkRegressor._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
-    }
-
     def __init__(
         self,
-        loss: str = "squared_error",
-        hidden_layer_sizes: int | ArrayLike = (100,),
-        activation: str = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        dropout: float | ArrayLike = 0.0,
-        scoring: str | Callable | None = None,
-        n_jobs: int | None = None,
-        dtype: str = "auto",
-    ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.scoring = scoring
-        self.n_jobs = n_jobs
-        self.dtype = dtype
+        loss: str = "squared_error", hidden_layer_sizes: int | ArrayLike = (100,),
+        activation: str | ArrayLike = "relu", *, solver: str = "adam", alpha: float = 0.0001,
+        batch_size: int | str = "auto", learning_rate: str = "constant", learning_rate_init: float = 0.001,
+        power_t: float = 0.5, max_iter: int = 200, shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None, tol: float = 1e-4, verbose: bool | int = False,
+        warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
+        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
+        beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10, max_fun: int = 15000,
+        huber_delta: float = 1.0, quantiles: float | ArrayLike = 0.5, l1_ratio: float = 0.0,
+        weight_decay: float = 0.01, rho: float = 0.9, decay_factor: float | str = "auto",
+        decay_epochs: int | str = "auto", warmup: float = 0.0, weight_init: str | Callable = "auto",
+        dropout: float | ArrayLike = 0.0, input_noise: float = 0.0, normalization: str | None = None,
+        residual: bool = False, clip_norm: float | None = None, clip_value: float | None = None,
+        max_norm: float | None = None, monitor_gradients: bool = False, scoring: str | Callable | None = None,
+        n_jobs: int | None = None, dtype: str = "auto",
+    ) -> None:  # fmt: skip
+        self.loss, self.hidden_layer_sizes, self.activation = loss, hidden_layer_sizes, activation
+        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
+        self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
+        self.power_t, self.max_iter, self.shuffle = power_t, max_iter, shuffle
+        self.random_state, self.tol, self.verbose = random_state, tol, verbose
+        self.warm_start, self.momentum = warm_start, momentum
+        self.nesterovs_momentum, self.early_stopping = nesterovs_momentum, early_stopping
+        self.validation_fraction, self.beta_1, self.beta_2 = validation_fraction, beta_1, beta_2
+        self.epsilon, self.n_iter_no_change, self.max_fun = epsilon, n_iter_no_change, max_fun
+        self.huber_delta, self.quantiles, self.l1_ratio = huber_delta, quantiles, l1_ratio
+        self.weight_decay, self.rho, self.decay_factor = weight_decay, rho, decay_factor
+        self.decay_epochs, self.warmup, self.weight_init = decay_epochs, warmup, weight_init
+        self.dropout, self.input_noise, self.normalization = dropout, input_noise, normalization
+        self.residual, self.clip_norm, self.clip_value = residual, clip_norm, clip_value
+        self.max_norm, self.monitor_gradients, self.scoring = max_norm, monitor_gradients, scoring
+        self.n_jobs, self.dtype = n_jobs, dtype

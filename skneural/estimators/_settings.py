@@ -1,0 +1,132 @@
+"""The constructor's parameters: which values they take, which go together, and the layers they describe."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.metrics import get_scorer_names
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.maths.schedules import SCHEDULES
+from skneural.network.initializers import INITIALIZERS
+from skneural.network.layers import Dense, Dropout, Noise, Residual
+
+STOCHASTIC_SOLVERS = tuple(OPTIMIZERS)
+
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+_NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+_SHARE = Interval(Real, 0, 1, closed="left")
+
+#: What scikit-learn's validation of parameters knows of those that all estimators share.
+CONSTRAINTS = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
+    "solver": [StrOptions({"lbfgs", *OPTIMIZERS})],
+    "alpha": [_NOT_NEGATIVE],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions(set(SCHEDULES))],
+    "learning_rate_init": [_POSITIVE],
+    "power_t": [_NOT_NEGATIVE],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [_NOT_NEGATIVE],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [_SHARE],
+    "beta_1": [_SHARE],
+    "beta_2": [_SHARE],
+    "epsilon": [_POSITIVE],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "dropout": [_SHARE, "array-like"],
+    "input_noise": [_NOT_NEGATIVE],
+    "normalization": [StrOptions({"batch", "layer"}), None],
+    "residual": ["boolean"],
+    "weight_init": [StrOptions(set(INITIALIZERS)), callable],
+    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+    "weight_decay": [_NOT_NEGATIVE],
+    "rho": [_SHARE],
+    "clip_norm": [_POSITIVE, None],
+    "clip_value": [_POSITIVE, None],
+    "max_norm": [_POSITIVE, None],
+    "decay_factor": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="right")],
+    "decay_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "warmup": [Interval(Real, 0, 1, closed="both")],
+    "monitor_gradients": ["boolean"],
+    "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+    "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
+    "dtype": [StrOptions({"auto", "float32", "float64"})],
+}
+
+
+def hidden_sizes(est):
+    """Units of every hidden layer."""
+    sizes = est.hidden_layer_sizes
+    sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+    if any(n <= 0 for n in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    if any(n != int(n) for n in sizes):
+        raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
+    return [int(n) for n in sizes]
+
+
+def _one_each(est, name, noun):
+    """The values of a parameter that is one for all hidden layers, or a sequence of one each."""
+    count, values = len(hidden_sizes(est)), getattr(est, name)
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        return [values] * count
+    if len(values) != count:
+        raise ValueError(f"{name} must be one {noun}, or one per hidden layer: got {len(values)} for {count} layers.")
+    return list(values)
+
+
+def dropout_rates(est):
+    """Rate of dropout after every hidden layer."""
+    rates = [float(rate) for rate in _one_each(est, "dropout", "rate")]
+    if not all(0 <= rate < 1 for rate in rates):
+        raise ValueError(f"dropout rates must be in [0, 1), got {rates}.")
+    return rates
+
+
+def activations(est):
+    """Activation of every hidden layer."""
+    names = _one_each(est, "activation", "name")
+    for name in names:
+        if name not in ACTIVATIONS:
+            raise ValueError(f"activation must be among {sorted(ACTIVATIONS)}, one per hidden layer. Got {name!r}.")
+    return [str(name) for name in names]
+
+
+def hidden_layers(est):
+    """The layers before the last one."""
+    layers = [Noise(float(est.input_noise))] if est.input_noise else []
+    before = None
+    for units, activation, rate in zip(hidden_sizes(est), activations(est), dropout_rates(est), strict=True):
+        block = [Dense(units, activation, est.normalization)] + [Dropout(rate)] * (rate > 0)
+        layers += [Residual(tuple(block))] if est.residual and units == before else block
+        before = units
+    return layers
+
+
+def check_settings(est):
+    """Raise for settings that do not go together."""
+    if est.solver == "lbfgs":
+        whole_batch = {
+            "dropout": any(dropout_rates(est)), "input_noise": est.input_noise > 0,
+            "normalization='batch'": est.normalization == "batch", "l1_ratio": est.l1_ratio > 0,
+            "clip_norm": est.clip_norm, "clip_value": est.clip_value, "max_norm": est.max_norm,
+            "monitor_gradients": est.monitor_gradients,
+        }  # fmt: skip
+        for name, used in whole_batch.items():
+            if used:
+                raise ValueError(
+                    f"{name} needs a stochastic solver (one of {', '.join(map(repr, STOCHASTIC_SOLVERS))}): lbfgs "
+                    "minimises a smooth loss without noise over all samples."
+                )
+    activations(est)
+    dropout_rates(est)
