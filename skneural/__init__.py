@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from skneural.estimators.mlp import MLPClassifier, MLPRegressor
+from skneural.persistence import load, save
 
-__all__ = ["MLPClassifier", "MLPRegressor", "warmup"]
+__all__ = ["MLPClassifier", "MLPRegressor", "load", "save", "warmup"]
 __version__ = "0.1.0"
 
 

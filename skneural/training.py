@@ -27,7 +27,8 @@ class Validation:
     params : ndarray
     tol : float
     state : dict
-        Holds the best parameters as ``best_params``: an interrupted fit goes on with those of before.
+        Holds the best parameters as ``best_params``: an interrupted fit goes on with those of before. In the end
+        also the last ones as ``last_params``.
     best_score : float, default=-inf
         Of an earlier fit that goes on.
     """
@@ -47,7 +48,8 @@ class Validation:
         return loss, score, no_improvement
 
     def restore(self):
-        """Put the best parameters back."""
+        """Put the best parameters back. A fit that goes on for longer does so from the last ones."""
+        self.state["last_params"] = self.params.copy()
         self.params[:] = self.state["best_params"]
 
 
@@ -61,10 +63,12 @@ class Record:
         As the user gave them: callbacks get them.
     metadata : dict or None
     max_iter : int
+    evaluate : callable or None
+        Returns ``(loss, score)`` on the training data.
     """
 
-    def __init__(self, est, X, y, metadata, max_iter):
-        self.est, self.max_iter = est, max_iter
+    def __init__(self, est, X, y, metadata, max_iter, evaluate):
+        self.est, self.max_iter, self.evaluate = est, max_iter, evaluate
         before = est.history_["time"][-1] if est.n_iter_ else 0.0  # of the part before, where a fit is resumed
         self.begin = time.perf_counter() - before
         self.arguments = {"estimator": est, "X": X, "y": y, "metadata": metadata}
@@ -85,10 +89,8 @@ class Record:
         est.n_iter_ += 1
         est.loss_ = loss
         est.loss_curve_.append(loss)
-        if norms is not None or "gradient_norm" in est.history_:
-            unknown = np.full(est.n_layers_ - 1, np.nan)  # of epochs that were not monitored
-            list_of_norms = est.history_.setdefault("gradient_norm", [unknown] * (len(est.loss_curve_) - 1))
-            list_of_norms.append(unknown if norms is None else norms)
+        self._append("gradient_norm", norms, np.full(est.n_layers_ - 1, np.nan))
+        self._append("training_score", self.evaluate()[1] if self.evaluate else None, np.nan)
         for name, value in zip(HISTORY, (loss, validation_loss, score, rate, seconds), strict=True):
             est.history_[name].append(value)
         if est.validation_scores_ is not None:
@@ -101,6 +103,13 @@ class Record:
         if not self.called:
             return False
         return self.task.call_on_fit_task_end(**self.arguments, reconstruction_attributes=est._snapshot)
+
+    def _append(self, name, value, unknown):
+        """Write down what only some fits know; epochs of others are filled in."""
+        history = self.est.history_
+        if value is not None or name in history:
+            history.setdefault(name, [unknown] * (len(self.est.loss_curve_) - 1))
+            history[name].append(unknown if value is None else value)
 
     def seconds(self):
         """Seconds since the fit began."""
@@ -128,7 +137,7 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
         One epoch, which ends in no warning (partial_fit).
     """
     run = est._state["run"]
-    watched = record.called or est.verbose or validation is not None or schedule.entry.reacts == "plateau"
+    watched = record.called or record.evaluate or est.verbose or validation or schedule.entry.reacts == "plateau"
     stop = run["finished"]
     try:
         while est.n_iter_ < max_iter and not stop:

@@ -89,6 +89,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         given = X, y, None if sample_weight is None else {"sample_weight": sample_weight}
         before = vars(self).copy()
         try:
+            if incremental:  # scikit-learn checks parameters at the first of several calls
+                self._validate_params()
             self._check_settings(incremental, held_out)
             if resume_from is not None:
                 adopt_checkpoint(self, resume_from)
@@ -122,7 +124,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             run["random"] = None if isinstance(self.random_state, Integral) else copy.deepcopy(random)
         seed = random.randint(2**31) * 2**31 + random.randint(2**31)
         train, held_out = self._hold_out((X, y, sample_weight), held_out, targets, random)
-        train = self._encode(targets, *train)
+        train = self._encode(targets, *train), train
         if held_out is not None:
             held_out = self._encode(targets, *held_out), held_out
         if self.input_noise and sparse.issparse(X):
@@ -136,9 +138,9 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             self._collected(program)  # raises where the weights before do not fit
         if resume_from is not None:
             run = self._state["run"]
-            check_same_data(run, train, resume_from)
+            check_same_data(run, train[0], resume_from)
         elif "random" in run:
-            run["data"] = fingerprint(*train)
+            run["data"] = fingerprint(*train[0])
         return program, targets, seed, run, train, held_out
 
     # -- before any work ---------------------------------------------------------------------------------------------
@@ -239,7 +241,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
     def _run(self, program, train, held_out, given, incremental, trained):
         from skneural.backends.cpu.engine import Trainer
 
-        X, targets, weights = train
+        X, targets, weights = train[0]
         limits = {name: value for name in ("clip_norm", "clip_value", "max_norm") if (value := getattr(self, name))}
         trainer = Trainer(
             program, self._params, X, targets, weights, alpha=self.alpha, l1_ratio=self.l1_ratio, limits=limits,
@@ -251,7 +253,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         if held_out is not None:
             evaluate = self._evaluator(*held_out)
             validation = Validation(evaluate, self._params, self.tol, run, self.best_validation_score_)
-        record = Record(self, *given, max_iter)
+        record = Record(self, *given, max_iter, self._evaluator(*train) if self.score_training else None)
         if self.solver == "lbfgs":
             fit_lbfgs(self, trainer, record, validation, max_iter=max_iter)
         else:

@@ -151,6 +151,10 @@ scoring : str, callable or None, default=None
     What validation is scored by: None for {metric}, 'loss' for the (negative) validation loss, or any name or
     callable that :func:`sklearn.metrics.check_scoring` takes.
 
+score_training : bool, default=False
+    Whether to score the training data, too, after every epoch (in prediction, so without dropout), for
+    ``history_['training_score']``. It takes about a third of an epoch.
+
 n_jobs : int or None, default=None
     Cap on the number of threads. None: as many as the work in a step is worth, up to the cores that this process may
     use, and 1 within a joblib worker. Results do not depend on it.
@@ -181,8 +185,9 @@ best_validation_score_ : float or None
 history_ : dict of lists
     ``loss``, ``validation_loss``, ``score``, ``learning_rate`` (of the last step) and ``time`` (seconds since the fit
     began) of every epoch, NaN where there is none: ready for ``pandas.DataFrame(est.history_)``. With
-    `monitor_gradients` also ``gradient_norm``: an array of shape (n_layers - 1,) for every epoch, with the mean norm of
-    the gradient of each layer's weights and biases (before clipping).
+    `score_training` also ``training_score``, with `monitor_gradients` also ``gradient_norm``: an array of shape
+    (n_layers - 1,) for every epoch, with the mean norm of the gradient by all parameters of each layer (before
+    clipping).
 
 t_ : int
     Number of samples that the solver has seen, counted in every epoch.

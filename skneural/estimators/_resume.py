@@ -50,6 +50,9 @@ def adopt_checkpoint(est, path):
     params = est.get_params(deep=False)
     est.__setstate__(state)
     est.set_params(**params)
+    run = est._state["run"]
+    if "last_params" in run:  # the fit has ended, and the best parameters have been put back
+        est._params[:] = run.pop("last_params")
 
 
 def random_of(est):

@@ -57,6 +57,7 @@ CONSTRAINTS = {
     "decay_factor": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="right")],
     "decay_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "warmup": [Interval(Real, 0, 1, closed="both")],
+    "score_training": ["boolean"],
     "monitor_gradients": ["boolean"],
     "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
     "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],

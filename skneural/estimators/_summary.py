@@ -25,30 +25,29 @@ class Row:
     operations: int
 
 
-@dataclass(frozen=True)
 class Summary:
     """Layers of a network, their shapes and sizes; its text and its HTML are tables.
 
+    Parameters
+    ----------
+    program : Program
+        The network, lowered.
+
     Attributes
     ----------
-    rows : tuple of Row
+    rows : list of Row
         The input and the layers: `layer`, `details`, `units` (width of the output), `parameters` (that are learnt),
         `operations` (multiplications, each with an addition, of the matrix products for one row of data).
     dtype : numpy dtype
         Precision of the parameters.
     """
 
-    rows: tuple[Row, ...]
-    dtype: np.dtype
-
-    @classmethod
-    def from_program(cls, program: Program) -> Summary:
-        """Summary of a lowered network."""
+    def __init__(self, program: Program) -> None:
         layers, n_features, _, loss, *_ = program.source
         rows = _describe(layers, n_features, iter(program.tensors), iter(program.norms))
-        rows = [Row("input", "", n_features, 0, 0), *rows]
-        rows[-1] = replace(rows[-1], details=LOSSES[loss].link)  # the last activation is that of the loss
-        return cls(tuple(rows), np.dtype(program.dtype))
+        self.rows = [Row("input", "", n_features, 0, 0), *rows]
+        self.rows[-1] = replace(self.rows[-1], details=LOSSES[loss].link)  # the last activation is that of the loss
+        self.dtype = np.dtype(program.dtype)
 
     @property
     def n_parameters(self) -> int:

@@ -170,9 +170,11 @@ def log_loss(raw, target, gradient, settings):
     top = raw[0]
     for j in range(1, len(raw)):
         top = raw[j] if raw[j] > top else top
-    total, below, even = type(raw[0])(0), type(raw[0])(0), settings[0] / type(raw[0])(len(raw))
+    zero = type(raw[0])(0)
+    total, below, even = zero, zero, settings[0] / type(raw[0])(len(raw))
     for j in range(len(raw)):
         total += gradient[j]
+    for j in range(len(raw) if even != zero else 0):
         below += top - raw[j]
     share = one / total
     for j in range(len(raw)):

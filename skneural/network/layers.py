@@ -59,7 +59,7 @@ class Dense:
         y, dy = b.buffer(b.ld), b.buffer(b.ld)
         row = b.add(
             f"{self.normalization}_norm", self.activation, n_in=b.width, n_out=b.width, ld_in=b.ld, ld_out=b.ld,
-            x=b.y, dx=b.dy, y=y, dy=dy, weight=scale, bias=scale + b.ld, rate=EPSILON,
+            x=b.y, dx=b.dy, y=y, dy=dy, weight=scale, bias=scale + b.ld, rate=EPSILON, layer=len(b.tensors),
         )  # fmt: skip
         if batch:  # mean, deviation, and the two sums of the way back, shared by all threads
             row["statistics"], b.n_statistics = b.n_statistics, b.n_statistics + 4 * b.ld

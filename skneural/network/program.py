@@ -71,6 +71,9 @@ KINDS = (
     "input", "noise", "dense", "sparse_dense", "batch_norm", "layer_norm", "dropout", "residual", "loss", "output",
 )  # fmt: skip
 
+#: Kinds that multiply by weights.
+DENSE = [KINDS.index("dense"), KINDS.index("sparse_dense")]
+
 ALIGNMENT = 64  # bytes
 
 

@@ -16,7 +16,7 @@ from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, m
 from skneural.maths import random
 from skneural.maths.losses import LOSSES, n_settings
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.program import N_CONSTANTS, aligned_zeros
+from skneural.network.program import DENSE, N_CONSTANTS, aligned_zeros
 
 #: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
 MAX_CAPACITY = 2048
@@ -201,19 +201,19 @@ class Trainer(Engine):
         self.pace = Pace(size, work)
 
     def _number_slots(self, strip):
-        """Every strip of weights, every bias and every normalisation has a place for its partial sums."""
+        """Every strip of weights and every bias has a place for its partial sums; a normalisation uses the first."""
         count, f = 0, self.template
         for op in self.ops:
             if op["update"]:
                 op["slot"] = count
-                count += 1 if op["layer"] < 0 else -(-int(op["n_in"]) // strip) + 1
+                count += -(-int(op["n_in"]) // strip) + 1
         self.penalties = np.zeros(count)
         self.squares = np.zeros(count) if self.monitor or f["clip_norm"] > 0 else None
         f.update(penalties=data(self.penalties), squares=data(self.squares), n_slots=count)
 
     def refresh(self):
         """Copy the parameters into the transposed weights, after a change from outside."""
-        for op, tensor in zip(self.ops[self.ops["layer"] >= 0], self.program.tensors, strict=True):
+        for op, tensor in zip(self.ops[np.isin(self.ops["kind"], DENSE)], self.program.tensors, strict=True):
             if op["transposed"] >= 0:
                 start, ld = int(op["transposed"]), int(op["ld_in"])
                 block = self.turned[start : start + tensor.n_out * ld].reshape(tensor.n_out, ld)

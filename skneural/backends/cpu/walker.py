@@ -136,12 +136,14 @@ def norm_of_gradient(f):
 @register_jitable(**HELPER)
 def note_layer_norms(f):
     """Add the norm of every layer's gradient to those of the epoch."""
-    for i in range(f.n_ops):
-        op = op_at(f.ops + i * _OP_SIZE)
-        if op.update != 0 and op.layer >= 0:
-            slots = (op.n_in + f.strip - 1) // f.strip + 1
-            norms = vector(f.layer_norms + (f.epochs_done * f.n_layers + op.layer) * 8, np.float64)
-            norms[0] += math.sqrt(sum_of(f.squares + op.slot * 8, slots))
+    norms = vector(f.layer_norms + f.epochs_done * f.n_layers * 8, np.float64)
+    for layer in range(f.n_layers):
+        squares = 0.0
+        for i in range(f.n_ops):
+            op = op_at(f.ops + i * _OP_SIZE)
+            if op.update != 0 and op.layer == layer:
+                squares += sum_of(f.squares + op.slot * 8, (op.n_in + f.strip - 1) // f.strip + 1)
+        norms[layer] += math.sqrt(squares)
 
 
 @register_jitable(**HELPER)
@@ -202,7 +204,7 @@ def make_train(dtype):
                     weight += weights[order[r] if f.order != 0 else r]
             f.scale = 1.0 / weight if weight > 0 else 0.0
             f.now, f.factor = f.constants + f.steps_done * constants_size, 1.0
-            f.phase = FUSED if rows <= f.capacity and f.clip_norm == 0 else COLLECT
+            f.phase = COLLECT if rows > f.capacity or f.clip_norm > 0 else FUSED
             loss = walk_pieces(f, frame_address, f.row, rows)
             if f.layer_norms != 0 and f.rank == 0:
                 note_layer_norms(f)
