@@ -36,7 +36,7 @@ class Dense:
         ld, n_in, layer = padded(self.units, b.dtype), b.width, len(b.tensors)
         transposed = -1
         if layer:  # the gradient by the input is a product with the transposed weights
-            transposed, b.n_transposed = b.n_transposed, b.n_transposed + self.units * b.ld
+            transposed, b.n_transposed = b.n_transposed, b.n_transposed + ld * b.ld
         weight = b.parameters(n_in * ld)
         bias = -1 if self.normalization == "batch" else b.parameters(ld)
         y, dy = b.buffer(ld), b.buffer(ld)

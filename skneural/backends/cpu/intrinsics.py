@@ -210,6 +210,48 @@ def multiply_tile(typingctx, dtype, rows, vectors, a, a_row, a_col, b, ldb, c, l
     return types.void(dtype, rows, vectors, *(types.int64,) * 11), codegen
 
 
+@intrinsic(prefer_literal=True)
+def transpose_block(typingctx, dtype, source, ld_source, target, ld_target, rows):
+    """Transpose a block as wide as a vector: ``target[j, k] = source[k, j]`` for k < `rows`, at most that width.
+
+    Addresses are integers, strides count elements.
+    """
+    number = dtype.instance_type
+
+    def codegen(context, builder, sig, args):
+        _emit_transpose(context.get_value_type(number), number.bitwidth // 8, builder, args[1:])
+        return context.get_dummy_value()
+
+    return types.void(dtype, *(types.int64,) * 5), codegen
+
+
+def _emit_transpose(element, size, builder, args):
+    """The body of `transpose_block`: load rows, interleave halves until they are columns, store what is wanted."""
+    source, ld_source, target, ld_target, rows = args
+    v = _Vectors(builder, element, size)
+    origin, goal = (builder.inttoptr(p, element.as_pointer()) for p in (source, target))
+    last, block = builder.sub(rows, _I64(1)), []
+    for k in range(v.lanes):  # what is beyond the last row is not read, and not stored either
+        row_number = builder.select(builder.icmp_signed("<", _I64(k), rows), _I64(k), last)
+        block.append(v.load(origin, builder.mul(row_number, ld_source)))
+    half = v.lanes // 2
+    mixed = [[lane + part * half + other * v.lanes for lane in range(half) for other in (0, 1)] for part in (0, 1)]
+    low, high = (ir.Constant(ir.VectorType(_I32, v.lanes), mask) for mask in mixed)
+    for _ in range(v.lanes.bit_length() - 1):
+        pairs = [(block[i], block[i + half]) for i in range(half)]
+        block = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in (low, high)]
+    flags = ir.VectorType(ir.IntType(1), v.lanes)
+    mask = ir.Constant(flags, ir.Undefined)
+    for k in range(v.lanes):
+        mask = builder.insert_element(mask, builder.icmp_signed("<", _I64(k), rows), _I32(k))
+    place = v.place(goal, _I64(0))
+    kind = ir.FunctionType(ir.VoidType(), [v.kind, place.type, _I32, flags])
+    name = f"llvm.masked.store.v{v.lanes}f{8 * size}.p0"
+    store = cgutils.get_or_insert_function(builder.module, kind, name)
+    for j, column in enumerate(block):
+        builder.call(store, [column, v.place(goal, builder.mul(_I64(j), ld_target)), _I32(size), mask])
+
+
 class _Vectors:
     """Emits vector instructions on numbers of one type."""
 

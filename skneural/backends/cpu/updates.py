@@ -22,8 +22,10 @@ from skneural.backends.cpu.intrinsics import (
     clear,
     frame_at,
     op_at,
+    transpose_block,
     vector,
 )
+from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.maths.elementary import sqrt
 from skneural.network.program import APPLY, COLLECT
 
@@ -96,7 +98,7 @@ def _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole):
 def make_update(dtype, sparse):
     """Gradients ``x.T @ dy`` and ``sum(dy)`` over the batch, handed to the optimizer strip by strip."""
     digest, size, whole = DIGEST, dtype().itemsize, np.int64
-    collect, apply = COLLECT, APPLY
+    collect, apply, lanes = COLLECT, APPLY, INSTRUCTION_SET.vector_bytes // size
 
     def update(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -121,11 +123,11 @@ def make_update(dtype, sparse):
                 )  # fmt: skip
             use_gradient(f, frame_address, at, rows * op.ld_out, tile, op.slot + s, 1, size, dtype)
             if op.transposed >= 0 and f.phase != collect:
-                for j in range(op.n_out):
-                    turned = vector(f.transposed + (op.transposed + j * op.ld_in + i) * size, dtype)
-                    column = vector(f.params + (at + j) * size, dtype)
-                    for k in range(rows):
-                        turned[k] = column[k * op.ld_out]
+                for j in range(0, op.ld_out, lanes):
+                    for k in range(0, rows, lanes):
+                        block = f.params + (at + k * op.ld_out + j) * size
+                        turned = f.transposed + (op.transposed + j * op.ld_in + i + k) * size
+                        transpose_block(dtype, block, op.ld_out, turned, op.ld_in, min(rows - k, lanes))
         if f.rank == f.crew - 1 and op.bias >= 0:  # the one with the fewest strips, if any has fewer
             tile = f.gradient + op.bias * size if direct else f.scratch
             if f.phase != apply:
