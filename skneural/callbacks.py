@@ -55,7 +55,7 @@ class Checkpoint:
     >>> from sklearn.datasets import load_iris
     >>> from skneural import MLPClassifier
     >>> from skneural.callbacks import Checkpoint
-    >>> from skneural.persistence import load
+    >>> from skneural import load
     >>> X, y = load_iris(return_X_y=True)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "iris.skn")

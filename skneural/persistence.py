@@ -60,8 +60,7 @@ def save(est, path):
     --------
     >>> import os, tempfile
     >>> import numpy as np
-    >>> from skneural import MLPRegressor
-    >>> from skneural.persistence import load, save
+    >>> from skneural import MLPRegressor, load, save
     >>> X = np.linspace(0, 1, 50).reshape(-1, 1)
     >>> reg = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", random_state=0).fit(X, X.ravel() ** 2)
     >>> with tempfile.TemporaryDirectory() as folder:

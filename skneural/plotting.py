@@ -13,6 +13,8 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._plotting import _validate_score_name
 from sklearn.utils.validation import check_is_fitted
 
+from skneural._drawing import bar_of_layers, count_on_x, draw_curve, make_panels, numbers
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -95,6 +97,8 @@ class TrainingCurveDisplay(HistoryDisplay):
         Training loss of every epoch. NaN leaves a gap in the curve, here and below.
     validation_loss, score : array-like of shape (n_epochs,), default=None
         Loss and score on the validation data after every epoch.
+    training_score : array-like of shape (n_epochs,), default=None
+        Score on the training data after every epoch (estimators note it with ``score_training=True``).
     learning_rate : array-like of shape (n_epochs,), default=None
         Learning rate of every epoch.
     score_name : str, default=None
@@ -108,7 +112,7 @@ class TrainingCurveDisplay(HistoryDisplay):
         All panels: loss, score where there is one, learning rate where it was asked for.
     figure_ : matplotlib Figure
     lines_ : list of matplotlib Line2D
-        The curves: training loss, then validation loss, score and learning rate as far as they are drawn.
+        The curves: training loss, then validation loss, scores and learning rate as far as they are drawn.
     best_epoch_ : int or None
         The epoch, counted from 1, of the first greatest validation score, whose weights the estimator has kept; where
         there is no score, that of the smallest validation loss; None where there is neither.
@@ -134,12 +138,13 @@ class TrainingCurveDisplay(HistoryDisplay):
     loss: ArrayLike
     validation_loss: ArrayLike | None = None
     score: ArrayLike | None = None
+    training_score: ArrayLike | None = None
     learning_rate: ArrayLike | None = None
     score_name: str | None = None
 
     @classmethod
     def _read(cls, history, estimator=None):
-        others = {name: history.get(name) for name in ("validation_loss", "score", "learning_rate")}
+        others = {name: history.get(name) for name in ("validation_loss", "score", "training_score", "learning_rate")}
         name = None if estimator is None else _name_of_score(estimator)
         return cls(loss=history["loss"], score_name=name, **others)
 
@@ -183,29 +188,31 @@ class TrainingCurveDisplay(HistoryDisplay):
         n_epochs = np.size(self.loss)
         if n_epochs == 0:
             raise ValueError("The history has no epochs.")
-        names = ("loss", "validation_loss", "score", "learning_rate")
-        loss, validation_loss, score, learning_rate = (_numbers(getattr(self, n), n_epochs, n) for n in names)
+        names = ("loss", "validation_loss", "score", "training_score", "learning_rate")
+        arrays = [numbers(getattr(self, name), n_epochs, name) for name in names]
+        loss, validation_loss, score, training_score, learning_rate = arrays
         if plot_learning_rate and learning_rate is None:
             raise ValueError("There is no learning rate to draw: none was recorded (lbfgs has none).")
 
         panels = [("Loss", {"Training": loss, "Validation": validation_loss})]
-        if score is not None:
-            panels.append((score_name or self.score_name or "Score", {"Validation": score}))
+        if score is not None or training_score is not None:
+            scores = {"Training": training_score, "Validation": score}
+            panels.append((score_name or self.score_name or "Score", scores))
         if plot_learning_rate:
             panels.append(("Learning rate", {"Learning rate": learning_rate}))
-        self.axes_ = _panels(ax, len(panels))
+        self.axes_ = make_panels(ax, len(panels))
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         self.lines_, self.best_lines_ = [], []
         self.best_epoch_ = best = _best_epoch(score, validation_loss)
         for panel, (label, curves) in zip(self.axes_, panels, strict=True):
             for name, values in curves.items():
                 if values is not None:
-                    self.lines_.append(_curve(panel, values, label=name, **{**STYLES[name], **(line_kw or {})}))
+                    self.lines_.append(draw_curve(panel, values, label=name, **{**STYLES[name], **(line_kw or {})}))
             if plot_best_epoch and best:
                 panel.plot(best, self.lines_[-1].get_ydata()[best - 1], "o", color="0.2", markersize=5)
                 line = panel.axvline(best, color="0.4", linestyle=":", zorder=1, label=f"Best epoch ({best})")
                 self.best_lines_.append(line)
-            _count_on_x(panel, n_epochs, "Epoch")
+            count_on_x(panel, n_epochs, "Epoch")
             panel.set_ylabel(label)
             panel.legend(fontsize="small")
         if log_scale:
@@ -300,18 +307,18 @@ class GradientNormDisplay(HistoryDisplay):
                 f"{type(self).__name__} needs monitor_gradients=True in the fit: there are no norms of gradients."
             )
         n_epochs, n_layers = norms.shape
-        (self.ax_,) = _panels(ax, 1)
+        (self.ax_,) = make_panels(ax, 1)
         self.figure_ = self.ax_.figure
         if kind == "epochs":
             self.lines_ = self._draw(norms.T, "Layer {}", range(n_layers), cmap, line_kw)
-            self.colorbar_ = _bar_of_layers(self.ax_, [line.get_color() for line in self.lines_])
-            _count_on_x(self.ax_, n_epochs, "Epoch")
+            self.colorbar_ = bar_of_layers(self.ax_, [line.get_color() for line in self.lines_], LAYERS)
+            count_on_x(self.ax_, n_epochs, "Epoch")
         else:
             epochs = sorted({0, (n_epochs - 1) // 2, n_epochs - 1})
             self.lines_ = self._draw(norms, "Epoch {}", epochs, cmap, {"marker": "o", **(line_kw or {})})
             self.colorbar_ = None
             self.ax_.legend(fontsize="small")
-            _count_on_x(self.ax_, n_layers, LAYERS)
+            count_on_x(self.ax_, n_layers, LAYERS)
         self.ax_.set_ylabel("Mean norm of the gradient")
         if (norms > 0).any():
             self.ax_.set_yscale("log", nonpositive="mask")
@@ -323,7 +330,9 @@ class GradientNormDisplay(HistoryDisplay):
 
         colors = plt.get_cmap(cmap)(np.linspace(0, 0.85, len(chosen)))
         styles = [{"color": color, "label": label.format(i + 1)} for color, i in zip(colors, chosen, strict=True)]
-        return [_curve(self.ax_, curves[i], **{**s, **(line_kw or {})}) for i, s in zip(chosen, styles, strict=True)]
+        return [
+            draw_curve(self.ax_, curves[i], **{**s, **(line_kw or {})}) for i, s in zip(chosen, styles, strict=True)
+        ]
 
 
 def _name_of_score(estimator):
@@ -342,58 +351,3 @@ def _best_epoch(score, validation_loss):
     if score is not None:
         return int(np.nanargmax(score)) + 1
     return None if validation_loss is None else int(np.nanargmin(validation_loss)) + 1
-
-
-def _numbers(values, n_epochs, name):
-    """A curve as an array, None where nothing was recorded."""
-    values = np.asarray(np.full(n_epochs, np.nan) if values is None else values, dtype=float)
-    if values.shape != (n_epochs,):
-        raise ValueError(f"{name} must hold one number for each of {n_epochs} epochs, got shape {values.shape}.")
-    return None if np.isnan(values).all() else values
-
-
-def _panels(ax, count):
-    """Axes for `count` panels side by side: new ones, those given, or one that is given divided."""
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        size = (6.4, 4.2) if count == 1 else (4.6 * count, 3.8)
-        return list(plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)[1][0])
-    axes = list(np.asarray(ax, dtype=object).ravel())
-    if len(axes) == 1 < count and axes[0].get_subplotspec() is not None:
-        places = axes[0].get_subplotspec().subgridspec(1, count, wspace=0.45)
-        axes[0].set_subplotspec(places[0])
-        axes += [axes[0].figure.add_subplot(places[i]) for i in range(1, count)]
-    if len(axes) != count:
-        raise ValueError(f"There are {count} panels: ax must hold {count} Axes, or one of a grid, got {len(axes)}.")
-    return axes
-
-
-def _count_on_x(ax, count, label):
-    """Label an axis that counts from 1 to `count`."""
-    from matplotlib.ticker import MaxNLocator
-
-    beside = 0.5 if count == 1 else min(0.5, 0.03 * (count - 1))  # 0 is never in view
-    ax.set_xlim(1 - beside, count + beside)
-    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
-    ax.set_xlabel(label)
-
-
-def _curve(ax, values, **style):
-    """Draw a curve over 1, 2, ...; numbers that stand alone, which a line would not show, as dots."""
-    seen = np.pad(~np.isnan(values), 1)
-    alone = (seen[1:-1] & ~seen[:-2] & ~seen[2:]).any()
-    return ax.plot(np.arange(1, len(values) + 1), values, **{"marker": "." if alone else None, **style})[0]
-
-
-def _bar_of_layers(ax, colors):
-    """A colour bar, which tells any number of layers apart and hides no line."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import BoundaryNorm, ListedColormap
-
-    count = len(colors)
-    layers = ScalarMappable(BoundaryNorm(np.arange(0.5, count + 1), count), ListedColormap(colors))
-    ticks = np.unique(np.linspace(1, count, min(count, 6)).round())
-    bar = ax.figure.colorbar(layers, ax=ax, label=LAYERS, ticks=ticks)
-    bar.minorticks_off()
-    return bar

@@ -19,6 +19,11 @@ def _as_they_are(rate, t, *hyper):
     return rate, *hyper
 
 
+def _sgd_constants(rate, t, momentum, nesterov):
+    """The last two are how the step is made of velocity and gradient."""
+    return (rate, momentum, momentum, rate) if nesterov else (rate, momentum, 1.0, 0.0)
+
+
 def _adam_constants(rate, t, beta_1, beta_2, epsilon):
     """With the corrections in the step size alone, as in scikit-learn: `epsilon` is added to the uncorrected root."""
     return rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t), beta_1, beta_2, epsilon
@@ -38,12 +43,12 @@ def _nadam_constants(rate, t, beta_1, beta_2, epsilon):
 OPTIMIZERS = Registry("optimizer", hyper=(), constants=_as_they_are, decoupled=False)
 
 
-@OPTIMIZERS.register("sgd", hyper=("momentum", "nesterovs_momentum"))
+@OPTIMIZERS.register("sgd", hyper=("momentum", "nesterovs_momentum"), constants=_sgd_constants)
 def sgd(p, g, s, v, c):
     """Stochastic gradient descent with momentum, plain or Nesterov's (Sutskever et al., 2013)."""
-    rate, momentum, nesterov = c[0], c[1], c[2]
+    rate, momentum, ahead, fresh = c[0], c[1], c[2], c[3]
     s = momentum * s - rate * g
-    return p + (momentum * s - rate * g if nesterov > type(p)(0) else s), s, v
+    return p + (ahead * s - fresh * g), s, v
 
 
 @OPTIMIZERS.register("adam", hyper=("beta_1", "beta_2", "epsilon"), constants=_adam_constants)

@@ -118,8 +118,10 @@ class Residual:
 
     def check(self, first, last):
         """Raise unless the layer stands between two others."""
-        if first or last or not isinstance(self.layers[0], Dense):
+        if first or last or not self.layers or not isinstance(self.layers[0], Dense):
             raise ValueError("A shortcut must stand between two layers, and begin with a dense layer.")
+        for layer in self.layers:
+            layer.check(first=False, last=False)
 
     def lower(self, b):
         """Append this layer to a builder."""

@@ -282,7 +282,8 @@ class Trainer(Engine):
         started = time.perf_counter() - begin
         while first["epochs_done"] == 0:
             self._call(rates)
-        self.state["step"], self.state["epoch"] = first["step"], first["epoch"]
+        begun = -(-first["row"] // first["batch"])  # steps of an epoch that the next call ends
+        self.state["step"], self.state["epoch"] = first["step"] - begun, first["epoch"]
         done = first["epochs_done"]
         self.went_well = self.went_well or np.isfinite(losses[0])
         seconds = np.linspace(started, time.perf_counter() - begin, done + 1)[1:]
