@@ -146,7 +146,7 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
             stop = _run_epochs(est, trainer, schedule, record, validation, 1 if watched else n_epochs)
         if not np.isfinite(est.loss_):
             _recover(est, trainer)
-        elif not stop and not incremental:
+        elif not (stop or incremental or schedule.entry.ends):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged "
                 "yet.",

@@ -47,8 +47,8 @@ shuffle : bool, default=True
     Whether to take the samples in another order in each epoch.
 
 random_state : int, RandomState instance or None, default=None
-    Decides initial weights, order of the samples, dropout, noise and the split for early stopping. With an int, a fit gives
-    the same bits every time, for any `n_jobs`.
+    Decides initial weights, order of the samples, dropout, noise and the split for early stopping. With an int, a fit
+    gives the same bits every time, for any `n_jobs`.
 
 tol : float, default=1e-4
     Training stops when loss (or score, when there is validation data) does not improve by at least `tol` for

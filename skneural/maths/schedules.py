@@ -4,8 +4,9 @@ r"""Learning-rate schedules: one function each, and the one place that turns the
 training goes have multiples of 1 and the fact `reacts`; the class `Schedule` lowers the rate for them.
 
 Facts of an entry: `factor`, the default of `decay_factor`; `every_step`, whether the rate changes within an epoch;
-`rises`, whether `warmup` is a part of the schedule itself; `reacts`, 'stop' to lower the rate where training would
-stop, 'plateau' to lower it after some epochs without improvement.
+`rises`, whether `warmup` is a part of the schedule itself; `ends`, whether it has come to its end after `max_iter`
+epochs, so that no warning is due; `reacts`, 'stop' to lower the rate where training would stop, 'plateau' to lower it
+after some epochs without improvement.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from skneural.maths.registry import Registry
 from skneural.maths.stopping import count_epoch
 
-SCHEDULES = Registry("schedule", factor=0.1, every_step=False, rises=False, reacts=None)
+SCHEDULES = Registry("schedule", factor=0.1, every_step=False, rises=False, ends=False, reacts=None)
 
 #: Rates are not lowered below this.
 LOWEST = 1e-6
@@ -76,13 +77,13 @@ def exponential(p):
     return p.factor ** p.epoch.astype(float)
 
 
-@SCHEDULES.register("cosine", every_step=True)
+@SCHEDULES.register("cosine", every_step=True, ends=True)
 def cosine(p):
     """Down to 0 at the end of `max_iter` epochs along half a cosine (Loshchilov and Hutter, 2017)."""
     return 0.5 * (1 + np.cos(np.pi * p.fraction))
 
 
-@SCHEDULES.register("one_cycle", every_step=True, rises=True)
+@SCHEDULES.register("one_cycle", every_step=True, rises=True, ends=True)
 def one_cycle(p):
     """Up from a 25th in the first `warmup` (0.3 if that is 0) of all steps, then down to nearly 0 (Smith, 2018)."""
     rise = p.warmup or 0.3
