@@ -142,6 +142,7 @@ class Report:
 
     def __init__(self, name, doc, options):
         self.name, self.options, self.results, self.parts = name, options, {}, []
+        self.note = "Times are medians of interleaved runs, with [smallest, largest]; ratios are ratios of medians."
         self.heading = " ".join(doc.strip().split("\n\n")[0].split())
         self.started, self.load_before = time.perf_counter(), load()
         self.environment = environment()
@@ -190,8 +191,7 @@ class Report:
         record = {"benchmark": self.name, "command": self.command(), "environment": self.environment}
         record |= {"load_before": self.load_before, "load_after": load(), "results": self.results}
         (folder / f"{self.name}.json").write_text(json.dumps(record, indent=1) + "\n")
-        note = "Times are medians of interleaved runs, with [smallest, largest]; ratios are ratios of medians."
-        parts = [f"# {self.name}", self.heading, *self.parts, note, self.where()]
+        parts = [f"# {self.name}", self.heading, *self.parts, *([self.note] if self.note else []), self.where()]
         (folder / f"{self.name}.md").write_text("\n\n".join(parts) + "\n")
         print(f"{self.where()}\nWritten to {folder / self.name}.md and .json", flush=True)
 

@@ -128,7 +128,7 @@ def product_of_ours(A, B, C):
 
     def part(first, last, panel):
         where = A[first:].ctypes.data, n, 1, B.ctypes.data, n, C[first:].ctypes.data, n
-        product(*where, last - first, n, n, 0, 0, panel.ctypes.data)
+        product(*where, last - first, n, n, 0, 0, 0, panel.ctypes.data)
 
     def run():
         shares = list(zip(bounds[:-1], bounds[1:], panels, strict=True))

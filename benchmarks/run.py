@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                     # all; some minutes on two idle cores; results in benchmarks/results/
     python benchmarks/run.py predict startup     # these
-    python benchmarks/run.py --smoke             # that all of them run: under a minute, results in a temporary folder
+    python benchmarks/run.py --smoke             # that all of them run: a minute or so, results in a temporary folder
 
 Ends with 1 if any of them failed. What is not installed of torch and jax (`pip install skneural[bench]`) is left out.
 """
@@ -14,7 +14,7 @@ import time
 
 from _common import HERE
 
-BENCHMARKS = ("networks", "predict", "startup", "grid", "scaling", "loaded")
+BENCHMARKS = ("networks", "features", "predict", "startup", "grid", "scaling", "loaded", "quality")
 
 
 def main():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import warnings
 from numbers import Integral
 from os import PathLike
@@ -36,6 +37,12 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
 
     _parameter_constraints: dict = CONSTRAINTS
+
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls):
+        # scikit-learn reads the signature again at every call: with these many parameters small fits notice.
+        return super()._get_param_names()
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -199,7 +199,7 @@ intercepts_ : list of ndarray
     The biases of layer i, of shape (n_out,): views of the same vector. With ``normalization='batch'`` they are added
     after it.
 
-norms_ : list of dict
+norms_ : list of mappings
     Of every normalised layer the arrays ``scale`` and, for 'layer', ``shift``, for 'batch', the running ``mean`` and
     ``variance``, each of shape (n_out,): views of the same vector.
 

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._settings import STOCHASTIC_SOLVERS
 from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets
+from skneural.maths.losses import LOSSES
 
 
 def _stochastic(est):
@@ -241,3 +242,8 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         """
         outputs = self._outputs(X)
         return self._target.decode(outputs)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = self.loss in LOSSES and LOSSES[self.loss].least is not None
+        return tags

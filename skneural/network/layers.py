@@ -98,10 +98,9 @@ class Noise:
             raise ValueError("Noise must stand before all other layers.")
 
     def lower(self, b):
-        """Append this layer to a builder. It works in place."""
-        if b.sparse:
-            raise ValueError("Noise would leave no entry of a sparse matrix 0.")
-        b.add("noise", n_out=b.width, ld_out=b.ld, y=b.y, rate=self.deviation)
+        """Append this layer to a builder. It works in place; a sparse matrix has no place for it."""
+        if not b.sparse:
+            b.add("noise", n_out=b.width, ld_out=b.ld, y=b.y, rate=self.deviation)
 
 
 @dataclass(frozen=True)

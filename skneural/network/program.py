@@ -10,6 +10,7 @@ were made for.
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -70,9 +71,6 @@ N_CONSTANTS = 6
 KINDS = (
     "input", "noise", "dense", "sparse_dense", "batch_norm", "layer_norm", "dropout", "residual", "loss", "output",
 )  # fmt: skip
-
-#: Kinds that multiply by weights.
-DENSE = [KINDS.index("dense"), KINDS.index("sparse_dense")]
 
 ALIGNMENT = 64  # bytes
 
@@ -197,7 +195,7 @@ class Program:
 
     def norm_views(self, params):
         """What every normalised layer has beside weights and biases, by name, as views of `params`."""
-        return [{name: norm.view(params, name) for name in norm.names} for norm in self.norms]
+        return [MappingProxyType({name: norm.view(params, name) for name in norm.names}) for norm in self.norms]
 
     def dense_index(self):
         """Positions of what is learnt: all weights, layer after layer, then all biases, then scales and shifts."""

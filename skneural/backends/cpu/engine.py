@@ -16,7 +16,7 @@ from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, m
 from skneural.maths import random
 from skneural.maths.losses import LOSSES, n_settings
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.program import DENSE, N_CONSTANTS, aligned_zeros
+from skneural.network.program import N_CONSTANTS, aligned_zeros
 
 #: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
 MAX_CAPACITY = 2048
@@ -213,8 +213,9 @@ class Trainer(Engine):
 
     def refresh(self):
         """Copy the parameters into the transposed weights, after a change from outside."""
-        for op, tensor in zip(self.ops[np.isin(self.ops["kind"], DENSE)], self.program.tensors, strict=True):
+        for op in self.ops:
             if op["transposed"] >= 0:
+                tensor = self.program.tensors[op["layer"]]
                 start, ld = int(op["transposed"]), int(op["ld_in"])
                 block = self.turned[start : start + tensor.n_out * ld].reshape(tensor.n_out, ld)
                 block[:, : tensor.n_in] = tensor.coef(self.params).T
