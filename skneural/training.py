@@ -120,7 +120,7 @@ class Record:
         self.context.call_on_fit_task_end(**self.arguments, reconstruction_attributes=self.est._snapshot)
 
 
-def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incremental):
+def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incremental, first_pass):
     """Run epochs of `trainer` until the stopping rule, a callback, divergence or `max_iter` ends them.
 
     Parameters
@@ -135,6 +135,8 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
     max_iter : int
     incremental : bool
         One epoch, which ends in no warning (partial_fit).
+    first_pass : bool
+        The weights are random: not worth keeping.
     """
     run = est._state["run"]
     watched = record.called or record.evaluate or est.verbose or validation or schedule.entry.reacts == "plateau"
@@ -145,7 +147,7 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
             n_epochs = min(max_iter - est.n_iter_, max(1, MOST_RATES // trainer.steps_per_epoch))
             stop = _run_epochs(est, trainer, schedule, record, validation, 1 if watched else n_epochs)
         if not np.isfinite(est.loss_):
-            _recover(est, trainer)
+            _recover(est, trainer, first_pass)
         elif not (stop or incremental or schedule.entry.ends):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged "
@@ -190,16 +192,19 @@ def _run_epochs(est, trainer, schedule, record, validation, n_epochs):
     return stop or run["finished"]
 
 
-def _recover(est, trainer):
-    """Put back the last parameters that were good, if there are any that have learnt something."""
-    if not trainer.went_well and not np.isfinite(trainer.params).all():
-        return  # which is an error, raised where the fit ends
-    trainer.params[:] = trainer.good
-    for name in ("s", "v"):
-        est._state[name][:] = 0
+def _recover(est, trainer, first_pass):
+    """Put back the best parameters that there were, if they have learnt something."""
+    good, improved = trainer.good_parameters()
+    if improved or not first_pass:
+        trainer.params[:] = good
+        for name in ("s", "v"):
+            est._state[name][:] = 0
+    elif not np.isfinite(trainer.params).all():
+        return  # an error, raised where the fit ends
     warnings.warn(
-        f"Training diverged: the loss of epoch {est.n_iter_} is not finite. The weights of before are kept. A smaller "
-        "learning_rate_init, clip_norm, or data on a common scale (StandardScaler) may help.",
+        f"Training diverged: the loss of epoch {est.n_iter_} is not finite. The best weights before it are kept, if an "
+        "epoch had improved them. A smaller learning_rate_init, clip_norm, or data on a common scale (StandardScaler) "
+        "may help.",
         ConvergenceWarning,
         stacklevel=8,
     )

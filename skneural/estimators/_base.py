@@ -104,13 +104,13 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             going_on = self.warm_start or incremental or resume_from is not None
             first_pass = not hasattr(self, "coefs_") or not going_on
             prepared = self._prepare((X, y, sample_weight), held_out, first_pass, classes, resume_from)
+            program, targets, seed, run, train, held_out = prepared
+            self._begin(program, targets, seed, run, first_pass, incremental, held_out is not None)
         except BaseException:  # data that is refused leaves no trace
             vars(self).clear()
             vars(self).update(before)
             raise
-        program, targets, seed, run, train, held_out = prepared
-        self._begin(program, targets, seed, run, first_pass, incremental, held_out is not None)
-        self._run(program, train, held_out, given, incremental, trained=not first_pass)
+        self._run(program, train, held_out, given, incremental, first_pass)
         if not np.isfinite(self._params).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -245,7 +245,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             self._state = counts | rate | moments
         self._state["run"] = run
 
-    def _run(self, program, train, held_out, given, incremental, trained):
+    def _run(self, program, train, held_out, given, incremental, first_pass):
         from skneural.backends.cpu.engine import Trainer
 
         X, targets, weights = train[0]
@@ -254,7 +254,6 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             program, self._params, X, targets, weights, alpha=self.alpha, l1_ratio=self.l1_ratio, limits=limits,
             seed=self._state["seed"], n_threads=self._n_threads(), monitor=self.monitor_gradients,
         )  # fmt: skip
-        trainer.went_well = trained
         max_iter, run = 1 if incremental else self.max_iter, self._state["run"]
         validation = None
         if held_out is not None:
@@ -264,11 +263,11 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         if self.solver == "lbfgs":
             fit_lbfgs(self, trainer, record, validation, max_iter=max_iter)
         else:
-            self._run_stochastic(trainer, record, validation, max_iter, incremental)
+            self._run_stochastic(trainer, record, validation, max_iter, incremental, first_pass)
         record.close()
         del self._state["run"]
 
-    def _run_stochastic(self, trainer, record, validation, max_iter, incremental):
+    def _run_stochastic(self, trainer, record, validation, max_iter, incremental, first_pass):
         hyper = [float(getattr(self, name)) for name in OPTIMIZERS[self.solver].hyper]
         trainer.start(
             self.solver, hyper, self._state, batch=self._batch_rows(len(trainer.targets)), shuffle=self.shuffle,
@@ -280,7 +279,10 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             steps_per_epoch=trainer.steps_per_epoch, power_t=self.power_t, warmup=self.warmup,
             decay_factor=self.decay_factor, decay_epochs=self.decay_epochs, patience=self.n_iter_no_change,
         )  # fmt: skip
-        fit_stochastic(self, trainer, schedule, record, validation, max_iter=max_iter, incremental=incremental)
+        fit_stochastic(
+            self, trainer, schedule, record, validation, max_iter=max_iter, incremental=incremental,
+            first_pass=first_pass,
+        )  # fmt: skip
 
     def _batch_rows(self, n_samples):
         if self.batch_size == "auto":
@@ -314,7 +316,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             if not np.isfinite(outputs).all():
                 return loss, float("nan")
             if scorer is None:
-                return loss, float(self._metric(y, self._target.decode(outputs), **keywords))
+                with np.errstate(over="ignore", invalid="ignore"):  # training may diverge
+                    return loss, float(self._metric(y, self._target.decode(outputs), **keywords))
             probe = copy.copy(self)
             probe.__dict__.pop("feature_names_in_", None)  # the rows have been checked: they come as an array
             return loss, float(scorer(probe, X, y, **keywords))

@@ -98,7 +98,7 @@ def activations(est):
     """Activation of every hidden layer."""
     names = _one_each(est, "activation", "name")
     for name in names:
-        if name not in ACTIVATIONS:
+        if not isinstance(name, str) or name not in ACTIVATIONS:
             raise ValueError(f"activation must be among {sorted(ACTIVATIONS)}, one per hidden layer. Got {name!r}.")
     return [str(name) for name in names]
 

@@ -42,7 +42,9 @@ FRAME = np.dtype(
         ("rank", "i8"), ("crew", "i8"), ("board", "i8"),  # number of this thread, how many, where they meet
         ("ops", "i8"), ("n_ops", "i8"), ("product", "i8"), ("optimizer", "i8"),
         ("params", "i8"), ("n_params", "i8"), ("transposed", "i8"), ("state_s", "i8"), ("state_v", "i8"),
-        ("gradient", "i8"), ("good", "i8"),  # a whole gradient; the parameters after the last epoch that went well
+        ("gradient", "i8"),
+        # the parameters at the beginning of this epoch, and of the best one, and which that was
+        ("candidate", "i8"), ("good", "i8"), ("good_epoch", "i8"),
         ("work", "i8"), ("capacity", "i8"), ("scratch", "i8"), ("panel", "i8"),  # buffers, rows in them; tile, panel
         ("inputs", "i8"), ("ld_inputs", "i8"), ("indices", "i8"), ("indptr", "i8"),
         ("targets", "i8"), ("n_targets", "i8"), ("weights", "i8"), ("order", "i8"),

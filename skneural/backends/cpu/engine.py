@@ -162,11 +162,12 @@ class Trainer(Engine):
         self.n_threads, self.frames, self.crew, self.monitor = n_threads, None, None, monitor
         self.layer_norms = None
         self.turned = aligned_zeros(max(program.n_transposed, 1), program.dtype)
-        self.good, self.went_well = params.copy(), False
+        self._kept = params.copy(), params.copy()
         self.set_inputs(self.template, X)
         self.template.update(
             training=1, alpha=alpha, l1_ratio=l1_ratio, seed=seed, **limits,
-            targets=data(targets), n_targets=targets.shape[1], weights=data(weights), good=data(self.good),
+            targets=data(targets), n_targets=targets.shape[1], weights=data(weights),
+            good=data(self._kept[0]), candidate=data(self._kept[1]), good_epoch=-1,
             averaging=1 / program.n_outputs if LOSSES[program.functions[-1]].averaged else 1.0,
             transposed=data(self.turned), n_layers=len(program.tensors),
         )  # fmt: skip
@@ -241,7 +242,7 @@ class Trainer(Engine):
         self.optimizer, self.hyper, self.state = OPTIMIZERS[optimizer], tuple(hyper), state
         self.weight_decay = weight_decay if self.optimizer.decoupled else 0.0
         self.order = np.arange(n_rows) if shuffle else None
-        self.steps_per_epoch = -(-n_rows // batch)
+        self.steps_per_epoch, self.first_epoch = -(-n_rows // batch), state["epoch"]
         f.update(
             optimizer=address(make_optimizer, self.program.dtype.type, self.optimizer),
             state_s=data(state["s"]), state_v=data(state["v"]), step=state["step"], epoch=state["epoch"],
@@ -286,7 +287,6 @@ class Trainer(Engine):
         begun = -(-first["row"] // first["batch"])  # steps of an epoch that the next call ends
         self.state["step"], self.state["epoch"] = first["step"] - begun, first["epoch"]
         done = first["epochs_done"]
-        self.went_well = self.went_well or np.isfinite(losses[0])
         seconds = np.linspace(started, time.perf_counter() - begin, done + 1)[1:]
         epochs = list(zip(losses[:done].tolist(), seconds.tolist(), strict=True))
         if self.monitor:
@@ -303,6 +303,12 @@ class Trainer(Engine):
         constants = self._constants(rates[epoch, step % rates.shape[1]], first["step"] + 1 + np.arange(steps))
         first.update(constants=data(constants), steps_left=steps, steps_done=0)
         self._run(size, steps, lambda: first["steps_done"])
+
+    def good_parameters(self):
+        """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
+        first = self.frames[0]
+        good = next(kept for kept in self._kept if data(kept) == first["good"])
+        return good, first["good_epoch"] > self.first_epoch
 
     def _constants(self, rates, t):
         """What the updates number `t` need: a row of constants of the optimizer each, and how much weights shrink."""

@@ -28,7 +28,6 @@ from skneural.backends.cpu.intrinsics import (
     sleep_units,
     vector,
 )
-from skneural.backends.cpu.updates import sum_of_squares
 from skneural.maths import random, stopping
 from skneural.network.program import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, OP
 
@@ -147,13 +146,11 @@ def note_layer_norms(f):
 
 
 @register_jitable(**HELPER)
-def keep_good_parameters(f, dtype):
-    """Copy the parameters, if none of them is NaN or infinite."""
-    params, good = vector(f.params, dtype), vector(f.good, dtype)
-    total = sum_of_squares(params, f.n_params, dtype(0))
-    if total - total == 0:
-        for j in range(f.n_params):
-            good[j] = params[j]
+def keep_parameters(f, dtype):
+    """Copy the parameters: whether they are good is known when the epoch that begins with them has ended."""
+    params, candidate = vector(f.params, dtype), vector(f.candidate, dtype)
+    for j in range(f.n_params):
+        candidate[j] = params[j]
 
 
 @register_jitable(**HELPER)
@@ -193,6 +190,8 @@ def make_train(dtype):
         order, weights = vector(f.order, np.int64), vector(f.weights, dtype)
         losses, stop = vector(f.epoch_losses, np.float64), False
         while f.steps_left > 0 and f.epochs_left > 0 and not stop:
+            if f.row == 0 and f.rank == 0:
+                keep_parameters(f, dtype)
             if f.row == 0 and f.shuffle != 0:
                 if f.rank == 0:
                     shuffle(f)
@@ -227,11 +226,11 @@ def make_train(dtype):
             stop = f.crew > 1 and atomic_load(f.board + LEAVE) != 0
             if f.row == f.n_rows:
                 losses[f.epochs_done] = f.sum_loss / f.n_rows
+                if losses[f.epochs_done] < f.best_loss:
+                    f.good, f.candidate, f.good_epoch = f.candidate, f.good, f.epoch
                 f.best_loss, f.no_improvement = count_epoch(losses[f.epochs_done], f.best_loss, f.no_improvement, f.tol)
                 diverged = losses[f.epochs_done] - losses[f.epochs_done] != 0
                 stop = stop or f.no_improvement > f.patience or diverged
-                if f.rank == 0 and f.good != 0 and not diverged:
-                    keep_good_parameters(f, dtype)
                 f.row, f.sum_loss = 0, 0.0
                 f.epoch += 1
                 f.epochs_left -= 1
