@@ -21,7 +21,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from skneural.estimators._parameters import FlatParameters, rows_of
-from skneural.estimators._resume import adopt_checkpoint, check_same_data, fingerprint, random_of
+from skneural.estimators._resume import adopt_checkpoint, check_same_data, fingerprints, random_of
 from skneural.estimators._settings import CONSTRAINTS, STOCHASTIC_SOLVERS, activations, check_settings, hidden_layers
 from skneural.estimators._summary import Summary
 from skneural.maths.losses import LOSSES
@@ -145,9 +145,9 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             self._collected(program)  # raises where the weights before do not fit
         if resume_from is not None:
             run = self._state["run"]
-            check_same_data(run, train[0], resume_from)
+            check_same_data(run, fingerprints(train, held_out), resume_from)
         elif "random" in run:
-            run["data"] = fingerprint(*train[0])
+            run["data"] = fingerprints(train, held_out)
         return program, targets, seed, run, train, held_out
 
     # -- before any work ---------------------------------------------------------------------------------------------

@@ -12,20 +12,23 @@ from skneural.maths.optimizers import OPTIMIZERS
 ROWS = 100
 
 
-def fingerprint(X, targets, weights):
-    """Numbers that differ where the training data differ: its size, and a checksum of rows spread over it.
+def fingerprints(train, held_out):
+    """Numbers that differ where the data of two fits differ.
 
     Parameters
     ----------
-    X : ndarray or tuple
-        Rows as the engine reads them.
-    targets : ndarray
-    weights : ndarray or None
+    train, held_out : tuple or None
+        The first entry: rows, targets and weights as the engine reads them.
 
     Returns
     -------
-    tuple of int
+    tuple
+        For training and for validation data: number of rows and a checksum of rows spread over them, None for None.
     """
+    return tuple(None if data is None else _fingerprint(*data[0]) for data in (train, held_out))
+
+
+def _fingerprint(X, targets, weights):
     step, checksum = max(1, len(targets) // ROWS), 0
     for array in [*(X if isinstance(X, tuple) else [X]), targets, *([] if weights is None else [weights])]:
         checksum = zlib.crc32(np.ascontiguousarray(array[::step]), checksum)
@@ -48,6 +51,7 @@ def adopt_checkpoint(est, path):
     if "run" not in state.get("_state", {}):
         raise ValueError(f"{path} holds no fit that can go on, but a finished model: use skneural.load and warm_start.")
     params = est.get_params(deep=False)
+    vars(est).pop("feature_names_in_", None)  # of another fit; the file has its own
     est.__setstate__(state)
     est.set_params(**params)
     run = est._state["run"]
@@ -61,7 +65,11 @@ def random_of(est):
     return copy.deepcopy(begun) or check_random_state(est.random_state)  # without one, an integer decides
 
 
-def check_same_data(run, train, path):
-    """Raise unless the training data look like those that the fit began with."""
-    if tuple(run["data"]) != fingerprint(*train):
+def check_same_data(run, found, path):
+    """Raise unless the fingerprints of the data are those of the fit that was interrupted."""
+    (train, held_out), (train_found, held_out_found) = run["data"], found
+    if (held_out is None) != (held_out_found is None):
+        words = "without validation data: give no" if held_out is None else "with validation data: give the same"
+        raise ValueError(f"{path} is a checkpoint of a fit {words} X_val and y_val.")
+    if (train, held_out) != (train_found, held_out_found):
         raise ValueError(f"{path} is a checkpoint of a fit on other data (or with other sample weights).")
