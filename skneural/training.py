@@ -11,8 +11,8 @@ from threadpoolctl import ThreadpoolController
 
 from skneural.maths.stopping import count_epoch
 
-#: Learning rates handed over at once, at the most.
-MOST_RATES = 1_000_000
+#: Learning rates handed over at once, at the most: a compiled call uses up some of them.
+MOST_RATES = 20_000
 
 HISTORY = ("loss", "validation_loss", "score", "learning_rate", "time")
 

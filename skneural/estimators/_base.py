@@ -17,7 +17,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from skneural.estimators._parameters import FlatParameters, rows_of
@@ -134,6 +134,12 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         train = self._encode(targets, *train), train
         if held_out is not None:
             held_out = self._encode(targets, *held_out), held_out
+        n_samples = train[0][1].shape[0]
+        if self.normalization == "batch" and (n_samples == 1 or self.batch_size == 1):
+            raise ValueError(
+                "normalization='batch' needs batches of at least two samples, got "
+                + (f"batch_size={self.batch_size}." if n_samples > 1 else "n_samples=1.")
+            )
         if self.input_noise and sparse.issparse(X):
             raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
         settings = [c for name in LOSSES[targets.loss].settings for c in targets.constants(name, getattr(self, name))]
@@ -205,7 +211,11 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         """Rows, targets and weights as the engine reads them."""
         class_weight = getattr(self, "class_weight", None)
         if class_weight is not None:
-            by_class = compute_sample_weight(class_weight, y)
+            if isinstance(class_weight, dict) and not targets.multilabel:  # y may lack some of its classes
+                factors = compute_class_weight(class_weight, classes=targets.classes_, y=targets.classes_)
+                by_class = factors[np.searchsorted(targets.classes_, y)]
+            else:
+                by_class = compute_sample_weight(class_weight, y)
             weights = by_class if weights is None else weights * by_class
         weights = None if weights is None else np.ascontiguousarray(weights, X.dtype)
         return rows_of(X), targets.encode(y, X.dtype.type), weights

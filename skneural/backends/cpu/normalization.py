@@ -43,21 +43,22 @@ def make_batch_norm_gather(dtype):
         clear(statistics + op.ld_out * size, count * size)
         for squares in range(2):
             for r in range(last):
-                share = dtype(f.scale)
+                part = dtype(f.scale)
                 if f.weights != 0:
-                    share *= weights[order[f.start + r] if f.order != 0 else f.start + r]
+                    part *= weights[order[f.start + r] if f.order != 0 else f.start + r]
                 row = vector(x + r * op.ld_out * size, dtype)
                 if squares == 0:
                     for j in range(count):
-                        mean[j] += share * row[j]
+                        mean[j] += part * row[j]
                 else:
                     for j in range(count):
                         d = row[j] - mean[j]
-                        deviation[j] += share * d * d
+                        deviation[j] += part * d * d
         running = f.params + (op.weight + 2 * op.ld_out + begin) * size
         running_mean, variance = vector(running, dtype), vector(running + op.ld_out * size, dtype)  # OUT (O,), (O,)
-        # A last batch of few rows counts for less, one without weight for nothing.
-        fresh = dtype(max(momentum, 1.0 / (f.step + 1)) * last / min(f.batch, f.n_rows)) if f.scale > 0 else dtype(0)
+        # A last batch of few rows counts for less; one without weight, or of one row, for nothing.
+        share = max(momentum, 1.0 / (f.step + 1)) * last / min(f.batch, f.n_rows)
+        fresh = dtype(share) if f.scale > 0 and last > 1 else dtype(0)
         epsilon, one = dtype(op.rate), dtype(1)
         for j in range(count):
             running_mean[j] += fresh * (mean[j] - running_mean[j])
