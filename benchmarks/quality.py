@@ -229,8 +229,8 @@ def main(arguments=None):
         "weights of the epoch with the best validation loss; the reference is of Gorishniy et al. (2024), "
         "arXiv:2410.24210, 15 seeds on one split of its own. Settings were chosen without looking at a test result: on "
         "the last 10,000 training images; by cross-validation inside the training rows of split 0, then used "
-        "for all 20; on the validation rows of the splits of seeds 0 to 2, then used for all 5 (an earlier choice, with "
-        "squared errors, had 0.4956 +- 0.006 on the test rows). All in float32, for the whole number of epochs."
+        "for all 20; on the validation rows of the splits of seeds 0 to 2, then used for all 5 (an earlier choice, "
+        "with squared errors, had 0.4956 +- 0.006 on the test rows). All in float32, for the whole number of epochs."
     )
     report.write()
 

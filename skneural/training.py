@@ -14,6 +14,11 @@ from skneural.maths.stopping import count_epoch
 #: Learning rates handed over at once, at the most: a compiled call uses up some of them.
 MOST_RATES = 20_000
 
+#: scikit-learn's words.
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+
 HISTORY = ("loss", "validation_loss", "score", "learning_rate", "time")
 
 
@@ -83,7 +88,7 @@ class Record:
             self.task = self.context.subcontext(task_name="epoch")
             self.task.call_on_fit_task_begin(**self.arguments)
 
-    def epoch_ends(self, loss, rate, seconds, validation_loss=np.nan, score=np.nan, *, norms=None):
+    def epoch_ends(self, loss, rate, seconds, validation_loss=np.nan, score=None, *, norms=None):
         """Write an epoch down; whether a callback wants to stop."""
         est = self.est
         est.n_iter_ += 1
@@ -91,14 +96,15 @@ class Record:
         est.loss_curve_.append(loss)
         self._append("gradient_norm", norms, np.full(est.n_layers_ - 1, np.nan))
         self._append("training_score", self.evaluate()[1] if self.evaluate else None, np.nan)
-        for name, value in zip(HISTORY, (loss, validation_loss, score, rate, seconds), strict=True):
+        number = np.nan if score is None else score
+        for name, value in zip(HISTORY, (loss, validation_loss, number, rate, seconds), strict=True):
             est.history_[name].append(value)
         if est.validation_scores_ is not None:
-            est.validation_scores_.append(score)
+            est.validation_scores_.append(number)
             est.validation_loss_curve_.append(validation_loss)
         if est.verbose:
             print(f"Iteration {est.n_iter_}, loss = {loss:.8f}")
-            if est.validation_scores_ is not None:
+            if score is not None:
                 print(f"Validation score: {score:f}")
         if not self.called:
             return False
@@ -146,8 +152,8 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
             record.epoch_begins()
             n_epochs = min(max_iter - est.n_iter_, max(1, MOST_RATES // trainer.steps_per_epoch))
             stop = _run_epochs(est, trainer, schedule, record, validation, 1 if watched else n_epochs)
-        if not np.isfinite(est.loss_):
-            _recover(est, trainer, first_pass)
+        if not (np.isfinite(est.loss_) and np.isfinite(trainer.params).all()):
+            _recover(est, trainer, validation, first_pass)
         elif not (stop or incremental or schedule.entry.ends):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged "
@@ -186,25 +192,23 @@ def _run_epochs(est, trainer, schedule, record, validation, n_epochs):
     for i, (loss, seconds) in enumerate(epochs):
         norms = trainer.layer_norms[i] if trainer.monitor else None
         seconds = record.seconds() if validation else seconds
-        stop = record.epoch_ends(loss, rates[i, -1], seconds, *measured, norms=norms)
+        stop = record.epoch_ends(loss, float(rates[i, -1]), seconds, *measured, norms=norms)
     if est.verbose and words:
         print(_plateau_message(est, validation), words)
     return stop or run["finished"]
 
 
-def _recover(est, trainer, first_pass):
-    """Put back the best parameters that there were, if they have learnt something."""
+def _recover(est, trainer, validation, first_pass):
+    """Put back the best parameters that there were; raise if they have not learnt anything."""
     good, improved = trainer.good_parameters()
-    if improved or not first_pass:
-        trainer.params[:] = good
-        for name in ("s", "v"):
-            est._state[name][:] = 0
-    elif not np.isfinite(trainer.params).all():
-        return  # an error, raised where the fit ends
+    if first_pass and not improved and validation is None:
+        raise ValueError(NON_FINITE)
+    trainer.params[:] = good
+    for name in ("s", "v"):
+        est._state[name][:] = 0
     warnings.warn(
-        f"Training diverged: the loss of epoch {est.n_iter_} is not finite. The best weights before it are kept, if an "
-        "epoch had improved them. A smaller learning_rate_init, clip_norm, or data on a common scale (StandardScaler) "
-        "may help.",
+        f"Training diverged: loss or weights of epoch {est.n_iter_} are not finite. The best weights before it are kept. "
+        "A smaller learning_rate_init, clip_norm, or data on a common scale (StandardScaler) may help.",
         ConvergenceWarning,
         stacklevel=8,
     )

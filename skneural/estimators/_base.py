@@ -30,7 +30,7 @@ from skneural.maths.schedules import Schedule
 from skneural.network.initializers import initialize
 from skneural.network.layers import Dense
 from skneural.network.program import aligned_zeros, lower
-from skneural.training import HISTORY, Record, Validation, fit_lbfgs, fit_stochastic
+from skneural.training import HISTORY, NON_FINITE, Record, Validation, fit_lbfgs, fit_stochastic
 
 
 class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
@@ -86,8 +86,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         ------
         ValueError
             If the data is empty, not finite, of inconsistent lengths or of the wrong shape; if weights are negative or
-            all zero; if the first epoch ends with weights that are not finite; if `resume_from` is damaged, or of
-            another fit.
+            all zero; if training diverges before an epoch has improved the weights; if `resume_from` is damaged, or
+            of another fit.
         """
         held_out = X_val, y_val, sample_weight_val
         return self._fit(X, y, sample_weight, incremental=False, held_out=held_out, resume_from=resume_from)
@@ -112,10 +112,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             raise
         self._run(program, train, held_out, given, incremental, first_pass)
         if not np.isfinite(self._params).all():
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                "preprocessed."
-            )
+            raise ValueError(NON_FINITE)
         return self
 
     def _prepare(self, train, held_out, first_pass, classes, resume_from):
@@ -134,12 +131,6 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         train = self._encode(targets, *train), train
         if held_out is not None:
             held_out = self._encode(targets, *held_out), held_out
-        n_samples = train[0][1].shape[0]
-        if self.normalization == "batch" and (n_samples == 1 or self.batch_size == 1):
-            raise ValueError(
-                "normalization='batch' needs batches of at least two samples, got "
-                + (f"batch_size={self.batch_size}." if n_samples > 1 else "n_samples=1.")
-            )
         if self.input_noise and sparse.issparse(X):
             raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
         settings = [c for name in LOSSES[targets.loss].settings for c in targets.constants(name, getattr(self, name))]
@@ -147,6 +138,10 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             self._layers(targets.n_outputs), X.shape[1], dtype=X.dtype.type, loss=targets.loss, settings=settings,
             sparse=sparse.issparse(X),
         )  # fmt: skip
+        n_samples = len(train[0][1])
+        if program.n_statistics and (n_samples == 1 or self.batch_size == 1):
+            found = f"batch_size={self.batch_size}" if n_samples > 1 else "n_samples=1"
+            raise ValueError(f"normalization='batch' needs batches of at least two samples, got {found}.")
         if not first_pass:
             self._collected(program)  # raises where the weights before do not fit
         if resume_from is not None:
@@ -250,7 +245,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         state = getattr(self, "_state", None)
         if first_pass or not incremental or state is None or len(state["s"]) != program.n_params:
             moments = {name: aligned_zeros(program.n_params, program.dtype) for name in ("s", "v")}
-            counts = {"seed": seed, "step": 0, "epoch": 0}
+            batches = state["batches"] if state and not first_pass else 0
+            counts = {"seed": seed, "step": 0, "epoch": 0, "batches": batches}
             rate = {"initial": self.learning_rate_init, "lowered": 1.0, "waited": 0, "lowest": np.inf}
             self._state = counts | rate | moments
         self._state["run"] = run
@@ -270,12 +266,14 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             evaluate = self._evaluator(*held_out)
             validation = Validation(evaluate, self._params, self.tol, run, self.best_validation_score_)
         record = Record(self, *given, max_iter, self._evaluator(*train) if self.score_training else None)
-        if self.solver == "lbfgs":
-            fit_lbfgs(self, trainer, record, validation, max_iter=max_iter)
-        else:
-            self._run_stochastic(trainer, record, validation, max_iter, incremental, first_pass)
-        record.close()
-        del self._state["run"]
+        try:
+            if self.solver == "lbfgs":
+                fit_lbfgs(self, trainer, record, validation, max_iter=max_iter)
+            else:
+                self._run_stochastic(trainer, record, validation, max_iter, incremental, first_pass)
+            record.close()
+        finally:
+            del self._state["run"]
 
     def _run_stochastic(self, trainer, record, validation, max_iter, incremental, first_pass):
         hyper = [float(getattr(self, name)) for name in OPTIMIZERS[self.solver].hyper]

@@ -34,6 +34,8 @@ learning_rate : {{schedules}}, default='constant'
 
 {schedule_table}
 
+    A call of :meth:`partial_fit` is an epoch: after `max_iter` of them 'cosine' and 'one_cycle' have come to their end.
+
 learning_rate_init : float, default=0.001
     What the schedule multiplies: the initial or (cosine, one_cycle) the largest learning rate.
 
@@ -68,7 +70,7 @@ nesterovs_momentum : bool, default=True
 
 early_stopping : bool, default=False
     Whether to set `validation_fraction` of the data aside (stratified for classes), to stop by the score on it, and to
-    restore the best weights. Only with 'sgd' and 'adam'. See also `X_val` of :meth:`fit`.
+    restore the best weights. Not with 'lbfgs'. See also `X_val` of :meth:`fit`.
 
 validation_fraction : float, default=0.1
     Share of the data set aside by `early_stopping`.

@@ -48,7 +48,7 @@ def adopt_checkpoint(est, path):
     if est.solver not in OPTIMIZERS:
         raise ValueError(f"resume_from needs a stochastic solver: {est.solver} cannot go on where it was interrupted.")
     state = read_state(path, est)
-    if "run" not in state.get("_state", {}):
+    if not {"random", "data"} <= state.get("_state", {}).get("run", {}).keys():
         raise ValueError(f"{path} holds no fit that can go on, but a finished model: use skneural.load and warm_start.")
     params = est.get_params(deep=False)
     vars(est).pop("feature_names_in_", None)  # of another fit; the file has its own

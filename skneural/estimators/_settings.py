@@ -117,17 +117,17 @@ def hidden_layers(est):
 def check_settings(est):
     """Raise for settings that do not go together."""
     if est.solver == "lbfgs":
-        whole_batch = {
+        stochastic_only = {
             "dropout": any(dropout_rates(est)), "input_noise": est.input_noise > 0,
             "normalization='batch'": est.normalization == "batch", "l1_ratio": est.l1_ratio > 0,
             "clip_norm": est.clip_norm, "clip_value": est.clip_value, "max_norm": est.max_norm,
             "monitor_gradients": est.monitor_gradients,
         }  # fmt: skip
-        for name, used in whole_batch.items():
+        for name, used in stochastic_only.items():
             if used:
                 raise ValueError(
-                    f"{name} needs a stochastic solver (one of {', '.join(map(repr, STOCHASTIC_SOLVERS))}): lbfgs "
-                    "minimises a smooth loss without noise over all samples."
+                    f"{name} needs a stochastic solver (one of {', '.join(map(repr, STOCHASTIC_SOLVERS))}): lbfgs does "
+                    "not support it."
                 )
     activations(est)
     dropout_rates(est)

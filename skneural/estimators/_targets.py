@@ -168,10 +168,10 @@ class RealTargets:
 
     def encode(self, y, dtype):
         """Targets of shape (n_samples, n_outputs)."""
-        least, strictly = LOSSES[self.loss].least, LOSSES[self.loss].open
-        if least is not None and np.any(y <= least if strictly else y < least):
-            raise ValueError(f"loss={self.loss!r} requires {'strictly positive' if strictly else 'non-negative'} y.")
         targets = np.ascontiguousarray(y, dtype).reshape(len(y), -1)
+        least, strictly = LOSSES[self.loss].least, LOSSES[self.loss].open
+        if least is not None and np.any(targets <= least if strictly else targets < least):
+            raise ValueError(f"loss={self.loss!r} requires {'strictly positive' if strictly else 'non-negative'} y.")
         if not np.isfinite(targets).all():
             raise ValueError(f"Input y contains infinity or a value too large for {targets.dtype!r}.")
         return targets if self.quantiles is None else np.repeat(targets, self.n_outputs, axis=1)

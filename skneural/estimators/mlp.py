@@ -118,7 +118,7 @@ class MLPClassifier(NetworkClassifier):
         self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
 
 
-@describe(metric="R2")
+@describe(metric="R2 (D2 of the pinball loss for ``loss='quantile'``)")
 class MLPRegressor(NetworkRegressor):
     r"""Multi-layer perceptron regressor.
 

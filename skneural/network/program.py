@@ -57,7 +57,7 @@ FRAME = np.dtype(
         ("deadline", "f8"), ("clock", "i8"), ("clock_fraction", "i8"),  # in seconds; room for a timespec
         # where the run stands
         ("phase", "i8"), ("start", "i8"), ("done", "i8"), ("now", "i8"), ("scale", "f8"), ("factor", "f8"),
-        ("step", "i8"), ("epoch", "i8"), ("row", "i8"),
+        ("step", "i8"), ("batches", "i8"), ("epoch", "i8"), ("row", "i8"),  # `batches`: steps of earlier fits, too
         ("steps_left", "i8"), ("steps_done", "i8"), ("epochs_left", "i8"), ("epochs_done", "i8"),
         ("sum_loss", "f8"), ("epoch_losses", "i8"), ("order_keys", "i8"),
         ("best_loss", "f8"), ("tol", "f8"), ("no_improvement", "i8"), ("patience", "f8"),
@@ -275,6 +275,6 @@ def lower(layers, n_features, *, dtype, loss, settings=(), sparse=False):
     builder.add("loss", loss, n_in=builder.width, ld_in=builder.ld, x=builder.y, dx=builder.dy)
     b, settings = builder, tuple(settings)
     return Program(
-        np.array(b.rows), b.functions, b.tensors, b.norms, b.dtype, b.n_params, b.n_transposed, b.n_work,
+        np.array(b.rows, OP), b.functions, b.tensors, b.norms, b.dtype, b.n_params, b.n_transposed, b.n_work,
         b.n_statistics, b.width, settings, (tuple(layers), n_features, dtype, loss, settings),
     )  # fmt: skip

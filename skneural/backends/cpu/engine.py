@@ -229,7 +229,8 @@ class Trainer(Engine):
         optimizer : str
         hyper : sequence of float
         state : dict
-            ``s``, ``v``: arrays of the optimizer; ``step``, ``epoch``: how many there have been. Changed in place.
+            ``s``, ``v``: arrays of the optimizer; ``step``, ``epoch``: how many there have been; ``batches``: the same
+            with those of earlier fits. Changed in place.
         batch : int
         shuffle : bool
         tol, patience : float
@@ -246,6 +247,7 @@ class Trainer(Engine):
         f.update(
             optimizer=address(make_optimizer, self.program.dtype.type, self.optimizer),
             state_s=data(state["s"]), state_v=data(state["v"]), step=state["step"], epoch=state["epoch"],
+            batches=state.get("batches", 0),
             shuffle=shuffle, order=data(self.order), tol=tol, patience=patience,
         )  # fmt: skip
         self.prepare((make_train, self.program.dtype.type), batch)
@@ -285,7 +287,7 @@ class Trainer(Engine):
         while first["epochs_done"] == 0:
             self._call(rates)
         begun = -(-first["row"] // first["batch"])  # steps of an epoch that the next call ends
-        self.state["step"], self.state["epoch"] = first["step"] - begun, first["epoch"]
+        self.state.update(step=first["step"] - begun, epoch=first["epoch"], batches=first["batches"] - begun)
         done = first["epochs_done"]
         seconds = np.linspace(started, time.perf_counter() - begin, done + 1)[1:]
         epochs = list(zip(losses[:done].tolist(), seconds.tolist(), strict=True))
@@ -339,7 +341,6 @@ class Trainer(Engine):
             self.gradient = aligned_zeros(self.program.n_params, self.program.dtype)
             self.template["gradient"] = data(self.gradient)
             self.prepare((make_loss_and_gradient,), self.template["n_rows"])
-        self.gradient[:] = 0
         self.refresh()
         self._run(self.pace.choose(CALL_SECONDS)[0], 0, lambda: 1)  # one step, which must be finished
         return self.frames[0]["sum_loss"], self.gradient

@@ -41,11 +41,13 @@ def make_batch_norm_gather(dtype):
         mean, deviation = vector(statistics, dtype), vector(statistics + op.ld_out * size, dtype)  # OUT (O,), (O,)
         clear(statistics, count * size)
         clear(statistics + op.ld_out * size, count * size)
+        rows = 0  # that have weight
         for squares in range(2):
             for r in range(last):
                 part = dtype(f.scale)
                 if f.weights != 0:
                     part *= weights[order[f.start + r] if f.order != 0 else f.start + r]
+                rows += part > 0 and squares == 0
                 row = vector(x + r * op.ld_out * size, dtype)
                 if squares == 0:
                     for j in range(count):
@@ -56,9 +58,9 @@ def make_batch_norm_gather(dtype):
                         deviation[j] += part * d * d
         running = f.params + (op.weight + 2 * op.ld_out + begin) * size
         running_mean, variance = vector(running, dtype), vector(running + op.ld_out * size, dtype)  # OUT (O,), (O,)
-        # A last batch of few rows counts for less; one without weight, or of one row, for nothing.
-        share = max(momentum, 1.0 / (f.step + 1)) * last / min(f.batch, f.n_rows)
-        fresh = dtype(share) if f.scale > 0 and last > 1 else dtype(0)
+        # A last batch of few rows counts for less, one of a single row for nothing.
+        share = max(momentum, 1.0 / (f.batches + 1)) * last / min(f.batch, f.n_rows)
+        fresh = dtype(share) if rows > 1 else dtype(0)
         epsilon, one = dtype(op.rate), dtype(1)
         for j in range(count):
             running_mean[j] += fresh * (mean[j] - running_mean[j])

@@ -221,6 +221,7 @@ def make_train(dtype):
             f.sum_loss += (loss * f.averaging + penalty) * f.scale * rows
             f.row += rows
             f.step += 1
+            f.batches += 1
             f.steps_left -= 1
             f.steps_done += 1
             stop = f.crew > 1 and atomic_load(f.board + LEAVE) != 0
