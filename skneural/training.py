@@ -207,7 +207,7 @@ def _recover(est, trainer, validation, first_pass):
     for name in ("s", "v"):
         est._state[name][:] = 0
     warnings.warn(
-        f"Training diverged: loss or weights of epoch {est.n_iter_} are not finite. The best weights before it are kept. "
+        f"Training diverged: loss or weights of epoch {est.n_iter_} are not finite. The best weights before are kept. "
         "A smaller learning_rate_init, clip_norm, or data on a common scale (StandardScaler) may help.",
         ConvergenceWarning,
         stacklevel=8,

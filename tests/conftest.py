@@ -12,6 +12,27 @@ def global_random_seed():
     return 42
 
 
+@pytest.fixture
+def crews(monkeypatch):
+    """Make every call use as many threads as `n_jobs` says, however small the work and however few the cores.
+
+    Returns the list of the numbers of threads that calls of a training have used since.
+    """
+    from skneural.backends.cpu import crew, engine
+
+    used = []
+
+    def choose(self, seconds):
+        used.append(max(self.sizes))
+        return used[-1], 1_000_000
+
+    monkeypatch.setattr(engine, "_WORTH_A_THREAD", 0.0)
+    monkeypatch.setattr(engine, "_WORTH_A_CALL", 1e-15)
+    monkeypatch.setattr(crew, "n_threads", lambda n_jobs: n_jobs or 1)
+    monkeypatch.setattr(crew.Pace, "choose", choose)
+    return used
+
+
 def problem(kind, n_samples=60, n_features=5, seed=0):
     """Small data of every kind of target: (X, y, parameters that choose the estimator's loss)."""
     random = np.random.default_rng(seed)

@@ -37,7 +37,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 BOTH = pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
 OURS = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
-EXTRAS = {"class_weight", "dropout", "scoring", "n_jobs", "dtype"}
+#: What ours have beyond scikit-learn's, in order; those of classifiers, those of regressors, those of both.
+EXTRAS = {
+    "MLPClassifier": ["class_weight", "loss", "label_smoothing", "focal_gamma", "focal_alpha"],
+    "MLPRegressor": ["huber_delta", "quantiles"],
+}
+EXTRAS_OF_BOTH = [
+    "l1_ratio", "weight_decay", "rho", "decay_factor", "decay_epochs", "warmup", "weight_init", "dropout",
+    "input_noise", "normalization", "residual", "clip_norm", "clip_value", "max_norm", "monitor_gradients", "scoring",
+    "score_training", "n_jobs", "dtype",
+]  # fmt: skip
 SMALL = {"hidden_layer_sizes": (7, 4), "max_iter": 4, "random_state": 0, "batch_size": 16}
 
 
@@ -96,8 +105,8 @@ def test_parameters_are_those_of_sklearn_in_order(name):
     for parameter, expected in theirs.items():
         assert ours[parameter].default == expected.default
         assert ours[parameter].kind == expected.kind
-    added = set(ours) - set(theirs)
-    assert added == EXTRAS - ({"class_weight"} if name == "MLPRegressor" else set())
+    added = list(ours)[len(theirs) :]
+    assert added == EXTRAS[name] + EXTRAS_OF_BOTH
     assert all(ours[parameter].kind is inspect.Parameter.KEYWORD_ONLY for parameter in added)
 
 
@@ -112,7 +121,7 @@ def test_methods_are_those_of_sklearn(name):
     bound = getattr(sk, name)().partial_fit, OURS[name]().partial_fit
     assert list(inspect.signature(bound[1]).parameters) == list(inspect.signature(bound[0]).parameters)
     added = list(inspect.signature(ours["fit"]).parameters.values())[4:]
-    assert [p.name for p in added] == ["X_val", "y_val", "sample_weight_val"]
+    assert [p.name for p in added] == ["X_val", "y_val", "sample_weight_val", "resume_from"]
     assert all(p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is None for p in added)
 
 
@@ -161,9 +170,17 @@ def test_positional_arguments():
 def test_extras_are_neutral_by_default(name):
     kind = "multiclass" if name == "MLPClassifier" else "regression"
     X, y, _ = problem(kind)
-    neutral = {"dropout": (0.0, 0.0), "scoring": "loss", "n_jobs": 1, "dtype": "float64"}
+    neutral = {
+        "dropout": (0.0, 0.0), "scoring": "loss", "n_jobs": 1, "dtype": "float64", "activation": ["relu", "relu"],
+        "l1_ratio": 0.0, "weight_decay": 0.5, "rho": 0.5, "decay_factor": 0.5, "decay_epochs": 1, "warmup": 0.0,
+        "input_noise": 0, "normalization": None, "residual": False, "clip_norm": None, "score_training": True,
+        "monitor_gradients": True,
+    }  # fmt: skip
     if name == "MLPClassifier":
-        neutral["class_weight"] = {0: 1, 1: 1, 2: 1}
+        neutral |= {"class_weight": {0: 1, 1: 1, 2: 1}, "focal_gamma": 5.0, "focal_alpha": 0.3, "label_smoothing": 0.0}
+    else:
+        neutral |= {"huber_delta": 0.1, "quantiles": (0.1, 0.9)}
+    assert set(neutral) >= set(EXTRAS[name] + EXTRAS_OF_BOTH) - {"loss", "clip_value", "max_norm", "weight_init"}
     assert_same_bits(small(kind).fit(X, y), small(kind, **neutral).fit(X, y))
 
 
@@ -863,8 +880,9 @@ def test_history_of_learning_rates():
     # warm_start begins the schedule anew with the first rate, as scikit-learn does, but goes on counting samples
     invscaling.set_params(warm_start=True, max_iter=2).fit(X, y)
     assert_allclose(invscaling.history_["learning_rate"][4:], [0.05, 0.05 / (60 * 5 + 1) ** 0.25])
+    # which scikit-learn leaves out for all solvers but 'sgd'
     adam = small("multiclass", solver="adam", learning_rate="invscaling").fit(X, y)
-    assert adam.history_["learning_rate"] == [0.001] * 4
+    assert_allclose(adam.history_["learning_rate"], [0.001] + [0.001 / (60 * k + 1) ** 0.5 for k in (1, 2, 3)])
 
 
 def test_adaptive_learning_rate_falls_until_it_is_too_small():
@@ -1093,7 +1111,7 @@ def test_requests(name):
         est.set_partial_fit_request(sample_weight=True)
         requests = est.get_metadata_routing()
         assert requests.fit.requests == {
-            "sample_weight": True, "X_val": True, "y_val": True, "sample_weight_val": "w",
+            "sample_weight": True, "X_val": True, "y_val": True, "sample_weight_val": "w", "resume_from": None,
         }  # fmt: skip
         assert requests.partial_fit.requests["sample_weight"] is True
         assert requests.score.requests == {"sample_weight": True}

@@ -309,18 +309,24 @@ with Passes() as passes:
     crew.n_threads = lambda n_jobs: 2
     for name in ACTIVATIONS:
         fit(activation=name, dropout=0.1)
-    fit(solver="sgd", early_stopping=True)
+    from skneural.maths.optimizers import OPTIMIZERS
+    for name in OPTIMIZERS:
+        fit(solver=name, early_stopping=True)
     fit(solver="lbfgs")
+    fit((6, 6), normalization="batch", residual=True, input_noise=0.1, monitor_gradients=True)
+    fit((6, 6), normalization="layer", clip_norm=1.0, max_norm=1.0, l1_ratio=0.5)
     from scipy import sparse
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(50, 5)).astype(np.float32), rng.integers(0, 3, size=(50, 2)).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for data in (X, sparse.csr_array(X)):
-            for loss in ("squared_error", "poisson"):
-                skneural.MLPRegressor(loss, max_iter=2).fit(data, y, X_val=data, y_val=y).predict(data)
-            for labels in (y[:, 0] > 0, y > 0, y[:, 0]):
-                skneural.MLPClassifier(max_iter=2).fit(data, labels.astype(int)).predict(data)
+            for loss in ("squared_error", "absolute_error", "huber", "log_cosh", "quantile", "poisson", "gamma"):
+                z = y + 1
+                skneural.MLPRegressor(loss, max_iter=2).fit(data, z, X_val=data, y_val=z).predict(data)
+            for loss in ("log_loss", "focal"):
+                for labels in (y[:, 0] > 0, y > 0, y[:, 0]):
+                    skneural.MLPClassifier(max_iter=2, loss=loss).fit(data, labels.astype(int)).predict(data)
 report(ready=ready, before=len(before), passes=passes.count, new=sorted(set(compiled_kernels()) - before))
 """,
         {},

@@ -1,5 +1,7 @@
 """scikit-learn's checks of estimators: those of `check_estimator`, and those that it leaves out."""
 
+from itertools import cycle
+
 import pytest
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
@@ -9,6 +11,11 @@ from sklearn.utils.estimator_checks import (
 )
 
 from skneural import MLPClassifier, MLPRegressor
+from skneural.estimators._targets import REAL_LOSSES
+from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.maths.schedules import SCHEDULES
+from skneural.network.initializers import INITIALIZERS
 
 # The checks fit tiny data with default settings: that this does not converge is not what they check.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -68,6 +75,39 @@ SINGLE_PRECISION = {
     expected_failed_checks=lambda estimator: SINGLE_PRECISION,
 )
 def test_single_precision(estimator, check):
+    check(estimator)
+
+
+def every_row():
+    """Estimators in which every row of every registry occurs: as many as the longest of them has."""
+    tasks = [(MLPClassifier, loss) for loss in ("log_loss", "focal")] + [(MLPRegressor, loss) for loss in REAL_LOSSES]
+    choices = {
+        "activation": ACTIVATIONS, "solver": OPTIMIZERS, "learning_rate": SCHEDULES, "weight_init": INITIALIZERS,
+        "normalization": [None, "batch", "layer"], "residual": [True, False],
+    }  # fmt: skip
+    columns = [cycle(tasks), *(cycle(values) for values in choices.values())]
+    for _ in range(max(map(len, [tasks, *choices.values()]))):
+        (estimator, loss), *values = map(next, columns)
+        row = dict(zip(choices, values, strict=True))
+        # The checks want small data learnt in 200 steps: not too slowly, and with patience where the loss rises.
+        rate = 0.003 if row["solver"] == "sgd" else 0.01
+        settings = {"hidden_layer_sizes": (20, 20), "learning_rate_init": rate, "power_t": 0.1, "n_iter_no_change": 50}
+        yield estimator(loss=loss, **settings, **row)
+
+
+# These pass with every other schedule.
+ROWS_SEEN = "'invscaling' lowers the rate by the number of rows seen, where a repeated row counts each time"
+BY_ROWS_SEEN = {
+    "check_sample_weight_equivalence_on_dense_data": ROWS_SEEN,
+    "check_sample_weight_equivalence_on_sparse_data": ROWS_SEEN,
+}
+
+
+@parametrize_with_checks(
+    list(every_row()),
+    expected_failed_checks=lambda estimator: BY_ROWS_SEEN if estimator.learning_rate == "invscaling" else {},
+)
+def test_every_row_of_every_registry(estimator, check):
     check(estimator)
 
 

@@ -22,6 +22,9 @@ from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.maths.schedules import SCHEDULES
+
 # Fits here are short on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -310,7 +313,7 @@ BAD_PARAMETERS = [
     ("hidden_layer_sizes", 0), ("hidden_layer_sizes", -3), ("hidden_layer_sizes", [5, 0]), ("hidden_layer_sizes", "ab"),
     ("hidden_layer_sizes", (-1,)), ("hidden_layer_sizes", None),
     ("solver", "sag"), ("alpha", -1e-9), ("alpha", "1"), ("alpha", np.nan), ("batch_size", 0), ("batch_size", "all"),
-    ("batch_size", 1.5), ("learning_rate", "cosine"), ("learning_rate_init", 0), ("learning_rate_init", -1.0),
+    ("batch_size", 1.5), ("learning_rate", "linear"), ("learning_rate_init", 0), ("learning_rate_init", -1.0),
     ("power_t", -0.1), ("max_iter", 0), ("max_iter", 1.5), ("shuffle", "yes"), ("random_state", "seed"), ("tol", -1e-9),
     ("verbose", "loud"), ("warm_start", "yes"), ("momentum", 1.01), ("momentum", -0.1), ("nesterovs_momentum", 0.5),
     ("early_stopping", "yes"), ("validation_fraction", 1.0), ("validation_fraction", -0.1), ("beta_1", 1.0),
@@ -329,6 +332,9 @@ def test_bad_parameters(kind, parameter, value):
     est.set_params(**{parameter: value})
     expected = error_of(twin_of(est).fit, X, y)
     assert expected is not None
+    if parameter in ("solver", "learning_rate"):  # there are more to choose from
+        added = [repr(name) for name in (OPTIMIZERS if parameter == "solver" else SCHEDULES)]
+        expected = expected[0], sorted({*expected[1], *added})
     assert error_of(est.fit, X, y) == expected
     assert_remembered(est.set_params(**{parameter: good}), X, before)
     if parameter == "solver":
@@ -344,7 +350,32 @@ def test_bad_parameters(kind, parameter, value):
     ("kind", "parameter", "value"),
     [
         ("multiclass", "activation", "softmax"),
-        ("regression", "loss", "absolute_error"),
+        ("regression", "loss", "log_loss"),
+        ("multiclass", "loss", "binary_log_loss"),
+        ("regression", "huber_delta", 0.0),
+        ("regression", "quantiles", 1.0),
+        ("multiclass", "label_smoothing", 1.0),
+        ("multiclass", "focal_gamma", -0.1),
+        ("multiclass", "focal_alpha", 1.1),
+        ("regression", "l1_ratio", 1.1),
+        ("regression", "weight_decay", -0.1),
+        ("regression", "rho", 1.0),
+        ("regression", "decay_factor", 0.0),
+        ("regression", "decay_factor", 1.1),
+        ("regression", "decay_factor", "half"),
+        ("regression", "decay_epochs", 0),
+        ("regression", "decay_epochs", 1.5),
+        ("regression", "warmup", -0.1),
+        ("regression", "warmup", 1.1),
+        ("regression", "weight_init", "zeros"),
+        ("regression", "input_noise", -0.1),
+        ("regression", "normalization", "group"),
+        ("regression", "residual", "yes"),
+        ("regression", "clip_norm", 0.0),
+        ("regression", "clip_value", -1.0),
+        ("regression", "max_norm", 0),
+        ("regression", "monitor_gradients", "yes"),
+        ("regression", "score_training", "yes"),
         ("multiclass", "hidden_layer_sizes", (2.5,)),
         ("multiclass", "class_weight", "equal"),
         ("multiclass", "dropout", 2.0),

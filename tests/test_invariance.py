@@ -9,9 +9,11 @@ from numba import cfunc
 from scipy import sparse
 
 from skneural import MLPClassifier, MLPRegressor
-from skneural.backends.cpu import compiler, crew, engine, intrinsics, kernels
+from skneural.backends.cpu import binding, compiler, crew, engine, intrinsics
 from skneural.backends.cpu.engine import Trainer
+from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 from skneural.backends.cpu.product import make_product
+from skneural.backends.cpu.updates import make_constrain, make_optimizer
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LINKS, LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
@@ -23,25 +25,6 @@ DTYPES = [np.float32, np.float64]
 WIDTHS = [1, 7, 17, 33, 100, 300]
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-@pytest.fixture
-def crews(monkeypatch):
-    """Make every call use as many threads as `n_jobs` says, however small the work and however few the cores.
-
-    Returns the list of the numbers of threads that calls of a training have used since.
-    """
-    used = []
-
-    def choose(self, seconds):
-        used.append(max(self.sizes))
-        return used[-1], 1_000_000
-
-    monkeypatch.setattr(engine, "_WORTH_A_THREAD", 0.0)
-    monkeypatch.setattr(engine, "_WORTH_A_CALL", 1e-15)
-    monkeypatch.setattr(crew, "n_threads", lambda n_jobs: n_jobs or 1)
-    monkeypatch.setattr(crew.Pace, "choose", choose)
-    return used
 
 
 def data(n_rows, n_features, dtype=np.float64, n_classes=3, seed=0):
@@ -139,6 +122,10 @@ FITS = {
     "no penalty": {"alpha": 0.0},
     "one unit": {"hidden_layer_sizes": (1,)},
     "no hidden layer": {"hidden_layer_sizes": ()},
+    "batch norm": {"normalization": "batch", "batch_size": 13, "residual": True, "hidden_layer_sizes": (17, 17)},
+    "layer norm": {"normalization": "layer", "batch_size": 13, "residual": True, "hidden_layer_sizes": (17, 17)},
+    "limits": {"clip_norm": 0.1, "clip_value": 0.02, "max_norm": 0.5, "l1_ratio": 0.5, "monitor_gradients": True},
+    "one_cycle": {"learning_rate": "one_cycle", "solver": "lion", "batch_size": 13, "warmup": 0.5},
     "wide": {"hidden_layer_sizes": (300, 70), "max_iter": 4},
 }
 
@@ -158,6 +145,11 @@ def assert_same_fits(a, b):
         assert (ours is None) == (theirs is None), name
         if ours is not None:
             assert_same_bits(np.array(ours, float), np.array(theirs, float))
+    for ours, theirs in zip(a.norms_, b.norms_, strict=True):
+        for name in ours:
+            assert_same_bits(ours[name], theirs[name])
+    if "gradient_norm" in a.history_:
+        assert_same_bits(np.array(a.history_["gradient_norm"]), np.array(b.history_["gradient_norm"]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -291,20 +283,15 @@ def test_sparse_X_gives_the_fit_of_dense_X(settings):
 
 KERNELS = {
     "product": (make_product,),
-    "input": (kernels.make_input_forward,),
-    "dense_forward": (kernels.make_dense_forward,),
-    "dense_backward": (kernels.make_dense_backward,),
-    "sparse_dense_forward": (kernels.make_sparse_dense_forward,),
-    "dropout": (kernels.make_dropout_forward,),
-    "update": (kernels.make_update, False),
-    "sparse_update": (kernels.make_update, True),
-    **{f"activation {name}": (kernels.make_activation, entry) for name, entry in ACTIVATIONS.items()},
-    **{f"loss {name}": (kernels.make_loss_forward, entry) for name, entry in LOSSES.items()},
-    **{f"output {name}": (kernels.make_output_forward, entry) for name, entry in LINKS.items()},
-    **{f"optimizer {name}": (kernels.make_optimizer, entry) for name, entry in OPTIMIZERS.items()},
+    "constrain": (make_constrain,),
+    **{f"{kind} {field}": key for kind, fields in binding.KERNELS.items() for field, key in fields.items()},
+    **{f"activation {name}": (make_activation, entry) for name, entry in ACTIVATIONS.items()},
+    **{f"loss {name}": (make_loss_forward, entry) for name, entry in LOSSES.items()},
+    **{f"output {name}": (make_output_forward, entry) for name, entry in LINKS.items()},
+    **{f"optimizer {name}": (make_optimizer, entry) for name, entry in OPTIMIZERS.items()},
 }
 #: Kernels that meet no float64 number at all: not even a setting, a sum of losses or a sum of squares.
-PURE = re.compile("product|input|dense_|sparse_dense|activation|output")
+PURE = re.compile("product|input|(sparse_)?dense (for|back)ward|activation|output|residual")
 
 
 @pytest.fixture(scope="module")
@@ -394,7 +381,7 @@ def test_float32_kernel_has_no_float64_in_its_loops(code, name):
         if not function.is_declaration
         for loop in innermost_loops(function)
     ]
-    assert loops or name in ("dense_forward", "dense_backward"), "the analysis must find the loops"  # those only call
+    assert loops or name in ("dense forward", "dense backward"), "the analysis must find the loops"  # those only call
     for loop in loops:
         assert not [str(instruction) for instruction in loop if "double" in str(instruction)]
 
@@ -420,12 +407,14 @@ def test_loops_are_found():
     assert [instruction.opcode for instruction in loop] == ["fadd", "br"]
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if re.match("activation|loss|output", name)])
+@pytest.mark.parametrize("name", [name for name in KERNELS if re.match("activation|loss|output|noise", name)])
 def test_exponentials_are_not_calls(code, name):
     # A call into the C library is one number at a time, ten times as slow as the polynomial (`elementary`).
-    assert not re.findall(r"call [^\n]*@(?:llvm\.)?(?:exp|expm1|tanh|pow)[\w.]*\(", code(name))
+    assert not re.findall(r"call [^\n]*@(?:llvm\.)?(?:exp|expm1|log|log1p|erfc?|tanh|cosh|pow)[\w.]*\(", code(name))
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if re.match("product|activation|dropout|optimizer", name)])
+@pytest.mark.parametrize(
+    "name", [name for name in KERNELS if re.match("product|activation|dropout|noise|residual|.*_norm|optimizer", name)]
+)
 def test_elementwise_kernels_are_vectorised(code, name):
     assert re.search(r"<\d+ x float>", code(name))

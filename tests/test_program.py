@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from networks import assert_right_gradient, constants_of, fresh_state
 
+from skneural import MLPClassifier
 from skneural.backends.cpu.engine import Trainer
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout
+from skneural.network.layers import Dense, Dropout, Noise, Residual
 from skneural.network.program import ALIGNMENT, KINDS, Program, aligned_zeros, lower, padded
 
 DTYPES = [np.float32, np.float64]
+NORMALIZATIONS = st.sampled_from([None, "batch", "layer"])
 # Widths where padding changes: around multiples of a vector, and from 512, where powers of two are avoided.
 WIDTHS = st.one_of(st.integers(1, 40), st.sampled_from([100, 255, 256, 257, 511, 512, 513, 768, 1024]))
 
@@ -27,21 +30,41 @@ def examples(count):
 
 
 @st.composite
-def networks(draw, widths=WIDTHS):
-    """Keywords of `lower` for an estimator's kind of network: hidden layers with or without dropout, then outputs."""
-    layers = []
+def networks(draw, widths=WIDTHS, noise=True):
+    """Keywords of `lower` for an estimator's kind of network: hidden layers of all kinds, then outputs."""
+    is_sparse = draw(st.booleans())
+    layers = [Noise(0.1)] if noise and not is_sparse and draw(st.booleans()) else []
+    before = None
     for units in draw(st.lists(widths, max_size=4)):
-        layers.append(Dense(units, draw(st.sampled_from(sorted(ACTIVATIONS)))))
+        shortcut = before is not None and draw(st.booleans())
+        units = before if shortcut else units
+        block = [Dense(units, draw(st.sampled_from(sorted(ACTIVATIONS))), draw(NORMALIZATIONS))]
+        if shortcut and draw(st.booleans()):  # around two layers, of which the inner one may have any width
+            block.insert(0, Dense(draw(widths), "tanh", draw(NORMALIZATIONS)))
         if draw(st.booleans()):
-            layers.append(Dropout(draw(st.floats(0.01, 0.9))))
-    layers.append(Dense(draw(st.integers(1, 20))))
+            block.append(Dropout(draw(st.floats(0.01, 0.9))))
+        layers += [Residual(tuple(block))] if shortcut else block
+        before = units
+    loss = draw(st.sampled_from(sorted(LOSSES)))
+    n_outputs = draw(st.integers(2 if LOSSES[loss].link == "softmax" else 1, 20))
+    layers.append(Dense(n_outputs))
     return {
         "layers": layers,
         "n_features": draw(widths),
         "dtype": draw(st.sampled_from(DTYPES)),
-        "loss": draw(st.sampled_from(sorted(LOSSES))),
-        "sparse": draw(st.booleans()),
+        "loss": loss,
+        "settings": constants_of(loss, n_outputs),
+        "sparse": is_sparse,
     }
+
+
+def dense_layers(layers):
+    """Layers with weights, in order."""
+    for layer in layers:
+        if isinstance(layer, Dense):
+            yield layer
+        elif isinstance(layer, Residual):
+            yield from dense_layers(layer.layers)
 
 
 def overlapping(spans):
@@ -59,15 +82,21 @@ def buffers(program):
     for op in program.ops:
         if is_kind(op, "input"):
             spans.append((op["y"], op["y"] + op["ld_out"]))
-        elif is_kind(op, "dense", "sparse_dense"):
+        elif is_kind(op, "dense", "sparse_dense", "batch_norm", "layer_norm", "residual"):
             spans += [(op[field], op[field] + op["ld_out"]) for field in ("y", "dy")]
+        if is_kind(op, "layer_norm"):
+            spans.append((op["statistics"], op["statistics"] + padded(1, program.dtype)))
     return [(int(a), int(b)) for a, b in spans]
 
 
 def spans_of_parameters(program):
-    return [(t.weight, t.weight + t.n_in * t.ld) for t in program.tensors] + [
-        (t.bias, t.bias + t.ld) for t in program.tensors
-    ]
+    spans = [(t.weight, t.weight + t.n_in * t.ld) for t in program.tensors]
+    spans += [(t.bias, t.bias + t.ld) for t in program.tensors]
+    for norm in program.norms:
+        # The shift of batch normalisation is the bias of its layer.
+        places = [0, 2, 3] if norm.running else [0, 1]
+        spans += [(norm.scale + i * norm.ld, norm.scale + (i + 1) * norm.ld) for i in places]
+    return spans
 
 
 @given(networks())
@@ -84,22 +113,43 @@ def test_buffers_never_overlap(network):
 
 @given(networks())
 @examples(100)
+def test_statistics_of_a_batch_never_overlap(network):
+    program = lower(**network)
+    ops = [op for op in program.ops if is_kind(op, "batch_norm")]
+    spans = [(int(op["statistics"]), int(op["statistics"] + 4 * op["ld_out"])) for op in ops]
+    assert not overlapping(spans)
+    assert sum(b - a for a, b in spans) == program.n_statistics == max([b for _, b in spans], default=0)
+
+
+@given(networks())
+@examples(100)
 def test_operations_are_linked(network):
     # Every operation reads what the one before it wrote, and sends its gradient back to the same place.
     program = lower(**network)
     y = dy = ld = width = None
+    written = {}
     for op in program.ops:
-        if is_kind(op, "dense") and y is not None:
+        if is_kind(op, "dense", "batch_norm", "layer_norm", "loss"):
             assert (op["x"], op["dx"], op["ld_in"], op["n_in"]) == (y, dy, ld, width)
         if is_kind(op, "dropout"):
             assert (op["y"], op["dy"], op["ld_out"], op["n_out"]) == (y, dy, ld, width)
-        if is_kind(op, "loss"):
-            assert (op["x"], op["dx"], op["ld_in"], op["n_in"]) == (y, dy, ld, width)
-        else:
+        if is_kind(op, "noise"):
+            assert (op["y"], op["ld_out"], op["n_out"]) == (y, ld, width)
+        if is_kind(op, "residual"):
+            assert (op["x"], op["dx"], op["ld_out"], op["n_out"]) == (y, dy, ld, width)
+            # The shortcut begins at an output of equal width; there its gradient joins that of the first layer inside.
+            assert written[int(op["skip"])] == width
+            (first,) = [other for other in program.ops if is_kind(other, "dense") and other["skip"] == op["dy"]]
+            assert first["x"] == op["skip"]
+        if not is_kind(op, "loss", "noise"):
             y, dy, ld, width = op["y"], op["dy"], op["ld_out"], op["n_out"]
+            written[int(y)] = width
     assert is_kind(program.ops[0], "sparse_dense" if network["sparse"] else "input")
     assert is_kind(program.ops[-1], "loss")
     assert program.n_outputs == network["layers"][-1].units
+    shortcuts = [op for op in program.ops if is_kind(op, "residual")]
+    assert len([op for op in program.ops if is_kind(op, "dense") and op["skip"] >= 0]) == len(shortcuts)
+    assert len(shortcuts) == sum(isinstance(layer, Residual) for layer in network["layers"])
     # One stream of random numbers each, else two layers of equal width would drop the same units.
     streams = [int(op["stream"]) for op in program.ops if is_kind(op, "dropout")]
     assert len(set(streams)) == len(streams)
@@ -113,7 +163,7 @@ def test_parameters_fill_the_vector_without_overlap(network):
     assert not overlapping(spans)
     assert sum(b - a for a, b in spans) == program.n_params == max(b for _, b in spans)
     turned = [
-        (int(op["transposed"]), int(op["transposed"] + op["n_out"] * op["ld_in"]))
+        (int(op["transposed"]), int(op["transposed"] + op["ld_out"] * op["ld_in"]))
         for op in program.ops
         if op["transposed"] >= 0
     ]
@@ -126,28 +176,39 @@ def test_parameters_fill_the_vector_without_overlap(network):
 @examples(100)
 def test_views_cover_exactly_what_is_not_padding(network):
     program = lower(**network)
-    layers = [layer for layer in network["layers"] if isinstance(layer, Dense)]
+    layers = list(dense_layers(network["layers"]))
     widths = [network["n_features"], *(layer.units for layer in layers)]
     params = np.zeros(program.n_params)
-    coefs, intercepts = program.coefs(params), program.intercepts(params)
+    coefs, intercepts, norms = program.coefs(params), program.intercepts(params), program.norm_views(params)
     assert [c.shape for c in coefs] == list(pairwise(widths))
     assert [b.shape for b in intercepts] == [(units,) for units in widths[1:]]
-    for view in coefs + intercepts:
+    normalized = [layer for layer in layers if layer.normalization]
+    assert program.n_norms == tuple(sum(layer.normalization == n for layer in layers) for n in ("batch", "layer"))
+    for layer, views in zip(normalized, norms, strict=True):
+        assert list(views) == ["scale", "shift"] if layer.normalization == "layer" else ["scale", "mean", "variance"]
+        assert {view.shape for view in views.values()} == {(layer.units,)}
+    for view in coefs + intercepts + [view for views in norms for view in views.values()]:
         assert np.shares_memory(view, params)
         view += 1
     assert params.max() == 1  # no number is in two views
     index = program.dense_index()
+    for views in norms:  # what is not learnt
+        for name in {"mean", "variance"} & set(views):
+            views[name][:] = 0
     np.testing.assert_array_equal(np.sort(index), np.flatnonzero(params))
-    # Its order: all weights, layer after layer, then all biases.
+    # Its order: all weights, layer after layer, then all biases, then scales and shifts.
     places = np.arange(program.n_params)
-    flat = np.concatenate([a.ravel() for a in program.coefs(places) + program.intercepts(places)])
-    np.testing.assert_array_equal(index, flat)
+    flat = program.coefs(places) + program.intercepts(places)
+    flat += [view for views in program.norm_views(places) for n, view in views.items() if n in ("scale", "shift")]
+    np.testing.assert_array_equal(index, np.concatenate([a.ravel() for a in flat]))
 
 
 def assert_equal_programs(a, b):
     assert a.ops.tobytes() == b.ops.tobytes()
-    assert (a.functions, a.tensors, a.dtype, a.source) == (b.functions, b.tensors, b.dtype, b.source)
+    assert (a.functions, a.tensors, a.norms, a.dtype, a.source) == (b.functions, b.tensors, b.norms, b.dtype, b.source)
     assert (a.n_params, a.n_transposed, a.n_work, a.n_outputs) == (b.n_params, b.n_transposed, b.n_work, b.n_outputs)
+    assert (a.n_statistics, a.settings, a.n_norms) == (b.n_statistics, b.settings, b.n_norms)
+    assert a.same_parameters(b)
 
 
 @given(networks())
@@ -160,13 +221,14 @@ def test_lowering_is_deterministic_and_pickles(network):
     assert_equal_programs(program, copy)
 
 
-@given(networks())
+@given(networks(noise=False))
 @examples(100)
 def test_variants_put_parameters_at_the_same_places(network):
     program = lower(**network)
     dense, sparse = program.variant(sparse=False), program.variant(sparse=True)
     assert_equal_programs(program, sparse if network["sparse"] else dense)
-    assert dense.tensors == sparse.tensors
+    assert (dense.tensors, dense.norms) == (sparse.tensors, sparse.norms)
+    assert dense.same_parameters(sparse)
     assert (dense.n_params, dense.n_transposed) == (sparse.n_params, sparse.n_transposed)
     # Sparse rows are never spread out: no buffer for them.
     assert sparse.n_work == dense.n_work - padded(network["n_features"], network["dtype"])
@@ -198,18 +260,27 @@ def test_zeros_are_aligned(count, dtype):
     assert zeros.__array_interface__["data"][0] % ALIGNMENT == 0
 
 
-@given(network=networks(), seed=st.integers(0, 2**62 - 1))
+def used_places(program):
+    """Places of all parameters that are not padding, learnt or not."""
+    places = np.arange(program.n_params)
+    running = [view for views in program.norm_views(places) for view in views.values()]
+    return np.concatenate([program.dense_index(), *running])
+
+
+@given(network=networks(noise=False), seed=st.integers(0, 2**62 - 1))
 @examples(25)
 def test_initial_parameters(network, seed):
     program = lower(**network)
     params = initialize(program, seed)
     assert params.dtype == network["dtype"]
-    padding = np.delete(params, program.dense_index())
-    assert not padding.any()
+    assert not np.delete(params, used_places(program)).any()
     for tensor in program.tensors:
         bound = np.sqrt(6 / (tensor.n_in + tensor.n_out)) * (1 + 1e-6)  # rounding to float32
         assert np.abs(tensor.coef(params)).max() <= bound
         assert np.abs(tensor.intercept(params)).max() <= bound
+    for views in program.norm_views(params):
+        for name, view in views.items():
+            assert (view == {"scale": 1, "variance": 1}.get(name, 0)).all()
     np.testing.assert_array_equal(params, initialize(program.variant(sparse=True), seed))
     assert (params != initialize(program, seed + 1)).any()
 
@@ -223,33 +294,35 @@ def random_data(network, rng, n_rows=13):
         X = X.ravel(), columns, np.arange(0, n_rows * n_features + 1, n_features)
     n_outputs = network["layers"][-1].units
     n_targets = 1 if LOSSES[network["loss"]].link == "softmax" else n_outputs
-    return X, rng.integers(0, min(n_outputs, 2), size=(n_rows, n_targets)).astype(dtype)
+    targets = rng.integers(0, min(n_outputs, 2), size=(n_rows, n_targets)) + 0.5 * LOSSES[network["loss"]].open
+    return X, targets.astype(dtype)
 
 
 @given(
-    network=networks(widths=st.integers(1, 40)), optimizer=st.sampled_from(sorted(OPTIMIZERS)), batch=st.integers(1, 20)
+    network=networks(widths=st.integers(1, 40)),
+    optimizer=st.sampled_from(sorted(OPTIMIZERS)),
+    batch=st.integers(1, 20),
+    limits=st.sampled_from([None, {"clip_norm": 0.1, "clip_value": 0.01, "max_norm": 0.5}]),
 )
-@examples(40)
-def test_padding_stays_zero(network, optimizer, batch):
+@examples(60)
+def test_padding_stays_zero(network, optimizer, batch, limits):
     rng = np.random.default_rng(0)
     program = lower(**network)
     params = initialize(program, 1)
     before = params.copy()
     X, targets = random_data(network, rng)
-    trainer = Trainer(program, params, X, targets, None, alpha=0.1, seed=1, n_threads=1)
-    state = {name: aligned_zeros(program.n_params, program.dtype) for name in "sv"} | {"step": 0, "epoch": 0}
-    constants = {"sgd": (0.9, 1.0), "adam": (0.9, 0.999, 1e-8)}.get(
-        optimizer, (0.9,) * len(OPTIMIZERS[optimizer].hyper)
-    )
-    trainer.start(optimizer, constants, state, batch=batch, shuffle=True, tol=0.0, patience=np.inf)
+    trainer = Trainer(program, params, X, targets, None, alpha=0.1, l1_ratio=0.5, seed=1, n_threads=1, limits=limits)
+    state = fresh_state(program)
+    hyper = [float(MLPClassifier().get_params()[name]) for name in OPTIMIZERS[optimizer].hyper]
+    trainer.start(optimizer, hyper, state, batch=batch, shuffle=True, tol=0.0, patience=np.inf, weight_decay=0.1)
     trainer.run_epochs(np.full(3, 1e-3), np.inf, 0)
     trainer.close()
-    index = program.dense_index()
+    index, used = program.dense_index(), used_places(program)
     # Dropout scales up, exponentials grow: some of these networks diverge, and then there is nothing to promise.
     assume(np.isfinite(params).all())
     assert (params[index] != before[index]).any()
     for vector in (params, state["s"], state["v"]):
-        assert not np.delete(vector, index).any()
+        assert not np.delete(vector, used).any()
 
 
 @pytest.mark.parametrize(
@@ -261,6 +334,20 @@ def test_padding_stays_zero(network, optimizer, batch):
         [Dropout(0.5), Dense(4, "tanh"), Dense(2)],
         [Dropout(0.5)],
         [],
+        [Dense(4, "tanh"), Noise(0.5), Dense(2)],
+        [Noise(0.5)],
+        [Residual((Dense(5, "tanh"),)), Dense(2)],
+        [Dense(4, "tanh"), Residual((Dense(3, "tanh"),)), Dense(2)],
+        [Dense(4, "tanh"), Residual((Dropout(0.5), Dense(4, "tanh"))), Dense(2)],
+        [Dense(2, "tanh"), Residual((Dense(2),))],
+        [Dense(4, "tanh"), Residual((Dense(4),)), Dense(2)],
+        [Dense(4, "tanh"), Residual((Noise(0.5), Dense(4, "tanh"))), Dense(2)],
+        [Dense(4, "tanh"), Residual((Dense(4, "tanh"), Noise(0.5))), Dense(2)],
+        [Dense(4, "tanh"), Residual((Dense(4, "tanh"), Residual((Dense(4, "elu"),)))), Dense(2)],
+        [Dense(4, "tanh"), Residual(()), Dense(2)],
+        [Dense(4, "tanh"), Dense(2, None, "batch")],
+        [Dense(4, "tanh"), Dense(2, None, "layer")],
+        [Dense(4, "tanh"), Dropout(0.5), Dropout(0.5), Dense(2)],
     ],
     ids=[
         "hidden layer without activation",
@@ -269,6 +356,20 @@ def test_padding_stays_zero(network, optimizer, batch):
         "dropout first",
         "no dense",
         "none",
+        "noise within",
+        "noise alone",
+        "shortcut first",
+        "shortcut to another width",
+        "shortcut that begins with dropout",
+        "shortcut last",
+        "shortcut around no activation",
+        "shortcut that begins with noise",
+        "shortcut that ends with noise",
+        "shortcut within a shortcut",
+        "shortcut around nothing",
+        "outputs normalised by the batch",
+        "outputs normalised",
+        "dropout twice",
     ],
 )
 def test_layers_that_would_train_wrongly_are_refused_or_right(layers):
@@ -280,14 +381,6 @@ def test_layers_that_would_train_wrongly_are_refused_or_right(layers):
     for op in program.ops:
         assert not is_kind(op, "dropout") or min(op["y"], op["dy"]) >= 0, "it would write before the first buffer"
     rng = np.random.default_rng(0)
-    params, X, y = initialize(program, 3), rng.normal(size=(20, 5)), rng.normal(size=(20, 2))
-    trainer = Trainer(program, params, X, y, None, alpha=0, seed=3, n_threads=1)
-    gradient = trainer.loss_and_gradient()[1].copy()
-    for place in program.dense_index():
-        value, sides = params[place], []
-        for h in (1e-5, -1e-5):
-            params[place] = value + h
-            sides.append(trainer.loss_and_gradient()[0])
-        params[place] = value
-        assert gradient[place] == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-6, abs=1e-6)
-    trainer.close()
+    assert_right_gradient(
+        program, initialize(program, 3), rng.normal(size=(20, 5)), rng.normal(size=(20, 2)), None, seed=3
+    )

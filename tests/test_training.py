@@ -3,78 +3,50 @@
 import numpy as np
 import pytest
 import reference
-from scipy import sparse
+from networks import (
+    HIDDEN,
+    N_OUTPUTS,
+    assert_right_gradient,
+    constants_of,
+    csr,
+    fresh_state,
+    make_data,
+    make_network,
+    run_epochs,
+    sum_and_gradient,
+    train_twin,
+    twin_of,
+)
 
 from skneural.backends.cpu import engine
 from skneural.backends.cpu.engine import Predictor, Trainer
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
-from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.network.layers import Dense, Dropout, Noise, Residual
 from skneural.network.program import aligned_zeros, lower
 
-N_FEATURES, N_OUTPUTS, HIDDEN = 4, 3, (5, 4, 6)
 
-
-def make_data(loss, n_rows, seed=0, dtype=np.float64, n_outputs=N_OUTPUTS):
-    """Rows, targets and sample weights."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n_rows, N_FEATURES)).astype(dtype)
-    targets = {
-        "identity": lambda: rng.normal(size=(n_rows, n_outputs)),
-        "exp": lambda: rng.poisson(1.5, size=(n_rows, n_outputs)),
-        "logistic": lambda: rng.integers(2, size=(n_rows, n_outputs)),
-        "softmax": lambda: rng.integers(n_outputs, size=(n_rows, 1)),
-    }
-    return X, targets[LOSSES[loss].link]().astype(dtype), rng.uniform(0.5, 2, n_rows).astype(dtype)
-
-
-def make_network(activation, loss, depth, seed=1, dtype=np.float64, dropout=0.0):
-    """A program and its initial parameters; biases are not 0, so that their mistakes show."""
+def plain(activation, depth, normalization=None, dropout=0.0):
+    """Hidden layers of one kind, and the last one."""
     layers = []
     for units in HIDDEN[:depth]:
-        layers.append(Dense(units, activation))
-        if dropout:
-            layers.append(Dropout(dropout))
-    program = lower([*layers, Dense(N_OUTPUTS)], N_FEATURES, dtype=dtype, loss=loss)
-    return program, initialize(program, seed)
+        layers += [Dense(units, activation, normalization), *[Dropout(dropout)] * (dropout > 0)]
+    return [*layers, Dense(N_OUTPUTS)]
 
 
-def csr(X):
-    """A matrix as the engine reads sparse rows."""
-    X = sparse.csr_array(X)
-    return X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
-
-
-def averaging(loss):
-    return 1 / N_OUTPUTS if LOSSES[loss].averaged else 1.0
-
-
-def sum_and_gradient(program, params, X, targets, weights, seed=0, n_threads=1):
-    trainer = Trainer(program, params, X, targets, weights, alpha=0, seed=seed, n_threads=n_threads)
-    loss, gradient = trainer.loss_and_gradient()
-    trainer.close()
-    return loss, gradient.copy()
-
-
-def central_differences(program, params, X, targets, weights, h=1e-5, seed=0):
-    """Gradient by central differences. Truncation is about h^2 = 1e-10, rounding 1e-15 / h = 1e-10."""
-    trainer = Trainer(program, params, X, targets, weights, alpha=0, seed=seed, n_threads=1)
-    result = np.zeros(len(params))
-    for place in program.dense_index():
-        value = params[place]
-        params[place] = value + h
-        above = trainer.loss_and_gradient()[0]
-        params[place] = value - h
-        below = trainer.loss_and_gradient()[0]
-        params[place] = value
-        result[place] = (above - below) / (2 * h)
-    trainer.close()
-    return result
-
-
-def assert_close_gradients(gradient, expected):
-    assert np.abs(gradient - expected).max() <= 1e-6 * np.abs(expected).max()
+def mixed(activation="tanh"):
+    """Layers of every kind, one after the other."""
+    return [
+        Noise(0.3),
+        Dense(6, activation, "batch"),
+        Residual((Dense(6, "tanh", "layer"), Dropout(0.4))),
+        Dropout(0.2),
+        Residual((Dense(6, activation, "batch"), Dense(5, "logistic"), Dense(6, activation))),
+        Residual((Dense(6, "identity"),)),
+        Dense(4, activation, "layer"),
+        Dense(N_OUTPUTS),
+    ]
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------
@@ -85,158 +57,254 @@ def assert_close_gradients(gradient, expected):
     ("activation", "depth"), [("identity", 0), *((name, depth) for name in ACTIVATIONS for depth in (1, 2, 3))]
 )
 def test_gradient_is_that_of_central_differences(activation, loss, depth):
-    X, targets, weights = make_data(loss, 20)
-    program, params = make_network(activation, loss, depth)
-    gradient = sum_and_gradient(program, params, X, targets, weights)[1]
-    assert_close_gradients(gradient, central_differences(program, params, X, targets, weights))
+    program, params = make_network(plain(activation, depth), loss)
+    assert_right_gradient(program, params, *make_data(loss, 20))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradient_through_layers_of_every_kind(activation, weighted):
+    # Noise and dropout are the same at every evaluation, which is step 0 of the seed.
+    X, targets, weights = make_data("log_loss", 17)
+    program, params = make_network(mixed(activation), "log_loss")
+    assert_right_gradient(program, params, X, targets, weights if weighted else None, seed=11)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_gradient_through_normalizations(normalization, loss, is_sparse):
+    X, targets, weights = make_data(loss, 17)
+    layers = [Dense(5, "tanh", normalization), Residual((Dense(5, "elu", normalization),)), Dense(N_OUTPUTS)]
+    program, params = make_network(layers, loss, is_sparse=is_sparse)
+    if is_sparse:
+        X[np.random.default_rng(2).random(X.shape) < 0.5] = 0
+        X = csr(X)
+    assert_right_gradient(program, params, X, targets, weights)
+
+
+def sparse_rows(X):
+    """Few entries, and a row without any."""
+    X[np.random.default_rng(2).random(X.shape) < 0.7] = 0
+    X[3] = 0
+    return X
+
+
+def assert_gradient_of_numpy(layers, loss, is_sparse):
+    X, targets, weights = make_data(loss, 20)
+    program, params = make_network(layers, loss, is_sparse=is_sparse)
+    X = sparse_rows(X) if is_sparse else X
+    total, gradient = sum_and_gradient(program, params, csr(X) if is_sparse else X, targets, weights)
+    twin, _ = twin_of(program, params)
+    expected, gradients = reference.loss_and_gradient(twin, loss, program.settings, X, targets, weights)
+    assert total == pytest.approx(expected, rel=1e-13)
+    index = program.dense_index()
+    parts = [[g[0] for g in gradients], [g[1] for g in gradients], [a for g in gradients for a in g[2:]]]
+    flat = np.concatenate([a.ravel() for arrays in parts for a in arrays])
+    np.testing.assert_allclose(gradient[index], flat, rtol=1e-10, atol=1e-12)
+    assert not np.delete(gradient, index).any()
+
+
+@pytest.mark.parametrize("loss", reference.LOSSES)
 @pytest.mark.parametrize("activation", reference.ACTIVATIONS)
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_gradient_is_the_one_of_plain_numpy(activation, loss, is_sparse):
-    X, targets, weights = make_data(loss, 20)
-    program, params = make_network(activation, loss, 3)
-    if is_sparse:
-        X[np.random.default_rng(2).random(X.shape) < 0.7] = 0
-        X[3] = 0  # a row without any entry
-    total, gradient = sum_and_gradient(
-        program.variant(sparse=is_sparse), params, csr(X) if is_sparse else X, targets, weights
-    )
-    expected, by_weight, by_bias = reference.loss_and_gradient(
-        program.coefs(params), program.intercepts(params), activation, loss, X, targets, weights
-    )
-    assert total == pytest.approx(expected, rel=1e-13)
-    for ours, theirs in zip(program.coefs(gradient) + program.intercepts(gradient), by_weight + by_bias, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+    assert_gradient_of_numpy(plain(activation, 3), loss, is_sparse)
 
 
-def test_weights_count_rows():
+@pytest.mark.parametrize("loss", reference.LOSSES)
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_gradient_through_normalizations_is_the_one_of_plain_numpy(normalization, loss, is_sparse):
+    layers = [Dense(5, "tanh", normalization), Residual((Dense(5, "gelu", normalization),)), Dense(N_OUTPUTS)]
+    assert_gradient_of_numpy(layers, loss, is_sparse)
+
+
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_weights_count_rows(normalization):
     X, targets, _ = make_data("log_loss", 20)
-    program, params = make_network("tanh", "log_loss", 2)
+    program, params = make_network(plain("tanh", 2, normalization), "log_loss")
     counts = np.random.default_rng(0).integers(0, 4, 20)
     weighted = sum_and_gradient(program, params, X, targets, counts.astype(float))
     repeated = sum_and_gradient(program, params, np.repeat(X, counts, axis=0), np.repeat(targets, counts, axis=0), None)
     assert weighted[0] == pytest.approx(repeated[0], rel=1e-13)
-    np.testing.assert_allclose(weighted[1], repeated[1], rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(weighted[1], repeated[1], rtol=1e-11, atol=1e-12)
 
 
 # -- ten steps against plain NumPy -------------------------------------------------------------------------------------
 
-OPTIMIZERS = {
-    "sgd": ("sgd", (0.0, 0.0), lambda arrays: reference.Sgd(arrays, 0.0, False)),
-    "momentum": ("sgd", (0.9, 0.0), lambda arrays: reference.Sgd(arrays, 0.9, False)),
-    "nesterov": ("sgd", (0.9, 1.0), lambda arrays: reference.Sgd(arrays, 0.9, True)),
-    "adam": ("adam", (0.9, 0.999, 1e-8), lambda arrays: reference.Adam(arrays, 0.9, 0.999, 1e-8)),
+#: Name: solver, its hyper-parameters in the order of the registry, its twin.
+METHODS = {
+    "sgd": ("sgd", (0.0, 0.0), reference.Sgd(0.0, False)),
+    "momentum": ("sgd", (0.9, 0.0), reference.Sgd(0.9, False)),
+    "nesterov": ("sgd", (0.9, 1.0), reference.Sgd(0.9, True)),
+    "adam": ("adam", (0.9, 0.999, 1e-8), reference.Adam(0.9, 0.999, 1e-8)),
+    "adam, large epsilon": ("adam", (0.8, 0.9, 0.1), reference.Adam(0.8, 0.9, 0.1)),
+    "adamw": ("adamw", (0.8, 0.9, 0.1), reference.Adam(0.8, 0.9, 0.1, corrected=True)),
+    "nadam": ("nadam", (0.8, 0.9, 0.1), reference.Nadam(0.8, 0.9, 0.1)),
+    "rmsprop": ("rmsprop", (0.8, 0.01), reference.Rmsprop(0.8, 0.01)),
+    "adagrad": ("adagrad", (0.01,), reference.Adagrad(0.01)),
+    "lion": ("lion", (0.8, 0.9), reference.Lion(0.8, 0.9)),
 }
 
 
-def train(program, params, X, targets, weights, method, *, batch, epochs, alpha=0.0, rate=0.01, shuffle=False, seed=5):
-    """Losses and orders of rows of some epochs; `params` are trained in place."""
-    optimizer, constants, _ = OPTIMIZERS[method]
-    trainer = Trainer(program, params, X, targets, weights, alpha=alpha, seed=seed, n_threads=1)
-    state = {name: aligned_zeros(program.n_params, program.dtype) for name in "sv"} | {"step": 0, "epoch": 0}
-    trainer.start(optimizer, constants, state, batch=batch, shuffle=shuffle, tol=0.0, patience=np.inf)
-    losses, orders = [], []
-    for _ in range(epochs):
-        losses += [loss for loss, _ in trainer.run_epochs(np.array([rate]), np.inf, 0)[0]]
-        orders.append(trainer.order.copy() if shuffle else np.arange(len(targets)))
-    trainer.close()
-    assert state["epoch"] == epochs
-    assert state["step"] == epochs * -(-len(targets) // batch)
-    return losses, orders
+def test_every_optimizer_has_a_twin():
+    assert set(OPTIMIZERS) <= {solver for solver, _, _ in METHODS.values()}
+    assert all(len(hyper) == len(OPTIMIZERS[solver].hyper) for solver, hyper, _ in METHODS.values())
+    assert set(reference.LOSSES) == set(LOSSES)
+    assert set(reference.ACTIVATIONS) == set(ACTIVATIONS)
 
 
-def train_twin(program, params, activation, loss, X, targets, weights, method, orders, *, batch, alpha=0.0, rate=0.01):
-    """The same by `reference`: losses of the epochs, weights and biases."""
-    coefs = [c.astype(np.float64) for c in program.coefs(params)]
-    intercepts = [b.astype(np.float64) for b in program.intercepts(params)]
-    batches = [order[i : i + batch] for order in orders for i in range(0, len(order), batch)]
-    optimizer = OPTIMIZERS[method][2]([*coefs, *intercepts])
-    reported = reference.train(
-        coefs, intercepts, activation, loss, X, targets, weights,
-        optimizer=optimizer, rate=rate, alpha=alpha, batches=batches, averaging=averaging(loss),
+def assert_steps_of_numpy(
+    layers, loss, method, *, weighted=True, n_rows=23, batch=5, epochs=2, rate=0.02, dtype=np.float64, tolerance=None,
+    shuffle=True, weight_decay=0.0, limits=None, is_sparse=False, **settings,
+):  # fmt: skip
+    """Train a network, and its twin: batches of 5, 5, 5, 5 and 3 rows are ten steps in two epochs."""
+    X, targets, weights = make_data(loss, n_rows, dtype=dtype)
+    weights = weights if weighted else None
+    program, params = make_network(layers, loss, dtype=dtype, is_sparse=is_sparse)
+    start, (solver, hyper, twin), rates = params.copy(), METHODS[method], [rate, 0.7 * rate] * (epochs // 2)
+    X = sparse_rows(X) if is_sparse else X
+    losses, orders, norms = run_epochs(
+        program, params, csr(X) if is_sparse else X, targets, weights, solver, hyper, batch=batch, rates=rates,
+        shuffle=shuffle, weight_decay=weight_decay, limits=limits, monitor=True, **settings,
     )  # fmt: skip
-    sizes = [len(b) for b in batches]
-    means = np.multiply(reported, sizes).reshape(len(orders), -1).sum(axis=1) / len(X)
-    return means, coefs, intercepts
+    assert not shuffle or (orders[0] != orders[1]).any()
+    decay = weight_decay if solver in ("adamw", "lion") else 0.0
+    expected, expected_losses, expected_norms = train_twin(
+        program, start, X, targets, weights, twin, orders, batch=batch, rates=rates, weight_decay=decay,
+        **settings, **(limits or {}),
+    )  # fmt: skip
+    tolerance = tolerance or {"rtol": 1e-10, "atol": 1e-10}
+    np.testing.assert_allclose(losses, expected_losses, rtol=tolerance["rtol"])
+    np.testing.assert_allclose(params, expected, **tolerance)
+    assert params.dtype == dtype
+    return start, params, norms, expected_norms
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("method", OPTIMIZERS)
+@pytest.mark.parametrize("loss", reference.LOSSES)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_ten_steps_are_those_of_plain_numpy(method, loss, weighted):
-    X, targets, weights = make_data(loss, 23)  # batches of 5, 5, 5, 5 and 3: ten steps in two epochs
-    program, params = make_network("tanh", loss, 2)
-    start = params.copy()
-    settings = {"batch": 5, "alpha": 0.3, "rate": 0.02}
-    losses, orders = train(
-        program, params, X, targets, weights if weighted else None, method, epochs=2, shuffle=True, **settings
-    )
-    assert (orders[0] != orders[1]).any()
-    if not weighted:
-        weights = np.ones(23)
-    expected, coefs, intercepts = train_twin(
-        program, start, "tanh", loss, X, targets, weights, method, orders, **settings
-    )
-    np.testing.assert_allclose(losses, expected, rtol=1e-10)
-    for ours, theirs in zip(program.coefs(params) + program.intercepts(params), coefs + intercepts, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+    assert_steps_of_numpy(plain("tanh", 2), loss, method, weighted=weighted, alpha=0.3, weight_decay=0.4)
 
 
 @pytest.mark.parametrize("activation", reference.ACTIVATIONS)
 @pytest.mark.parametrize("depth", [0, 1, 3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_ten_steps_of_every_activation(activation, depth, dtype):
-    X, targets, weights = make_data("squared_error", 23, dtype=dtype)
-    program, params = make_network(activation, "squared_error", depth, dtype=dtype)
-    start = params.copy()
-    losses, orders = train(program, params, X, targets, weights, "adam", batch=5, epochs=2)
-    expected, coefs, intercepts = train_twin(
-        program, start, activation, "squared_error", *(a.astype(np.float64) for a in (X, targets, weights)), "adam",
-        orders, batch=5,
-    )  # fmt: skip
     # Ten Adam steps of 0.01 in float32: its rounding, 6e-8, is amplified where a gradient is close to 0.
-    tolerance = {"rtol": 1e-10, "atol": 1e-10} if dtype is np.float64 else {"rtol": 1e-3, "atol": 1e-4}
-    np.testing.assert_allclose(losses, expected, rtol=tolerance["rtol"])
-    for ours, theirs in zip(program.coefs(params) + program.intercepts(params), coefs + intercepts, strict=True):
-        assert ours.dtype == dtype
-        np.testing.assert_allclose(ours, theirs, **tolerance)
+    tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype is np.float32 else None
+    assert_steps_of_numpy(
+        plain(activation, depth), "squared_error", "adam", rate=0.01, dtype=dtype, tolerance=tolerance, shuffle=False
+    )
+
+
+#: Settings beside the optimizer, each strong enough to change the course.
+OPTIONS = {
+    "l1": {"alpha": 0.3, "l1_ratio": 1.0},
+    "elastic net": {"alpha": 0.3, "l1_ratio": 0.4},
+    "clip_norm": {"alpha": 0.3, "limits": {"clip_norm": 0.2}},
+    "clip_norm at times": {"alpha": 0.3, "limits": {"clip_norm": 1.0}},
+    "clip_value": {"alpha": 0.3, "limits": {"clip_value": 0.05}},
+    "max_norm": {"limits": {"max_norm": 0.9}},
+    "everything": {
+        "alpha": 0.3, "l1_ratio": 0.4, "weight_decay": 0.4,
+        "limits": {"clip_norm": 0.5, "clip_value": 0.1, "max_norm": 0.9},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+@pytest.mark.parametrize("method", ["nesterov", "adamw"])
+def test_ten_steps_with_every_option(method, normalization, option):
+    _, plain_end, *_ = assert_steps_of_numpy(plain("tanh", 2, normalization), "squared_error", method, rate=0.1)
+    _, end, norms, expected = assert_steps_of_numpy(
+        plain("tanh", 2, normalization), "squared_error", method, rate=0.1, **OPTIONS[option]
+    )
+    assert np.abs(end - plain_end).max() > 1e-3
+    np.testing.assert_allclose(norms, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_ten_steps_with_normalizations_and_shortcuts(method, normalization, is_sparse):
+    layers = [
+        Dense(6, "relu", normalization), Residual((Dense(6, "tanh", normalization),)), Dense(5, "selu"),
+        Residual((Dense(5, "silu"),)), Dense(N_OUTPUTS),
+    ]  # fmt: skip
+    assert_steps_of_numpy(layers, "log_loss", method, is_sparse=is_sparse, alpha=0.1)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 23])
+@pytest.mark.parametrize("normalization", [None, "layer"])
+def test_steps_of_every_batch_size(batch, normalization):
+    # Single samples, two at a time, and all of them.
+    assert_steps_of_numpy(plain("tanh", 2, normalization), "huber", "momentum", batch=batch, alpha=0.3, rate=0.01)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 23, 100])
+def test_steps_with_normalized_batches_of_every_size(batch):
+    assert_steps_of_numpy(plain("tanh", 2, "batch"), "squared_error", "momentum", batch=batch, rate=0.001)
 
 
 def test_learning_rates_are_those_of_their_epochs():
     X, targets, _ = make_data("squared_error", 12)
-    program, params = make_network("tanh", "squared_error", 1)
-    together, apart = params.copy(), params.copy()
+    program, params = make_network(plain("tanh", 1), "squared_error")
+    together, apart, by_step = params.copy(), params.copy(), params.copy()
     rates = np.array([0.1, 0.01, 0.05])
-    for vector, calls in ((together, [rates]), (apart, [[rate] for rate in rates])):
+    steps = np.repeat(rates, 3).reshape(3, 3)  # 12 rows in batches of 5 are three steps
+    for vector, calls in ((together, [rates]), (apart, [[rate] for rate in rates]), (by_step, [steps])):
         trainer = Trainer(program, vector, X, targets, None, alpha=0, seed=0, n_threads=1)
-        state = {name: aligned_zeros(program.n_params, program.dtype) for name in "sv"} | {"step": 0, "epoch": 0}
+        state = fresh_state(program)
         trainer.start("adam", (0.9, 0.999, 1e-8), state, batch=5, shuffle=True, tol=0.0, patience=np.inf)
         for call in calls:
             trainer.run_epochs(np.array(call), np.inf, 0)
         trainer.close()
     np.testing.assert_array_equal(together, apart)
+    np.testing.assert_array_equal(together, by_step)
     assert (together != params).any()
+
+
+def test_learning_rates_are_those_of_their_steps():
+    X, targets, weights = make_data("squared_error", 12)
+    program, params = make_network(plain("tanh", 1), "squared_error")
+    start, rates = params.copy(), np.random.default_rng(0).uniform(0.01, 0.1, (3, 3))
+    trainer = Trainer(program, params, X, targets, weights, alpha=0, seed=0, n_threads=1)
+    trainer.start("sgd", (0.9, 1.0), fresh_state(program), batch=5, shuffle=False, tol=0.0, patience=np.inf)
+    assert len(trainer.run_epochs(rates, np.inf, 0)[0]) == 3
+    trainer.close()
+    twin, expected = twin_of(program, start)
+    batches = [np.arange(12)[i : i + 5] for i in (0, 5, 10)] * 3
+    reference.train(
+        twin, "squared_error", (), X, targets, weights, optimizer=reference.Sgd(0.9, True), rate=rates.ravel(),
+        batches=batches,
+    )  # fmt: skip
+    np.testing.assert_allclose(params, expected, rtol=1e-11, atol=1e-12)
 
 
 def test_stopping_rule_ends_a_run():
     X, targets, _ = make_data("squared_error", 12)
-    program, params = make_network("tanh", "squared_error", 1)
+    program, params = make_network(plain("tanh", 1), "squared_error")
     trainer = Trainer(program, params, X, targets, None, alpha=0, seed=0, n_threads=1)
-    state = {name: aligned_zeros(program.n_params, program.dtype) for name in "sv"} | {"step": 0, "epoch": 0}
-    trainer.start("sgd", (0.0, 0.0), state, batch=5, shuffle=False, tol=1e-4, patience=2)
+    trainer.start("sgd", (0.0, 0.0), fresh_state(program), batch=5, shuffle=False, tol=1e-4, patience=2)
     epochs, best, count = trainer.run_epochs(np.zeros(50), np.inf, 0)  # a learning rate of 0: nothing gets better
     trainer.close()
     assert (len(epochs), count) == (4, 3)  # the first is the best; then one more than patience
     assert best == epochs[0][0] == epochs[-1][0]
 
 
-def test_batch_without_weight_changes_nothing():
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+@pytest.mark.parametrize("limits", [None, {"clip_norm": 1.0}], ids=str)
+def test_batch_without_weight_changes_nothing(normalization, limits):
     X, targets, _ = make_data("squared_error", 10)
-    program, params = make_network("tanh", "squared_error", 1)
+    program, params = make_network(plain("tanh", 1, normalization), "squared_error")
     start = params.copy()
-    losses, _ = train(program, params, X, targets, np.zeros(10), "sgd", batch=5, epochs=1, alpha=0.1)
+    losses, _, _ = run_epochs(
+        program, params, X, targets, np.zeros(10), "sgd", (0.0, 0.0), batch=5, rates=[0.01], alpha=0.1, limits=limits
+    )
     assert losses == [0.0]
     np.testing.assert_array_equal(params, start)
 
@@ -246,34 +314,55 @@ def test_batch_without_weight_changes_nothing():
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_pieces_of_a_batch_add_up(monkeypatch, dropout, is_sparse):
+@pytest.mark.parametrize("normalization", [None, "layer"])
+@pytest.mark.parametrize("limits", [None, {"clip_norm": 0.1, "max_norm": 1.0}], ids=["no limits", "limits"])
+def test_pieces_of_a_batch_add_up(monkeypatch, limits, normalization, dropout, is_sparse):
     X, targets, weights = make_data("log_loss", 47)
-    program, start = make_network("tanh", "log_loss", 2, dropout=dropout)
-    if is_sparse:
-        program, X = program.variant(sparse=True), csr(X)
+    program, start = make_network(plain("tanh", 2, normalization, dropout), "log_loss", is_sparse=is_sparse)
+    X = csr(X) if is_sparse else X
     results = []
     for capacity in (2048, 8, 1):
         monkeypatch.setattr(engine, "MAX_CAPACITY", capacity)
         params = start.copy()
         # Batches of 20, 20 and 7 rows: the last fits one piece at a capacity of 8, the others do not.
-        losses, _ = train(program, params, X, targets, weights, "adam", batch=20, epochs=4, alpha=0.1, shuffle=True)
+        losses, _, norms = run_epochs(
+            program, params, X, targets, weights, "adam", (0.9, 0.999, 1e-8), batch=20, rates=[0.01] * 4, alpha=0.1,
+            shuffle=True, limits=limits, monitor=True,
+        )  # fmt: skip
         gradient = sum_and_gradient(program, start.copy(), X, targets, weights)
-        results.append((losses, params, *gradient))
+        results.append((losses, params, norms, *gradient))
     for pieces in results[1:]:
         for ours, whole in zip(pieces, results[0], strict=True):
             np.testing.assert_allclose(ours, whole, rtol=1e-10, atol=1e-12)
 
 
-# -- dropout -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("capacity", [8, 1])
+def test_statistics_of_a_batch_need_all_of_it(monkeypatch, capacity):
+    monkeypatch.setattr(engine, "MAX_CAPACITY", capacity)
+    assert_steps_of_numpy(plain("tanh", 2, "batch"), "squared_error", "adam", n_rows=47, batch=20, alpha=0.1)
+
+
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+@pytest.mark.parametrize("clip_norm", [np.inf, 0.01])
+def test_batches_larger_than_the_buffers(normalization, clip_norm):
+    # At their real size: one batch of 5000 rows in pieces of 2048, 2048 and 904.
+    assert engine.MAX_CAPACITY < 2500
+    limits = {} if clip_norm == np.inf else {"clip_norm": clip_norm}
+    assert_steps_of_numpy(
+        plain("tanh", 1, normalization), "log_loss", "adam", n_rows=5000, batch=5000, limits=limits, rate=0.05
+    )
+
+
+# -- dropout and noise -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_dropout_uses_one_mask_forward_and_back(activation):
     X, targets, weights = make_data("squared_error", 20)
-    program, params = make_network(activation, "squared_error", 2, dropout=0.4)
+    program, params = make_network(plain(activation, 2, dropout=0.4), "squared_error")
+    assert_right_gradient(program, params, X, targets, weights, seed=11)
     gradient = sum_and_gradient(program, params, X, targets, weights, seed=11)[1]
-    assert_close_gradients(gradient, central_differences(program, params, X, targets, weights, seed=11))
-    without, same = make_network(activation, "squared_error", 2)
+    without, same = make_network(plain(activation, 2), "squared_error")
     assert np.abs(gradient - sum_and_gradient(without, same, X, targets, weights)[1]).max() > 1e-3
 
 
@@ -333,8 +422,7 @@ def test_dropout_changes_from_step_to_step():
     program.coefs(start)[1][:] = np.eye(UNITS)
     params = start.copy()
     trainer = Trainer(program, params, np.zeros((1, 1)), np.zeros((1, UNITS)), None, alpha=0, seed=0, n_threads=1)
-    state = {name: aligned_zeros(program.n_params, np.float64) for name in "sv"} | {"step": 0, "epoch": 0}
-    trainer.start("sgd", (0.0, 0.0), state, batch=1, shuffle=False, tol=0.0, patience=np.inf)
+    trainer.start("sgd", (0.0, 0.0), fresh_state(program), batch=1, shuffle=False, tol=0.0, patience=np.inf)
     masks = []
     for _ in range(50):
         params[:] = start
@@ -347,10 +435,10 @@ def test_dropout_changes_from_step_to_step():
     assert abs(np.corrcoef(dropped[1:].ravel(), dropped[:-1].ravel())[0, 1]) < 5 / np.sqrt(dropped.size)
 
 
-def test_dropout_does_nothing_in_prediction():
+def test_dropout_and_noise_do_nothing_in_prediction():
     X, _, _ = make_data("log_loss", 30)
-    program, params = make_network("relu", "log_loss", 2, dropout=0.5)
-    without, same = make_network("relu", "log_loss", 2)
+    program, params = make_network([Noise(1.0), *plain("relu", 2, dropout=0.5)], "log_loss")
+    without, same = make_network(plain("relu", 2), "log_loss")
     np.testing.assert_array_equal(params, same)
     np.testing.assert_array_equal(Predictor(program, params)(X)[0], Predictor(without, params)(X)[0])
 
@@ -358,75 +446,164 @@ def test_dropout_does_nothing_in_prediction():
 # -- prediction --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", reference.LOSSES)
 @pytest.mark.parametrize("is_sparse", [False, True])
-def test_outputs_and_losses_of_prediction(loss, is_sparse):
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_outputs_and_losses_of_prediction(loss, is_sparse, normalization):
     X, targets, weights = make_data(loss, 250)  # more rows than are run at a time
-    program, params = make_network("tanh", loss, 2)
+    layers = [Dense(5, "tanh", normalization), Residual((Dense(5, "mish", normalization),)), Dense(N_OUTPUTS)]
+    program, params = make_network(layers, loss)
     predictor = Predictor(program.variant(sparse=is_sparse), params, with_loss=True)
     outputs, losses = predictor(csr(X) if is_sparse else X, targets, weights)
-    raw = reference.forward(program.coefs(params), program.intercepts(params), "tanh", X)[0]
-    np.testing.assert_allclose(losses, weights * reference.LOSSES[loss](raw, targets)[0], rtol=1e-12)
+    raw = reference.forward(twin_of(program, params)[0], X)
+    expected = reference.LOSSES[loss](raw, targets, *program.settings)[0]
+    np.testing.assert_allclose(losses, weights * expected, rtol=1e-12, atol=1e-14)
     links = {
         "identity": lambda z: z,
         "exp": np.exp,
         "logistic": lambda z: 1 / (1 + np.exp(-z)),
         "softmax": lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
     }
-    np.testing.assert_allclose(outputs, links[LOSSES[loss].link](raw), rtol=1e-12)
+    np.testing.assert_allclose(outputs, links[LOSSES[loss].link](raw), rtol=1e-11)
 
 
 # -- ten steps against PyTorch -----------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: it comes with the extra `bench`")
+    torch.set_default_dtype(torch.float64)  # also of the numbers that its optimizers keep
+    torch.set_num_threads(1)  # several would wait for each other longer than they work
+    yield torch
+    torch.set_default_dtype(torch.float32)
+
+
 def torch_loss(torch, loss, raw, target):
     """Sum over rows and outputs; PyTorch leaves out the part of the Poisson deviance that has no gradient."""
-    functional = torch.nn.functional
+    functional, constants = torch.nn.functional, constants_of(loss)
     if loss == "squared_error":
         return functional.mse_loss(raw, target, reduction="sum") / 2
+    if loss == "absolute_error":
+        return functional.l1_loss(raw, target, reduction="sum")
+    if loss == "huber":
+        return functional.huber_loss(raw, target, reduction="sum", delta=constants[0])
     if loss == "poisson":
         return functional.poisson_nll_loss(raw, target, log_input=True, reduction="sum")
     if loss == "binary_log_loss":
+        target = (1 - constants[0]) * target + constants[0] / 2
         return functional.binary_cross_entropy_with_logits(raw, target, reduction="sum")
-    return functional.cross_entropy(raw, target[:, 0].long(), reduction="sum")
+    return functional.cross_entropy(raw, target[:, 0].long(), reduction="sum", label_smoothing=constants[0])
 
 
-@pytest.mark.parametrize("method", OPTIMIZERS)
-@pytest.mark.parametrize(
-    ("loss", "activation"),
-    [("squared_error", "tanh"), ("poisson", "logistic"), ("binary_log_loss", "relu"), ("log_loss", "leaky_relu")],
-)
-def test_ten_steps_are_those_of_pytorch(method, loss, activation):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: it comes with the extra `bench`")
-    n_rows, alpha, rate = 20, 0.3, 0.02
-    X, targets, _ = make_data(loss, n_rows)
-    program, params = make_network(activation, loss, 2)
-    functions = {"tanh": torch.nn.Tanh, "logistic": torch.nn.Sigmoid, "relu": torch.nn.ReLU}
-    functions["leaky_relu"] = torch.nn.LeakyReLU
-    linear = [torch.nn.Linear(t.n_in, t.n_out, dtype=torch.float64) for t in program.tensors]
-    with torch.no_grad():
-        for layer, coef, intercept in zip(linear, program.coefs(params), program.intercepts(params), strict=True):
-            layer.weight.copy_(torch.tensor(coef.T.copy()))
-            layer.bias.copy_(torch.tensor(intercept.copy()))
-    model = torch.nn.Sequential(linear[0], functions[activation](), linear[1], functions[activation](), linear[2])
+def torch_model(torch, program, params):
+    """The network as PyTorch has it: the model, its weights, and its other parameters."""
+    functions = {
+        "tanh": torch.nn.Tanh, "logistic": torch.nn.Sigmoid, "relu": torch.nn.ReLU, "leaky_relu": torch.nn.LeakyReLU,
+        "elu": torch.nn.ELU, "selu": torch.nn.SELU, "gelu": torch.nn.GELU, "silu": torch.nn.SiLU,
+        "mish": torch.nn.Mish, "softplus": torch.nn.Softplus, "hard_tanh": torch.nn.Hardtanh,
+        "identity": torch.nn.Identity,
+    }  # fmt: skip
+    modules, weights, others = [], [], []
+    for layer in twin_of(program, params)[0]:
+        linear = torch.nn.Linear(*layer.weight.shape, bias=layer.normalization != "batch")
+        copies = [(linear.weight, layer.weight.T), (linear.bias, layer.bias)][: 1 + (linear.bias is not None)]
+        modules.append(linear)
+        if layer.normalization == "batch":
+            # Their running variance has n - 1 in its denominator, and a step's momentum is fixed.
+            norm = torch.nn.BatchNorm1d(len(layer.bias), eps=1e-5, momentum=None)
+            copies += [(norm.weight, layer.scale), (norm.bias, layer.bias)]
+        elif layer.normalization == "layer":
+            norm = torch.nn.LayerNorm(len(layer.bias), eps=1e-5)
+            copies += [(norm.weight, layer.scale), (norm.bias, layer.shift)]
+        modules += [norm] if layer.normalization else []
+        modules += [functions[layer.activation]()] if layer.activation else []
+        with torch.no_grad():
+            for place, array in copies:
+                place.copy_(torch.tensor(array.copy()))
+        weights.append(linear.weight)
+        others += [place for place, _ in copies[1:]]
+    return torch.nn.Sequential(*modules), weights, others
+
+
+def torch_optimizer(torch, method, weights, others, rate, penalty, decay):
+    """An optimizer with the constants of `METHODS`; `penalty` is part of the gradient, `decay` is not."""
+    solver, hyper, _ = METHODS[method]
     groups = [
-        {"params": [layer.weight for layer in linear], "weight_decay": alpha / n_rows},
-        {"params": [layer.bias for layer in linear], "weight_decay": 0.0},
+        {"params": weights, "weight_decay": decay if solver == "adamw" else penalty},
+        {"params": others, "weight_decay": 0.0},
     ]
-    _, constants, _ = OPTIMIZERS[method]
-    if method == "adam":
-        optimizer = torch.optim.Adam(groups, lr=rate)
-    else:
-        optimizer = torch.optim.SGD(groups, lr=rate, momentum=constants[0], nesterov=bool(constants[1]))
+    if solver == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=hyper[0], nesterov=bool(hyper[1]))
+    if solver == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=rate, alpha=hyper[0], eps=hyper[1])
+    if solver == "adagrad":
+        return torch.optim.Adagrad(groups, lr=rate, eps=hyper[0])
+    keywords = {"lr": rate, "betas": hyper[:2], "eps": hyper[2]}
+    if solver == "nadam":
+        # Their first moment decays by beta_1 but is weighted by beta_1 (1 - 0.96 ** (t * momentum_decay) / 2): with a
+        # large momentum_decay both are constant, as Dozat's algorithm has it without a schedule.
+        return torch.optim.NAdam(groups, **keywords, momentum_decay=1e9)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[solver](groups, **keywords)
+
+
+def assert_steps_of_torch(torch, layers, loss, method, n_rows=20, rate=0.02, decay=0.4):
+    X, targets, _ = make_data(loss, n_rows)
+    program, params = make_network(layers, loss)
+    solver, hyper, _ = METHODS[method]
+    alpha = 0.0 if solver == "adamw" else 0.3  # in the gradient; that of AdamW is beside it
+    model, weights, others = torch_model(torch, program, params)
+    optimizer = torch_optimizer(torch, method, weights, others, rate, alpha / n_rows, decay)
     for t in range(1, 11):
-        if method == "adam":
+        if solver == "adam":
             # PyTorch adds epsilon after it has corrected the second moment, scikit-learn and we add it before.
             for group in optimizer.param_groups:
-                group["eps"] = constants[2] / np.sqrt(1 - constants[1] ** t)
+                group["eps"] = hyper[2] / np.sqrt(1 - hyper[1] ** t)
         optimizer.zero_grad()
         (torch_loss(torch, loss, model(torch.tensor(X)), torch.tensor(targets)) / n_rows).backward()
         optimizer.step()
-    train(program, params, X, targets, None, method, batch=n_rows, epochs=10, alpha=alpha, rate=rate)
-    for layer, coef, intercept in zip(linear, program.coefs(params), program.intercepts(params), strict=True):
-        np.testing.assert_allclose(coef, layer.weight.detach().numpy().T, rtol=1e-8, atol=1e-8)
-        np.testing.assert_allclose(intercept, layer.bias.detach().numpy(), rtol=1e-8, atol=1e-8)
+    run_epochs(
+        program, params, X, targets, None, solver, hyper, batch=n_rows, rates=[rate] * 10, alpha=alpha,
+        weight_decay=decay,
+    )  # fmt: skip
+    expected = np.concatenate([p.detach().numpy().T.ravel() for p in weights])
+    np.testing.assert_allclose(np.concatenate([c.ravel() for c in program.coefs(params)]), expected, 1e-8, 1e-8)
+    ours = [place for layer in twin_of(program, params)[0] for place in layer.learnt()[1:]]
+    if "batch" in {layer.normalization for layer in program.source[0]}:  # where the bias comes second
+        ours = [place for layer in twin_of(program, params)[0] for place in layer.learnt()[:0:-1]]
+    for place, theirs in zip(ours, others, strict=True):
+        np.testing.assert_allclose(place, theirs.detach().numpy(), rtol=1e-8, atol=1e-8)
+    return model, program, params, X
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "lion"])  # PyTorch has no Lion
+@pytest.mark.parametrize(
+    ("loss", "activation"),
+    [
+        ("squared_error", "tanh"), ("poisson", "logistic"), ("binary_log_loss", "relu"), ("log_loss", "leaky_relu"),
+        ("huber", "elu"), ("absolute_error", "gelu"),
+    ],
+)  # fmt: skip
+def test_ten_steps_are_those_of_pytorch(torch, method, loss, activation):
+    assert_steps_of_torch(torch, plain(activation, 2), loss, method)
+
+
+@pytest.mark.parametrize("activation", ["selu", "silu", "mish", "softplus", "hard_tanh"])
+def test_activations_are_those_of_pytorch(torch, activation):
+    assert_steps_of_torch(torch, plain(activation, 2), "log_loss", "adam")
+
+
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+@pytest.mark.parametrize("method", ["momentum", "adamw", "nadam"])
+def test_normalizations_are_those_of_pytorch(torch, normalization, method):
+    model, program, params, X = assert_steps_of_torch(torch, plain("tanh", 2, normalization), "squared_error", method)
+    if normalization == "batch":
+        # With momentum None theirs are plain means over the steps, as ours are over the first ten.
+        norms = [module for module in model if isinstance(module, torch.nn.BatchNorm1d)]
+        for ours, theirs in zip(program.norm_views(params), norms, strict=True):
+            np.testing.assert_allclose(ours["mean"], theirs.running_mean, rtol=1e-8, atol=1e-9)
+            np.testing.assert_allclose(ours["variance"], theirs.running_var * 19 / 20, rtol=1e-8)
+            theirs.running_var *= 19 / 20
+    outputs = Predictor(program, params)(X)[0]
+    with torch.no_grad():
+        np.testing.assert_allclose(outputs, model.eval()(torch.tensor(X)).numpy(), rtol=1e-7, atol=1e-8)
