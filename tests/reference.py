@@ -323,7 +323,7 @@ def train(
         norm = np.sqrt(sum((g**2).sum() for of_layer in gradients for g in of_layer))
         penalty = 0.0
         for i, layer in enumerate(layers):
-            share = len(rows) / largest * max(0.1, 1 / t)
+            share = len(rows) / largest * max(0.1, 1 / t) * (np.count_nonzero(weights[rows]) > 1)
             for name, now in zip(("mean", "variance"), getattr(layer, "batch_statistics", ()), strict=False):
                 layer.running[name] += share * (now - layer.running[name])
             for k, p in enumerate(layer.learnt()):

@@ -2,7 +2,6 @@
 
 import math
 import re
-from functools import cache
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from skneural import MLPClassifier
 from skneural.backends.cpu import binding  # noqa: F401  (teaches the compiler exp and its kin)
 from skneural.backends.cpu.compiler import STRICT, formula, kernel
 from skneural.backends.cpu.engine import Trainer
-from skneural.backends.cpu.outputs import make_activation
+from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 from skneural.backends.cpu.updates import make_optimizer
 from skneural.maths import elementary, random
 from skneural.maths.activations import ACTIVATIONS
@@ -33,7 +32,7 @@ from skneural.maths.schedules import SCHEDULES
 from skneural.maths.stopping import count_epoch
 from skneural.network.initializers import INITIALIZERS, initialize, uniform
 from skneural.network.layers import Dense
-from skneural.network.program import FRAME, N_CONSTANTS, lower
+from skneural.network.program import FRAME, N_CONSTANTS, OP, aligned_zeros, lower, padded
 
 DTYPES = [np.float32, np.float64]
 NUMBA_TYPE = {np.float32: float32, np.float64: float64}
@@ -53,26 +52,48 @@ def activate(name, z):
     return values, slopes, alone
 
 
-@cache
-def compiled(function):
-    """A formula compiled by itself, with the settings of the kernels."""
-    return njit(error_model="numpy", fastmath=STRICT)(formula(function))
-
-
-def row_function(entry, how="compiled"):
+def in_python(entry):
     """A loss or a link on one row: where it has exponents, their exponentials are taken first, as its kernel does."""
-    wrap = compiled if how == "compiled" else lambda function: function
-    run, exponent, exp = wrap(entry.formula), entry.facts.get("exponent"), wrap(elementary.exp)
-    if exponent is None:
-        return run
-    exponent = wrap(exponent)
+    if entry.exponent is None:
+        return entry.formula
 
     def on_row(raw, *rest):
         out = rest[1] if rest else raw
-        exponent(raw, out)
+        entry.exponent(raw, out)
         for j in range(len(out)):
-            out[j] = exp(out[j])
-        return run(raw, *rest)
+            out[j] = math.exp(out[j])
+        return entry.formula(raw, *rest)
+
+    return on_row
+
+
+def compiled(entry):
+    """A loss or a link on one row, by the kernel that networks use."""
+    is_loss = entry.name in LOSSES and LOSSES[entry.name] is entry
+
+    def on_row(raw, target=None, gradient=None, settings=None):
+        dtype, width = raw.dtype.type, len(raw)
+        run = kernel(make_loss_forward if is_loss else make_output_forward, dtype, entry).ctypes
+        ld = padded(width, dtype)
+        work, losses, outputs = aligned_zeros(2 * ld, dtype), np.zeros(1), np.zeros(width, dtype)
+        work[:width] = raw
+        op, frame = np.zeros((), OP), np.zeros((), FRAME)
+        fields = {"n_in": width, "ld_in": ld, "x": 0, "dx": ld}
+        for name, value in fields.items():
+            op[name] = value
+        fields = {"work": address(work), "capacity": 1, "scale": 1.0, "losses": address(losses)}
+        fields |= {"outputs": address(outputs)}
+        if is_loss:
+            fields |= {"targets": address(target), "n_targets": len(target), "settings": address(settings)}
+        for name, value in fields.items():
+            frame[name] = value
+        run(op.ctypes.data, frame.ctypes.data, 0, 1)
+        if not is_loss:
+            raw[:] = outputs
+            return None
+        assert not work[ld + width :].any()  # padding has no gradient
+        gradient[:] = work[ld : ld + width]
+        return losses[0]
 
     return on_row
 
@@ -191,10 +212,10 @@ def constants(loss, dtype=np.float64, neutral=False):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("how", ["python", "compiled"])
+@pytest.mark.parametrize("how", [in_python, compiled])
 def test_loss_gradient_is_the_derivative(name, how):
     h = 1e-5
-    loss = row_function(LOSSES[name], how)
+    loss = how(LOSSES[name])
     rng, settings = np.random.default_rng(0), constants(name)
     for _ in range(20):
         raw, target = raw_and_target(name, rng)
@@ -231,7 +252,7 @@ def metric(name, target, mean):
     "name", [name for name in LOSSES if name not in ("huber", "log_cosh")]
 )  # which it does not have
 def test_loss_is_the_metric_of_scikit_learn(name):
-    loss, link = row_function(LOSSES[name]), row_function(LINKS[LOSSES[name].link])
+    loss, link = compiled(LOSSES[name]), compiled(LINKS[LOSSES[name].link])
     rng = np.random.default_rng(1)
     rows = [raw_and_target(name, rng) for _ in range(50)]
     raws, targets = (np.array(part) for part in zip(*rows, strict=True))
@@ -246,9 +267,9 @@ def test_loss_is_the_metric_of_scikit_learn(name):
 def test_loss_is_least_where_the_link_meets_the_mean(name):
     # Its gradient, averaged over targets whose mean is link(raw), is 0: else outputs were biased.
     raw, _ = raw_and_target(name, np.random.default_rng(2))
-    mean, gradient, loss = raw.copy(), np.empty(3), row_function(LOSSES[name], "python")
+    mean, gradient, loss = raw.copy(), np.empty(3), in_python(LOSSES[name])
     settings = constants(name, neutral=True)
-    row_function(LINKS[LOSSES[name].link], "python")(mean)
+    in_python(LINKS[LOSSES[name].link])(mean)
     if LOSSES[name].link == "softmax":
         average = np.zeros(3)
         for label, share in enumerate(mean):
@@ -263,7 +284,7 @@ def test_loss_is_least_where_the_link_meets_the_mean(name):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_is_finite_far_out_and_lets_nan_through(name, dtype):
-    loss, settings = row_function(LOSSES[name]), constants(name, dtype)
+    loss, settings = compiled(LOSSES[name]), constants(name, dtype)
     rng = np.random.default_rng(3)
     for far in EXTREMES:
         for place in range(3):
@@ -289,7 +310,7 @@ def test_loss_of_float32_is_float32(name):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", LINKS)
 def test_link_is_finite_far_out_and_lets_nan_through(name, dtype):
-    link = row_function(LINKS[name])
+    link = compiled(LINKS[name])
     for far in EXTREMES:
         outputs = np.array([0.5, far, -2.0], dtype)
         link(outputs)
@@ -309,8 +330,8 @@ def test_link_of_float32_stays_float32(name):
 def test_link_compiled_is_the_formula(name):
     outputs = np.array([-3.0, 0.25, 2.0, -0.5])
     expected = outputs.copy()
-    row_function(LINKS[name])(outputs)
-    row_function(LINKS[name], "python")(expected)
+    compiled(LINKS[name])(outputs)
+    in_python(LINKS[name])(expected)
     np.testing.assert_allclose(outputs, expected, rtol=1e-14)
     if name == "softmax":
         assert outputs.sum() == pytest.approx(1, abs=1e-15)
