@@ -8,7 +8,11 @@ import re
 import pytest
 
 import skneural
+from skneural.estimators._targets import REAL_LOSSES
 from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.maths.schedules import SCHEDULES
+from skneural.network.initializers import INITIALIZERS
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -37,8 +41,21 @@ def test_activation_of_contributing_works():
         ACTIVATIONS.pop("softsign", None)
 
 
-@pytest.mark.parametrize("module", ["skneural", "skneural.estimators.mlp"])
-def test_docstring_examples(module):
+PACKAGE = pathlib.Path(skneural.__file__).parent
+WITH_EXAMPLES = [path for path in sorted(PACKAGE.rglob("*.py")) if ">>> " in path.read_text()]
+
+
+def test_there_are_examples():
+    names = {path.stem for path in WITH_EXAMPLES}
+    assert {"__init__", "mlp", "persistence", "callbacks", "plotting"} <= names
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_docstring_examples(path):
+    if "matplotlib" in path.read_text():
+        pytest.importorskip("matplotlib").use("agg")
+    module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
     results = doctest.testmod(importlib.import_module(module))
     assert results.attempted > 0
     assert results.failed == 0
@@ -48,8 +65,19 @@ def test_docstring_examples(module):
 def test_every_parameter_is_described(estimator):
     for name in estimator().get_params():
         assert re.search(rf"^ +{name} : ", estimator.__doc__, flags=re.M), name
-    for name in ACTIVATIONS:
-        assert repr(name) in estimator.__doc__
+    losses = REAL_LOSSES if estimator is skneural.MLPRegressor else ("log_loss", "focal")
+    for name in (*ACTIVATIONS, *OPTIMIZERS, *SCHEDULES, *INITIALIZERS, *losses):
+        assert repr(name) in estimator.__doc__, name
+
+
+@pytest.mark.parametrize("estimator", [skneural.MLPClassifier, skneural.MLPRegressor])
+def test_every_attribute_is_described(estimator):
+    described = set(re.findall(r"^    (\w+_) : ", estimator.__doc__, flags=re.M))
+    est = estimator(max_iter=200, tol=1.0).fit([[0.0], [1.0], [2.0]], [0, 1, 0])
+    public = {name for name in vars(est) if name.endswith("_") and not name.startswith("_")}
+    assert public == described - {"feature_names_in_"}  # of frames
+    for name, text in [("history_", "gradient_norm"), ("norms_", "variance")]:
+        assert text in estimator.__doc__.split(f"    {name} : ")[1].split("\n\n")[0]
 
 
 def test_every_public_name_has_a_docstring():

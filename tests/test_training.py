@@ -35,10 +35,10 @@ def plain(activation, depth, normalization=None, dropout=0.0):
     return [*layers, Dense(N_OUTPUTS)]
 
 
-def mixed(activation="tanh"):
+def mixed(activation="tanh", noise=True):
     """Layers of every kind, one after the other."""
     return [
-        Noise(0.3),
+        *[Noise(0.3)] * noise,
         Dense(6, activation, "batch"),
         Residual((Dense(6, "tanh", "layer"), Dropout(0.4))),
         Dropout(0.2),
@@ -62,11 +62,13 @@ def test_gradient_is_that_of_central_differences(activation, loss, depth):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("is_sparse", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradient_through_layers_of_every_kind(activation, weighted):
+def test_gradient_through_layers_of_every_kind(activation, is_sparse, weighted):
     # Noise and dropout are the same at every evaluation, which is step 0 of the seed.
     X, targets, weights = make_data("log_loss", 17)
-    program, params = make_network(mixed(activation), "log_loss")
+    program, params = make_network(mixed(activation, noise=not is_sparse), "log_loss", is_sparse=is_sparse)
+    X = csr(X) if is_sparse else X
     assert_right_gradient(program, params, X, targets, weights if weighted else None, seed=11)
 
 
