@@ -68,12 +68,14 @@ class Record:
         As the user gave them: callbacks get them.
     metadata : dict or None
     max_iter : int
+    n_rows : int
+        Samples of an epoch.
     evaluate : callable or None
         Returns ``(loss, score)`` on the training data.
     """
 
-    def __init__(self, est, X, y, metadata, max_iter, evaluate):
-        self.est, self.max_iter, self.evaluate = est, max_iter, evaluate
+    def __init__(self, est, X, y, metadata, max_iter, n_rows, evaluate):
+        self.est, self.max_iter, self.n_rows, self.evaluate = est, max_iter, n_rows, evaluate
         before = est.history_["time"][-1] if est.n_iter_ else 0.0  # of the part before, where a fit is resumed
         self.begin = time.perf_counter() - before
         self.arguments = {"estimator": est, "X": X, "y": y, "metadata": metadata}
@@ -88,34 +90,36 @@ class Record:
             self.task = self.context.subcontext(task_name="epoch")
             self.task.call_on_fit_task_begin(**self.arguments)
 
-    def epoch_ends(self, loss, rate, seconds, validation_loss=np.nan, score=None, *, norms=None):
-        """Write an epoch down; whether a callback wants to stop."""
-        est = self.est
-        est.n_iter_ += 1
-        est.loss_ = loss
-        est.loss_curve_.append(loss)
-        self._append("gradient_norm", norms, np.full(est.n_layers_ - 1, np.nan))
-        self._append("training_score", self.evaluate()[1] if self.evaluate else None, np.nan)
+    def epochs_end(self, losses, rates, seconds, validation_loss=np.nan, score=None, *, norms=None):
+        """Write epochs down, one if anybody watches; whether a callback wants to stop."""
+        est, n, past = self.est, len(losses), len(self.est.loss_curve_)
         number = np.nan if score is None else score
-        for name, value in zip(HISTORY, (loss, validation_loss, number, rate, seconds), strict=True):
-            est.history_[name].append(value)
+        columns = {"loss": losses, "validation_loss": [validation_loss] * n, "score": [number] * n}
+        columns |= {"learning_rate": rates, "time": seconds}
+        scores = [self.evaluate()[1]] if self.evaluate else None
+        # What only some fits know; epochs of others are filled in.
+        some = {"training_score": (scores, np.nan), "gradient_norm": (norms, np.full(est.n_layers_ - 1, np.nan))}
+        for name, (values, unknown) in some.items():
+            if values is not None or name in est.history_:
+                est.history_.setdefault(name, [unknown] * past)
+                columns[name] = [unknown] * n if values is None else values
+        # All is ready, and few statements follow: Ctrl-C hardly ever finds one list longer than another.
+        for name, values in columns.items():
+            est.history_[name].extend(values)
+        est.loss_curve_.extend(losses)
+        est.n_iter_ += n
+        est.t_ += self.n_rows * n
+        est.loss_ = losses[-1]
         if est.validation_scores_ is not None:
-            est.validation_scores_.append(number)
-            est.validation_loss_curve_.append(validation_loss)
+            est.validation_scores_.extend(columns["score"])
+            est.validation_loss_curve_.extend(columns["validation_loss"])
         if est.verbose:
-            print(f"Iteration {est.n_iter_}, loss = {loss:.8f}")
+            print(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
             if score is not None:
                 print(f"Validation score: {score:f}")
         if not self.called:
             return False
         return self.task.call_on_fit_task_end(**self.arguments, reconstruction_attributes=est._snapshot)
-
-    def _append(self, name, value, unknown):
-        """Write down what only some fits know; epochs of others are filled in."""
-        history = self.est.history_
-        if value is not None or name in history:
-            history.setdefault(name, [unknown] * (len(self.est.loss_curve_) - 1))
-            history[name].append(unknown if value is None else value)
 
     def seconds(self):
         """Seconds since the fit began."""
@@ -188,11 +192,10 @@ def _run_epochs(est, trainer, schedule, record, validation, n_epochs):
         run["finished"], words = schedule.on_stop()
         est._no_improvement_count = count if run["finished"] else 0
     run["finished"] = run["finished"] or not np.isfinite(last_loss)
-    est.t_ += n_rows * len(epochs)
-    for i, (loss, seconds) in enumerate(epochs):
-        norms = trainer.layer_norms[i] if trainer.monitor else None
-        seconds = record.seconds() if validation else seconds
-        stop = record.epoch_ends(loss, float(rates[i, -1]), seconds, *measured, norms=norms)
+    losses, seconds = map(list, zip(*epochs, strict=True))
+    norms = list(trainer.layer_norms[: len(losses)]) if trainer.monitor else None
+    seconds = [record.seconds()] if validation else seconds
+    stop = record.epochs_end(losses, rates[: len(losses), -1].tolist(), seconds, *measured, norms=norms)
     if est.verbose and words:
         print(_plateau_message(est, validation), words)
     return stop or run["finished"]
@@ -262,9 +265,8 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
             est.best_validation_score_ = validation.best_score
         elif loss < est.best_loss_:
             est.best_loss_ = loss
-        est.t_ += len(trainer.targets)
         record.epoch_begins()  # only now is it known that there was one more
-        stop = record.epoch_ends(loss, np.nan, record.seconds(), *measured)
+        stop = record.epochs_end([loss], [np.nan], [record.seconds()], *measured)
         est._no_improvement_count = count
         if stop or (validation and count > est.n_iter_no_change):
             raise StopIteration

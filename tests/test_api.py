@@ -1171,7 +1171,7 @@ def ctrl_c():
         pytest.skip("needs interval timers")
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.5)
+        yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.3)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -9,6 +9,10 @@ import pytest
 import skneural
 from skneural.backends.cpu.engine import Predictor, Trainer
 from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.elementary import log1p
+from skneural.maths.losses import LOSSES
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.maths.schedules import SCHEDULES, Schedule
 from skneural.network.initializers import initialize
 from skneural.network.layers import Dense
 from skneural.network.program import aligned_zeros, lower
@@ -181,16 +185,17 @@ def test_ctypes_is_left_to_the_kernels():
 
 @pytest.fixture
 def dummy():
-    """A name for an activation that is gone after the test."""
+    """A name for a row of a registry that is gone after the test."""
     yield "dummy_of_the_tests"
-    ACTIVATIONS.pop("dummy_of_the_tests", None)
+    for registry in (ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES):
+        registry.pop("dummy_of_the_tests", None)
 
 
-def train(activation, dtype=np.float64):
+def train(activation="tanh", dtype=np.float64, loss="squared_error", optimizer="adam", hyper=(0.9, 0.999, 1e-8)):
     """Losses and predictions of a small training, and the largest relative error of its first gradient."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 5)).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
-    program = lower([Dense(7, activation), Dense(4, activation), Dense(2)], 5, dtype=dtype, loss="squared_error")
+    program = lower([Dense(7, activation), Dense(4, activation), Dense(2)], 5, dtype=dtype, loss=loss)
     params = initialize(program, 0)
     trainer = Trainer(program, params, X, y, None, alpha=0, seed=0, n_threads=1)
     gradient, differences = trainer.loss_and_gradient()[1].copy(), np.zeros(program.n_params)
@@ -205,7 +210,7 @@ def train(activation, dtype=np.float64):
     trainer.close()
     trainer = Trainer(program, params, X, y, None, alpha=0, seed=0, n_threads=1)
     state = {name: aligned_zeros(program.n_params, dtype) for name in "sv"} | {"step": 0, "epoch": 0}
-    trainer.start("adam", (0.9, 0.999, 1e-8), state, batch=8, shuffle=True, tol=0.0, patience=np.inf)
+    trainer.start(optimizer, hyper, state, batch=8, shuffle=True, tol=0.0, patience=np.inf)
     losses = [loss for loss, _ in trainer.run_epochs(np.full(20, 0.01), np.inf, 0)[0]]
     trainer.close()
     return losses, Predictor(program, params)(X)[0], error
@@ -226,6 +231,48 @@ def test_new_activation_is_one_function(dummy):
     losses, outputs, _ = train(dummy, np.float32)
     assert losses[-1] < 0.9 * losses[0]
     assert outputs.dtype == np.float32
+
+
+def test_new_loss_is_one_function(dummy):
+    @LOSSES.register(dummy)
+    def cauchy(raw, target, gradient, settings):
+        """Logarithm of one plus the squared error."""
+        total, one, two = type(raw[0])(0), type(raw[0])(1), type(raw[0])(2)
+        for j in range(len(raw)):
+            error = raw[j] - target[j]
+            gradient[j] = two * error / (one + error * error)
+            total += log1p(error * error)
+        return total
+
+    for dtype in (np.float64, np.float32):
+        losses, _, error = train(loss=dummy, dtype=dtype)
+        assert losses[-1] < 0.9 * losses[0]
+        assert error < 1e-6 or dtype is np.float32
+
+
+def test_new_optimizer_is_one_function(dummy):
+    @OPTIMIZERS.register(dummy, hyper=("momentum",))
+    def signs(p, g, s, v, c):
+        """Momentum of signs."""
+        zero, one = type(p)(0), type(p)(1)
+        s = c[1] * s + (one if g > zero else (-one if g < zero else g))
+        return p - c[0] * s, s, v
+
+    for dtype in (np.float64, np.float32):
+        losses, _, _ = train(optimizer=dummy, hyper=(0.5,), dtype=dtype)
+        assert losses[-1] < 0.9 * losses[0]
+
+
+def test_new_schedule_is_one_function(dummy):
+    @SCHEDULES.register(dummy)
+    def sawtooth(p):
+        """Down over three epochs, again and again."""
+        return 1 - (p.epoch % 3) / 3
+
+    state = {"initial": 0.3, "lowered": 1.0, "waited": 0, "lowest": np.inf, "step": 0, "epoch": 0}
+    settings = {"power_t": 0.5, "warmup": 0.0, "decay_factor": "auto", "decay_epochs": "auto", "patience": 10}
+    rates = Schedule(dummy, state, n_epochs=7, steps_per_epoch=2, **settings).rates(7, 0, 10)
+    np.testing.assert_allclose(rates[:, 0], [0.3, 0.2, 0.1] * 2 + [0.3])
 
 
 def test_activation_of_a_name_used_before_is_the_new_one(dummy):

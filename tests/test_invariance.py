@@ -1,8 +1,10 @@
 """Same bits: for a row in any company, for any number of threads; and the precision that was asked for."""
 
+import hashlib
 import re
 
 import llvmlite.binding as llvm
+import numba
 import numpy as np
 import pytest
 from numba import cfunc
@@ -295,22 +297,32 @@ PURE = re.compile("product|input|(sparse_)?dense (for|back)ward|activation|outpu
 
 
 @pytest.fixture(scope="module")
-def code():
+def code(request, tmp_path_factory):
     """A function that gives the optimised LLVM code of a float32 kernel, compiled as the package does it.
 
-    The kernel itself may have come from the cache, and then Numba has no code to show.
+    The kernel itself may have come from the cache, and then Numba has no code to show. Compiling all of them takes some
+    fifteen seconds, so the code is kept, as kernels are: until their sources, the compiler or the processor change.
     """
-    known = {}
+    kept = request.config.cache.mkdir("llvm") if hasattr(request.config, "cache") else tmp_path_factory.mktemp("llvm")
+    processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+    state = hashlib.sha256(f"{compiler.DIGEST} {numba.__version__} {processor}".encode()).hexdigest()[:16]
+    for path in kept.glob("*.ll"):
+        if state not in path.name:
+            path.unlink()
 
     def code_of(name):
-        if name not in known:
+        path = kept / f"{state} {name}.ll"
+        if not path.exists():
             make, *key = KERNELS[name]
             arguments, function, *returns = make(np.float32, *key)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(compiler, "cfunc", lambda signature, cache=False, **options: cfunc(signature, **options))
-                known[name] = compiler.compile_kernel(f"inspected {name}", arguments, function, *returns).inspect_llvm()
-            assert "define" in known[name]
-        return known[name]
+                text = compiler.compile_kernel(f"inspected {name}", arguments, function, *returns).inspect_llvm()
+            assert "define" in text
+            draft = path.with_suffix(".draft")
+            draft.write_text(text)
+            draft.replace(path)
+        return path.read_text()
 
     return code_of
 

@@ -265,7 +265,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         if held_out is not None:
             evaluate = self._evaluator(*held_out)
             validation = Validation(evaluate, self._params, self.tol, run, self.best_validation_score_)
-        record = Record(self, *given, max_iter, self._evaluator(*train) if self.score_training else None)
+        evaluate = self._evaluator(*train) if self.score_training else None
+        record = Record(self, *given, max_iter, len(targets), evaluate)
         try:
             if self.solver == "lbfgs":
                 fit_lbfgs(self, trainer, record, validation, max_iter=max_iter)
