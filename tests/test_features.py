@@ -529,7 +529,6 @@ def test_divergence_of_a_warm_start_keeps_the_old_weights(solver):
     assert_array_equal(est.predict(X), expected)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # in r2_score, of the last good outputs
 def test_divergence_with_validation_keeps_the_best():
     est, X, y = diverging(np.float64)
     with pytest.warns(ConvergenceWarning, match="Training diverged"):

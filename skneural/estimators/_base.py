@@ -317,6 +317,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         scorer = None if self.scoring in (None, "loss") else check_scoring(self, self.scoring)
         keywords = {} if sample_weight is None else {"sample_weight": sample_weight}
 
+        @np.errstate(over="ignore", invalid="ignore")  # training may diverge
         def evaluate():
             outputs, losses = predictor(rows, targets, weights, self._n_threads)
             loss = float(losses.sum()) * averaging / total
@@ -325,8 +326,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             if not np.isfinite(outputs).all():
                 return loss, float("nan")
             if scorer is None:
-                with np.errstate(over="ignore", invalid="ignore"):  # training may diverge
-                    return loss, float(self._metric(y, self._target.decode(outputs), **keywords))
+                return loss, float(self._metric(y, self._target.decode(outputs), **keywords))
             probe = copy.copy(self)
             probe.__dict__.pop("feature_names_in_", None)  # the rows have been checked: they come as an array
             return loss, float(scorer(probe, X, y, **keywords))
