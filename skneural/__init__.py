@@ -3,9 +3,20 @@
 from collections.abc import Sequence
 
 from skneural.estimators.mlp import MLPClassifier, MLPRegressor
+from skneural.estimators.recurrent import (
+    GRUClassifier,
+    GRURegressor,
+    LSTMClassifier,
+    LSTMRegressor,
+    RNNClassifier,
+    RNNRegressor,
+)
 from skneural.persistence import load, save
 
-__all__ = ["MLPClassifier", "MLPRegressor", "load", "save", "warmup"]
+__all__ = [
+    "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "MLPClassifier", "MLPRegressor",
+    "RNNClassifier", "RNNRegressor", "load", "save", "warmup",
+]  # fmt: skip
 __version__ = "0.1.0"
 
 

@@ -31,7 +31,7 @@ BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 LIMITS = {"pos": 624, "buffer_pos": 4}
 
 #: What a program was lowered from.
-SOURCE = ("layers", "n_features", "dtype", "loss", "settings")
+SOURCE = ("layers", "n_features", "dtype", "loss", "settings", "n_timesteps")
 
 
 def classes_of(module):
@@ -347,15 +347,17 @@ def check_layer(layer):
 def _make_program(name, source):
     if source.keys() != set(SOURCE):
         raise ValueError("a network is described in other words: was it written by a newer version?")
-    layers, n_features, dtype, loss, settings = (source[key] for key in SOURCE)
+    layers, n_features, dtype, loss, settings, n_timesteps = (source[key] for key in SOURCE)
     if type(layers) is not tuple or not all(isinstance(layer, tuple(layer_classes().values())) for layer in layers):
         raise ValueError("a network holds what is not a layer.")
     if type(n_features) is not int or not 1 <= n_features <= LARGEST:
         raise ValueError(f"a network has {n_features!r} inputs.")
+    if type(n_timesteps) is not int or not 0 <= n_timesteps <= LARGEST:
+        raise ValueError(f"a network reads {n_timesteps!r} time steps.")
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"a network has the dtype {dtype!r}.")
     if loss not in LOSSES:
         raise ValueError(f"there is no loss {loss!r} here.")
     if type(settings) is not tuple or not all(isinstance(value, int | float) for value in settings):
         raise ValueError(f"a loss has the settings {settings!r}.")  # how many, a fit finds out anew
-    return lower(layers, n_features, dtype=dtype, loss=loss, settings=settings)
+    return lower(layers, n_features, dtype=dtype, loss=loss, settings=settings, n_timesteps=n_timesteps)

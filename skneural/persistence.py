@@ -259,7 +259,7 @@ def check(est, state):
                 f"{name!r} has shape {vector.shape} and dtype {vector.dtype}, the network has {program.n_params} "
                 f"parameters of {program.dtype}."
             )
-    _, n_features, _, loss, _ = program.source
+    _, n_features, _, loss, *_ = program.source
     expected = {"n_features_in_": n_features, "n_outputs_": program.n_outputs, "n_layers_": len(program.tensors) + 1}
     for name, value in expected.items():
         if name in state and state[name] != value:
@@ -276,8 +276,10 @@ def _check_targets(targets, classes, n_outputs, loss):
     if learnt is None:
         if classes is not None or link in ("logistic", "softmax"):
             raise ValueError(f"the loss {loss!r} is for classes, and there are none.")
-        shape = None if targets.quantiles is None else targets.quantiles.shape
-        if targets.n_targets != (n_outputs if shape is None else 1) or shape not in (None, (n_outputs,)):
+        each = 1 if targets.quantiles is None else len(targets.quantiles)
+        scales = [targets.center, targets.scale]
+        alike = all(s is None for s in scales) or all(np.shape(s) == (targets.n_targets,) for s in scales)
+        if targets.n_targets * each != n_outputs or not alike:
             raise ValueError(f"there are {targets.n_targets} targets, but {n_outputs} outputs.")
         return
     ascending = learnt.ndim == 1 and len(learnt) > 0 and bool(np.all(learnt[1:] > learnt[:-1]))

@@ -240,7 +240,7 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
     """
     program, params = trainer.program, trainer.params
     index = program.dense_index()
-    n_weights = sum(t.n_in * t.n_out for t in program.tensors)
+    n_weights = program.n_weights
     total = trainer.total_weight()
     averaging = trainer.template["averaging"]
     last_loss, count = np.nan, est._no_improvement_count

@@ -341,11 +341,19 @@ def test_one_quantile_of_several_targets():
     assert est.predict(X).shape == (300, 3)
     assert_allclose((y <= est.predict(X)).mean(axis=0), 0.8, atol=0.1)
     assert est.score(X, y) == pytest.approx(d2_pinball_score(y, est.predict(X), alpha=0.8))
-    expected, before = est.predict(X), clone(est)
-    with pytest.raises(ValueError, match="A sequence of quantiles needs one target, y has 3"):
-        est.set_params(quantiles=(0.1, 0.8)).fit(X, y)
-    assert_array_equal(est.set_params(quantiles=0.8).predict(X), expected)
-    assert_array_equal(before.fit(X, y).predict(X), expected)
+
+
+def test_several_quantiles_of_several_targets():
+    X, y, _ = problem("multioutput", n_samples=300)
+    settings = {"learning_rate_init": 0.01, "max_iter": 150, "learning_rate": "cosine"}
+    est = small("multioutput", loss="quantile", quantiles=(0.8, 0.1), **settings).fit(X, y)
+    predicted = est.predict(X)
+    assert predicted.shape == (300, 3, 2)
+    assert (predicted[..., 0] >= predicted[..., 1]).all()
+    for k, q in enumerate(est.quantiles):
+        assert_allclose((y <= predicted[..., k]).mean(axis=0), q, atol=0.1)
+    scores = [d2_pinball_score(y, predicted[..., k], alpha=q) for k, q in enumerate(est.quantiles)]
+    assert est.score(X, y) == pytest.approx(np.mean(scores))
 
 
 @pytest.mark.parametrize(

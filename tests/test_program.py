@@ -95,7 +95,7 @@ def spans_of_parameters(program):
     for norm in program.norms:
         # The shift of batch normalisation is the bias of its layer.
         places = [0, 2, 3] if norm.running else [0, 1]
-        spans += [(norm.scale + i * norm.ld, norm.scale + (i + 1) * norm.ld) for i in places]
+        spans += [(norm.start + i * norm.ld, norm.start + (i + 1) * norm.ld) for i in places]
     return spans
 
 

@@ -105,7 +105,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             first_pass = not hasattr(self, "coefs_") or not going_on
             prepared = self._prepare((X, y, sample_weight), held_out, first_pass, classes, resume_from)
             program, targets, seed, run, train, held_out = prepared
-            self._begin(program, targets, seed, run, first_pass, incremental, held_out is not None)
+            self._begin(program, targets, seed, run, first_pass, incremental, train, held_out is not None)
         except BaseException:  # data that is refused leaves no trace
             vars(self).clear()
             vars(self).update(before)
@@ -128,16 +128,14 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             run["random"] = None if isinstance(self.random_state, Integral) else copy.deepcopy(random)
         seed = random.randint(2**31) * 2**31 + random.randint(2**31)
         train, held_out = self._hold_out((X, y, sample_weight), held_out, targets, random)
+        self._fit_targets(targets, *train[1:], first_pass)
         train = self._encode(targets, *train), train
         if held_out is not None:
             held_out = self._encode(targets, *held_out), held_out
         if self.input_noise and sparse.issparse(X):
             raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
         settings = [c for name in LOSSES[targets.loss].settings for c in targets.constants(name, getattr(self, name))]
-        program = lower(
-            self._layers(targets.n_outputs), X.shape[1], dtype=X.dtype.type, loss=targets.loss, settings=settings,
-            sparse=sparse.issparse(X),
-        )  # fmt: skip
+        program = self._lower(X, targets, settings)
         n_samples = len(train[0][1])
         if program.n_statistics and (n_samples == 1 or self.batch_size == 1):
             found = f"batch_size={self.batch_size}" if n_samples > 1 else "n_samples=1"
@@ -164,8 +162,19 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         if weights_val is not None and X_val is None:
             raise ValueError("sample_weight_val was given without X_val and y_val.")
 
-    def _layers(self, n_outputs):
-        return [*hidden_layers(self), Dense(n_outputs)]
+    def _hidden_layers(self):
+        """The layers before the last one; raises where parameters do not describe them."""
+        return hidden_layers(self)
+
+    def _lower(self, X, targets, settings):
+        """The network for checked X, as a program."""
+        return lower(
+            [*self._hidden_layers(), Dense(targets.n_outputs)], X.shape[-1], dtype=X.dtype.type, loss=targets.loss,
+            settings=settings, **self._variant(X),
+        )  # fmt: skip
+
+    def _fit_targets(self, targets, y, weights, first_pass):
+        """Let targets learn what they need of the training data: nothing here."""
 
     def _validate(self, X, y, first_pass, dtype=None):
         if dtype is None and not first_pass:
@@ -213,20 +222,27 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
                 by_class = compute_sample_weight(class_weight, y)
             weights = by_class if weights is None else weights * by_class
         weights = None if weights is None else np.ascontiguousarray(weights, X.dtype)
-        return rows_of(X), targets.encode(y, X.dtype.type), weights
+        return self._read(X), targets.encode(y, X.dtype.type), weights
+
+    @staticmethod
+    def _read(X):
+        """Checked X as the engine reads it."""
+        return rows_of(X)
+
+    @staticmethod
+    def _variant(X):
+        """The variant of the program that predicts for checked X."""
+        return {"sparse": sparse.issparse(X)}
 
     # -- the fit -----------------------------------------------------------------------------------------------------
 
-    def _begin(self, program, targets, seed, run, first_pass, incremental, validated):
+    def _begin(self, program, targets, seed, run, first_pass, incremental, train, validated):
         """Fitted attributes before the first epoch: parameters, curves, the state of the solver."""
         self._target = targets
         self.n_outputs_, self.n_layers_ = program.n_outputs, len(program.tensors) + 1
         self.out_activation_ = LOSSES[targets.loss].link
         if first_pass:
-            names = activations(self)
-            self._adopt(
-                program, initialize(program, seed, self.weight_init, [*names, *(names[-1:] or [self.activation])])
-            )
+            self._adopt(program, self._initialize(program, seed, train))
             self.t_ = 0
         else:
             self._adopt(program, self._collected(program))
@@ -251,11 +267,17 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             self._state = counts | rate | moments
         self._state["run"] = run
 
+    def _initialize(self, program, seed, train):
+        """The parameters that training begins with."""
+        names = activations(self)
+        return initialize(program, seed, self.weight_init, [*names, *(names[-1:] or [self.activation])])
+
     def _run(self, program, train, held_out, given, incremental, first_pass):
         from skneural.backends.cpu.engine import Trainer
 
         X, targets, weights = train[0]
-        limits = {name: value for name in ("clip_norm", "clip_value", "max_norm") if (value := getattr(self, name))}
+        names = ("clip_norm", "clip_value", "max_norm") if self.solver in STOCHASTIC_SOLVERS else ()
+        limits = {name: value for name in names if (value := getattr(self, name, None))}
         trainer = Trainer(
             program, self._params, X, targets, weights, alpha=self.alpha, l1_ratio=self.l1_ratio, limits=limits,
             seed=self._state["seed"], n_threads=self._n_threads(), monitor=self.monitor_gradients,
@@ -311,7 +333,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         """A function that returns loss and score on validation data, for the parameters as they are."""
         rows, targets, weights = encoded
         X, y, sample_weight = plain
-        predictor = self._predictor(sparse.issparse(X), with_loss=True)
+        predictor = self._predictor(with_loss=True, **self._variant(X))
         total = len(targets) if weights is None else float(weights.sum(dtype=np.float64))
         averaging = 1 / targets.shape[1] if LOSSES[self._target.loss].averaged else 1.0
         scorer = None if self.scoring in (None, "loss") else check_scoring(self, self.scoring)
@@ -329,7 +351,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
                 return loss, float(self._metric(y, self._target.decode(outputs), **keywords))
             probe = copy.copy(self)
             probe.__dict__.pop("feature_names_in_", None)  # the rows have been checked: they come as an array
-            return loss, float(scorer(probe, X, y, **keywords))
+            return loss, float(scorer(probe, self._as_given(X), y, **keywords))
 
         return evaluate
 
@@ -340,7 +362,11 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         if "_params" not in self.__dict__:
             check_is_fitted(self)
         X = self._validate_prediction(X)
-        return self._predictor(sparse.issparse(X))(rows_of(X), n_threads=self._n_threads)[0]
+        return self._predictor(**self._variant(X))(self._read(X), n_threads=self._n_threads)[0]
+
+    def _as_given(self, X):
+        """Checked X as users hand it over."""
+        return X
 
     def _validate_prediction(self, X):
         # One row through a small network takes less than scikit-learn's check of it: plain arrays take a short cut.

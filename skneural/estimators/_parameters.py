@@ -7,9 +7,12 @@ from scipy import sparse
 
 from skneural.network.program import aligned_zeros
 
+#: Variants of a network that are kept ready for prediction.
+MOST_PREDICTORS = 16
+
 
 def rows_of(X):
-    """X as the engine reads it: an array, or (values, indices, indptr) of a CSR matrix with sorted columns."""
+    """Rows as the engine reads them: an array, or (values, indices, indptr) of a CSR matrix with sorted columns."""
     if not sparse.issparse(X):
         return X
     if not X.has_sorted_indices:
@@ -26,29 +29,35 @@ def _aligned_copy(array):
 class FlatParameters:
     """Mixin: ``_params`` is the vector, ``_program`` says what stands where.
 
-    Users may assign to ``coefs_`` and ``intercepts_``, whole or in part; pickles hold every number once.
+    Users may assign to ``coefs_``, ``recurrent_coefs_`` and ``intercepts_``, whole or in part; pickles hold every
+    number once.
     """
 
     def _adopt(self, program, params):
         """Make `params` the parameters, laid out as `program` says."""
         self._program, self._params = program, params
-        self.coefs_, self.intercepts_ = program.coefs(params), program.intercepts(params)
-        self.norms_ = program.norm_views(params)
-        self._views = (*self.coefs_, *self.intercepts_)
-        self._predictors = {}
+        vars(self).update(self._seen(program, params))
+
+    @staticmethod
+    def _seen(program, params):
+        """Attributes that are views of the parameters, or depend on where they are."""
+        views = program.views(params)
+        flat = [view for group in views.values() for view in group]
+        return {**views, "norms_": program.norm_views(params), "_views": tuple(flat), "_predictors": {}}
 
     def _collected(self, program):
         """The parameters as a vector for `program`: ``_params`` itself unless arrays have been assigned since."""
-        arrays = [*self.coefs_, *self.intercepts_]
         known = getattr(self, "_program", None)
-        if known is not None and known.same_parameters(program) and self._is_current(arrays):
+        if known is not None and (known is program or known.same_parameters(program)) and self._is_current():
             return self._params
         fresh = aligned_zeros(program.n_params, program.dtype)
-        places = program.coefs(fresh) + program.intercepts(fresh)
+        groups = program.views(fresh)
+        arrays = [array for name in groups for array in getattr(self, name, ())]
+        places = [place for group in groups.values() for place in group]
         shapes = [np.shape(a) for a in arrays]
         if shapes != [place.shape for place in places] or (known and known.n_norms != program.n_norms):
             raise ValueError(
-                "The weights of the previous fit do not fit this network: coefs_ and intercepts_ have shapes "
+                f"The weights of the previous fit do not fit this network: {' and '.join(groups)} have shapes "
                 f"{shapes}, expected {[place.shape for place in places]}. warm_start and partial_fit need the same "
                 "hidden_layer_sizes, normalization and outputs as before."
             )
@@ -59,30 +68,29 @@ class FlatParameters:
                 place[...] = before[name]
         return fresh
 
-    def _is_current(self, arrays):
-        """Whether all arrays are the views that `_adopt` made."""
+    def _is_current(self):
+        """Whether the arrays that users see are the views that `_adopt` made."""
+        arrays = [*self.coefs_, *self.intercepts_, *vars(self).get("recurrent_coefs_", ())]
         return len(arrays) == len(self._views) and all(map(operator.is_, arrays, self._views))
 
-    def _predictor(self, is_sparse, with_loss=False):
-        """A compiled forward pass over the parameters as they are now."""
+    def _predictor(self, with_loss=False, **variant):
+        """A compiled forward pass over the parameters as they are now, for a variant of the program."""
         from skneural.backends.cpu.engine import Predictor
 
         params = self._collected(self._program)
         if params is not self._params:
             self._adopt(self._program, params)
-        kind = is_sparse, with_loss
+        kind = with_loss, *variant.values()
         if kind not in self._predictors:
-            program = self._program.variant(sparse=is_sparse)
-            self._predictors[kind] = Predictor(program, self._params, with_loss)
+            if len(self._predictors) >= MOST_PREDICTORS:  # sequences of ever other lengths
+                self._predictors.clear()
+            self._predictors[kind] = Predictor(self._program.variant(**variant), self._params, with_loss)
         return self._predictors[kind]
 
     def _snapshot(self):
         """Attributes of an estimator that predicts with the parameters as they are now."""
         params = _aligned_copy(self._params)
-        coefs, intercepts = self._program.coefs(params), self._program.intercepts(params)
-        norms = self._program.norm_views(params)
-        views = {"coefs_": coefs, "intercepts_": intercepts, "norms_": norms, "_views": (*coefs, *intercepts)}
-        return {"_params": params, "_predictors": {}, **views}
+        return {"_params": params, **self._seen(self._program, params)}
 
     def __getstate__(self):
         if "_params" in self.__dict__:
@@ -91,7 +99,7 @@ class FlatParameters:
                 self._adopt(self._program, params)
         state = super().__getstate__().copy()
         if "_params" in state:
-            for name in ("coefs_", "intercepts_", "norms_", "_views", "_predictors"):
+            for name in self._seen(self._program, self._params):
                 del state[name]
         return state
 

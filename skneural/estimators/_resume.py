@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skneural.maths.optimizers import OPTIMIZERS
+from skneural.network.program import Sequences
 
 #: Rows that a fingerprint looks at.
 ROWS = 100
@@ -30,6 +31,8 @@ def fingerprints(train, held_out):
 
 def _fingerprint(X, targets, weights):
     step, checksum = max(1, len(targets) // ROWS), 0
+    if isinstance(X, Sequences):
+        X = (X.values,) if X.lengths is None else (X.values, X.lengths)
     for array in [*(X if isinstance(X, tuple) else [X]), targets, *([] if weights is None else [weights])]:
         checksum = zlib.crc32(np.ascontiguousarray(array[::step]), checksum)
     return len(targets), checksum

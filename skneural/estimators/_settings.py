@@ -10,7 +10,7 @@ from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import SCHEDULES
 from skneural.network.initializers import INITIALIZERS
-from skneural.network.layers import Dense, Dropout, Noise, Residual
+from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Residual, Standardize
 
 STOCHASTIC_SOLVERS = tuple(OPTIMIZERS)
 
@@ -65,15 +65,35 @@ CONSTRAINTS = {
 }
 
 
-def hidden_sizes(est):
-    """Units of every hidden layer."""
-    sizes = est.hidden_layer_sizes
+#: The same of those that only recurrent networks have.
+RECURRENT_CONSTRAINTS = {
+    "head_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "head_activation": [StrOptions(set(ACTIVATIONS))],
+    "bidirectional": ["boolean"],
+    "recurrent_dropout": [_SHARE],
+    "pooling": [StrOptions({"last", "mean", "max"})],
+    "tbptt_steps": [Interval(Integral, 1, None, closed="left"), None],
+    "input_format": [StrOptions({"channels_last", "channels_first"})],
+    "standardize": ["boolean"],
+}
+#: Those of `CONSTRAINTS` that they do not have.
+ROWS_ONLY = ("activation", "normalization", "residual", "max_norm")
+
+
+def sizes_of(est, name="hidden_layer_sizes"):
+    """Units of every layer that a parameter describes."""
+    sizes = getattr(est, name)
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
     if any(n <= 0 for n in sizes):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        raise ValueError(f"{name} must be > 0, got {sizes}.")
     if any(n != int(n) for n in sizes):
-        raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
+        raise ValueError(f"{name} must be integers, got {sizes}.")
     return [int(n) for n in sizes]
+
+
+def hidden_sizes(est):
+    """Units of every layer before the last one."""
+    return sizes_of(est) + (sizes_of(est, "head_layer_sizes") if hasattr(est, "head_layer_sizes") else [])
 
 
 def _one_each(est, name, noun):
@@ -114,14 +134,35 @@ def hidden_layers(est):
     return layers
 
 
+def recurrent_layers(est, cell):
+    """The layers of a recurrent network before the last one."""
+    layers, rates = [Standardize()] * est.standardize, iter(dropout_rates(est))
+    layers += [Noise(float(est.input_noise))] if est.input_noise else []
+    sizes, truncate = sizes_of(est), None if est.tbptt_steps is None else int(est.tbptt_steps)
+    if not sizes:
+        raise ValueError("hidden_layer_sizes must name at least one recurrent layer, got none.")
+    for i, units in enumerate(sizes):
+        layers.append(Recurrent(cell, units, bool(est.bidirectional), float(est.recurrent_dropout), truncate))
+        layers += [Pool(est.pooling)] * (i == len(sizes) - 1)
+        rate = next(rates)
+        layers += [Dropout(rate)] * (rate > 0)
+    for units in sizes_of(est, "head_layer_sizes"):
+        layers.append(Dense(units, est.head_activation))
+        rate = next(rates)
+        layers += [Dropout(rate)] * (rate > 0)
+    return layers
+
+
 def check_settings(est):
     """Raise for settings that do not go together."""
     if est.solver == "lbfgs":
+        given = est.get_params(deep=False)
+        names = ("input_noise", "l1_ratio", "clip_value", "max_norm", "monitor_gradients", "recurrent_dropout")
         stochastic_only = {
-            "dropout": any(dropout_rates(est)), "input_noise": est.input_noise > 0,
-            "normalization='batch'": est.normalization == "batch", "l1_ratio": est.l1_ratio > 0,
-            "clip_norm": est.clip_norm, "clip_value": est.clip_value, "max_norm": est.max_norm,
-            "monitor_gradients": est.monitor_gradients,
+            "dropout": any(dropout_rates(est)), "normalization='batch'": given.get("normalization") == "batch",
+            # Recurrent networks clip by default; lbfgs, which has no use for it, ignores that.
+            "clip_norm": given["clip_norm"] if "recurrent_dropout" not in given else None,
+            **{name: given.get(name) for name in names},
         }  # fmt: skip
         for name, used in stochastic_only.items():
             if used:
@@ -129,5 +170,4 @@ def check_settings(est):
                     f"{name} needs a stochastic solver (one of {', '.join(map(repr, STOCHASTIC_SOLVERS))}): lbfgs does "
                     "not support it."
                 )
-    activations(est)
-    dropout_rates(est)
+    est._hidden_layers()

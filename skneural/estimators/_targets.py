@@ -132,11 +132,17 @@ class RealTargets:
     y : ndarray of shape (n_samples,) or (n_samples, n_targets)
     loss : str
     quantiles : float or array-like of shape (n_quantiles,)
-        For ``loss='quantile'``: with a sequence there is one output each.
+        For ``loss='quantile'``: with a sequence there is one output each, for every target.
+
+    Attributes
+    ----------
+    n_targets, n_outputs : int
+    center, scale : ndarray of shape (n_targets,) or None
+        By which targets are standardised, in units of y.
     """
 
     def __init__(self, y, loss, quantiles):
-        self.loss = loss
+        self.loss, self.center, self.scale = loss, None, None
         self.n_targets = self.n_outputs = 1 if y.ndim == 1 else y.shape[1]
         self.quantiles = None
         if loss == "quantile" and np.ndim(quantiles):
@@ -147,9 +153,23 @@ class RealTargets:
                 or not np.all((self.quantiles > 0) & (self.quantiles < 1))
             ):
                 raise ValueError(f"quantiles must be one number or a sequence of numbers in (0, 1), got {quantiles!r}.")
-            if self.n_targets > 1:
-                raise ValueError(f"A sequence of quantiles needs one target, y has {self.n_targets}.")
-            self.n_outputs = len(quantiles)
+            self.n_outputs = self.n_targets * len(quantiles)
+
+    def standardize(self, y, weights):
+        """Learn mean and deviation, by which targets are scaled and predictions scaled back.
+
+        Not for losses with a log link, whose outputs are no shifted targets.
+        """
+        if LOSSES[self.loss].link == "identity":
+            y = np.asarray(y, float).reshape(len(y), -1)
+            self.center = np.average(y, axis=0, weights=weights)
+            deviation = np.sqrt(np.average((y - self.center) ** 2, axis=0, weights=weights))
+            # Rounding leaves a constant a deviation; it is not worth dividing by.
+            self.scale = np.where(deviation > 10 * np.finfo(float).eps * np.abs(self.center), deviation, 1.0)
+
+    def adopt_scale(self, other):
+        """Scale as other targets do."""
+        self.center, self.scale = other.center, other.scale
 
     def check_as_before(self, learnt):
         """Raise if the number of targets is another than was learnt."""
@@ -164,29 +184,38 @@ class RealTargets:
         """A parameter of the loss as constants for its kernel."""
         if name != "quantiles":
             return [float(value)]
-        return [float(value)] * self.n_outputs if self.quantiles is None else self.quantiles.tolist()
+        if self.quantiles is None:
+            return [float(value)] * self.n_outputs
+        return np.tile(self.quantiles, self.n_targets).tolist()
 
     def encode(self, y, dtype):
         """Targets of shape (n_samples, n_outputs)."""
+        if self.center is not None:
+            y = (np.asarray(y, float).reshape(len(y), -1) - self.center) / self.scale
         targets = np.ascontiguousarray(y, dtype).reshape(len(y), -1)
         least, strictly = LOSSES[self.loss].least, LOSSES[self.loss].open
         if least is not None and np.any(targets <= least if strictly else targets < least):
             raise ValueError(f"loss={self.loss!r} requires {'strictly positive' if strictly else 'non-negative'} y.")
         if not np.isfinite(targets).all():
             raise ValueError(f"Input y contains infinity or a value too large for {targets.dtype!r}.")
-        return targets if self.quantiles is None else np.repeat(targets, self.n_outputs, axis=1)
+        return targets if self.quantiles is None else np.repeat(targets, len(self.quantiles), axis=1)
 
     def stratify(self, y, smaller):
         """Nothing to stratify by."""
         return None
 
     def decode(self, outputs):
-        """Predictions of shape (n_samples,) or (n_samples, n_outputs).
+        """Predictions of shape (n_samples,) or (n_samples, n_targets), with several quantiles one dimension more.
 
         Quantiles are put in order, which brings them nearer to the true ones (Chernozhukov, Fernandez-Val and Galichon,
         2010, "Quantile and probability curves without crossing").
         """
+        if self.center is not None:
+            repeats = self.n_outputs // self.n_targets
+            scale, center = (np.repeat(a, repeats).astype(outputs.dtype) for a in (self.scale, self.center))
+            outputs = outputs * scale + center
         if self.quantiles is not None:
             rank = np.argsort(np.argsort(self.quantiles, kind="stable"), kind="stable")
-            return np.sort(outputs, axis=1)[:, rank]
+            ordered = np.sort(outputs.reshape(len(outputs), self.n_targets, -1), axis=2)[:, :, rank]
+            return ordered[:, 0] if self.n_targets == 1 else ordered
         return outputs.ravel() if outputs.shape[1] == 1 else outputs

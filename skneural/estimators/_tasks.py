@@ -176,9 +176,14 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         """Score of predictions: R2, or the same with the pinball loss, mean over the quantiles."""
         if self.loss != "quantile":
             return r2_score(y, predicted, sample_weight=sample_weight)
-        one = np.ndim(self.quantiles) == 0
-        pairs = [(self.quantiles, predicted)] if one else zip(self.quantiles, predicted.T, strict=True)
-        return np.mean([d2_pinball_score(y, p, sample_weight=sample_weight, alpha=float(q)) for q, p in pairs])
+        quantiles = np.atleast_1d(self.quantiles)
+        columns = [predicted] if np.ndim(self.quantiles) == 0 else np.moveaxis(predicted, -1, 0)
+        return np.mean(
+            [
+                d2_pinball_score(y, p, sample_weight=sample_weight, alpha=float(q))
+                for q, p in zip(quantiles, columns, strict=True)
+            ]
+        )
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination; with ``loss='quantile'`` the D2 of the pinball loss, mean over the quantiles.
@@ -237,8 +242,8 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted values. With a sequence of quantiles, shape (n_samples, n_quantiles): sorted along a row, so
-            that they never cross.
+            The predicted values. With a sequence of quantiles, shape (n_samples, n_quantiles), or, for several targets,
+            (n_samples, n_outputs, n_quantiles): sorted along the last axis, so that they never cross.
         """
         outputs = self._outputs(X)
         return self._target.decode(outputs)

@@ -24,7 +24,8 @@ def identity(z):
 def logistic(z):
     r"""Logistic sigmoid, :math:`f(z) = 1 / (1 + e^{-z})`."""
     one = type(z)(1)
-    a = one / (one + exp(-z))
+    e = exp(z)  # large, but not infinite
+    a = e / (one + e)
     return a, a * (one - a)
 
 

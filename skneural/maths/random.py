@@ -18,7 +18,7 @@ _ERFINV = (
 )  # fmt: skip
 
 #: Streams, so that two uses of one seed never share a number.
-WEIGHTS, ORDER, DROPOUT, NOISE = 1, 2, 3, 4
+WEIGHTS, ORDER, DROPOUT, NOISE, RECURRENT_DROPOUT = 1, 2, 3, 4, 5
 
 
 def mix(x):

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 from threadpoolctl import ThreadpoolController
 
+from skneural.maths.cells import CELLS
 from skneural.maths.random import WEIGHTS, bits, key
 from skneural.maths.registry import Registry
 from skneural.network.program import aligned_zeros
@@ -113,6 +114,9 @@ def initialize(program, seed, weight_init="auto", activations=None):
     params = aligned_zeros(program.n_params, program.dtype)
     for layer, tensor in enumerate(program.tensors):
         coef, intercept = tensor.coef(params), tensor.intercept(params)
+        if tensor.n_gates:
+            _initialize_recurrent(tensor, params, program.cell_of(layer), seed, layer, weight_init)
+            continue
         if callable(weight_init):
             coef[:] = _weights_of(weight_init, coef, seed, layer)
             continue
@@ -123,10 +127,22 @@ def initialize(program, seed, weight_init="auto", activations=None):
             intercept[:], values = values[0], values[1:]
         coef[:] = values
     for norm in program.norms:
-        norm.view(params, "scale")[:] = 1
-        if norm.running:
-            norm.view(params, "variance")[:] = 1
+        for name in {"scale", "variance", "deviation"} & set(norm.parts):
+            norm.view(params, name)[:] = 1
     return params
+
+
+def _initialize_recurrent(tensor, params, cell, seed, layer, weight_init):
+    """Gate by gate: weights of the input by the rule (glorot_uniform for 'auto'), of the state before orthogonal."""
+    n_in, n_gates, units = tensor.coef(params).shape
+    rule = None if callable(weight_init) else INITIALIZERS["glorot_uniform" if weight_init == "auto" else weight_init]
+    u = uniform((n_in + units) * n_gates * units, seed, layer).reshape(n_gates, n_in + units, units)
+    for gate in range(n_gates):
+        coef = tensor.coef(params)[:, gate]
+        coef[:] = rule.formula(u[gate, :n_in], "tanh") if rule else _weights_of(weight_init, coef, seed, layer)
+        tensor.recurrent_coef(params)[:, gate] = orthogonal(u[gate, n_in:], "tanh")
+    for gate, bias in CELLS[cell].bias.items():
+        tensor.intercept(params)[CELLS[cell].gates.index(gate)] = bias
 
 
 def _weights_of(weight_init, coef, seed, layer):

@@ -25,9 +25,20 @@ from skneural.backends.cpu.normalization import (
 )
 from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 from skneural.backends.cpu.product import make_product
+from skneural.backends.cpu.recurrent import make_recurrent_backward, make_recurrent_forward
+from skneural.backends.cpu.recurrent_updates import make_recurrent_update
+from skneural.backends.cpu.sequences import (
+    make_join_backward,
+    make_join_forward,
+    make_pool_backward,
+    make_pool_forward,
+    make_sequence_dropout,
+    make_sequence_input_forward,
+)
 from skneural.backends.cpu.updates import make_constrain, make_optimizer, make_update
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.cells import CELLS
 from skneural.maths.losses import LINKS, LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.program import KINDS, OP
@@ -50,7 +61,27 @@ KERNELS = {
     },
     "dropout": {"forward": (make_dropout_forward,)},
     "residual": {"forward": (make_residual_forward,), "backward": (make_residual_backward,)},
+    "sequence_input": {"forward": (make_sequence_input_forward,)},
+    "join": {"forward": (make_join_forward,), "backward": (make_join_backward,)},
+    "sequence_dropout": {"forward": (make_sequence_dropout, False), "backward": (make_sequence_dropout, True)},
+    **{
+        f"pool_{how}": {"forward": (make_pool_forward, how), "backward": (make_pool_backward, how)}
+        for how in ("last", "mean", "max")
+    },
 }  # fmt: skip
+
+#: Makers of the kernels of a recurrent layer, whose second argument is the cell.
+RECURRENT = {
+    "forward": make_recurrent_forward, "backward": make_recurrent_backward, "update": make_recurrent_update,
+}  # fmt: skip
+
+
+def makers(kind, function):
+    """Maker and further arguments of each kernel of an operation, by the field of `OP` that holds the address."""
+    if kind == "recurrent":
+        return {field: (make, CELLS[function]) for field, make in RECURRENT.items()}
+    return KERNELS[kind]
+
 
 #: Kinds that prediction leaves out.
 TRAINING_ONLY = ("noise", "dropout")
@@ -64,13 +95,19 @@ def bind_training(program, *, constrain=False):
         if kind == "loss":
             op["forward"] = address(make_loss_forward, dtype, LOSSES[function])
             continue
-        for field, (make, *options) in KERNELS[kind].items():
-            if field != "backward" or op["dx"] >= 0:  # the first layer has nobody to send a gradient to
+        for field, (make, *options) in makers(kind, function).items():
+            # The first layer has nobody to send a gradient to; a recurrent one sends it back in time.
+            if field != "backward" or op["dx"] >= 0 or kind == "recurrent":
                 op[field] = address(make, dtype, *options)
-        op["function"] = address(make_activation, dtype, ACTIVATIONS[function]) if function else 0
+        op["function"] = activation_of(kind, function, dtype)
         if constrain and kind in ("dense", "sparse_dense") and op["layer"] < len(program.tensors) - 1:
             op["constrain"] = address(make_constrain, dtype)
     return ops
+
+
+def activation_of(kind, function, dtype):
+    """Address of an operation's activation, 0 for none."""
+    return address(make_activation, dtype, ACTIVATIONS[function]) if function and kind != "recurrent" else 0
 
 
 def bind_prediction(program, with_loss=False):
@@ -87,8 +124,9 @@ def bind_prediction(program, with_loss=False):
                 loss["forward"] = address(make_loss_forward, dtype, LOSSES[function])
                 rows.append(loss)
         else:
-            op["forward"] = address(KERNELS[kind]["forward"][0], dtype)
-            op["function"] = address(make_activation, dtype, ACTIVATIONS[function]) if function else 0
+            make, *options = makers(kind, function)["forward"]
+            op["forward"] = address(make, dtype, *options)
+            op["function"] = activation_of(kind, function, dtype)
         rows.append(op)
     return np.array(rows, OP)
 
@@ -100,6 +138,7 @@ def compile_everything(dtypes):
         make_loss_forward: LOSSES,
         make_output_forward: LINKS,
         make_optimizer: OPTIMIZERS,
+        **dict.fromkeys(RECURRENT.values(), CELLS),
     }
     for dtype in (np.dtype(kind).type for kind in dtypes):
         for make in (make_product, make_train, make_constrain):

@@ -16,12 +16,16 @@ from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, m
 from skneural.maths import random
 from skneural.maths.losses import LOSSES, n_settings
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.program import N_CONSTANTS, aligned_zeros
+from skneural.network.program import N_CONSTANTS, Sequences, aligned_zeros
 
 #: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
 MAX_CAPACITY = 2048
 #: Rows that a prediction runs through the network at a time.
 PREDICT_BLOCK = 112
+#: The same for sequences: as many as fit a second-level cache, but enough for a tile of a product.
+PREDICT_BYTES, SMALLEST_BLOCK = 1 << 19, 14
+#: Bytes of buffers that pieces of a batch of sequences may take.
+SEQUENCE_BYTES = 1 << 28
 #: Floating-point operations a second that one thread reaches on small products: only to guess the first call's length.
 _GUESSED_SPEED = 3e10
 #: Seconds of work in a step from which a second thread is tried.
@@ -38,7 +42,7 @@ CALL_SECONDS = 0.1
 
 def flops_per_row(program):
     """Floating-point operations of one row, forward."""
-    return 2 * sum(t.n_in * t.ld for t in program.tensors)
+    return 2 * sum(t.n_rows * t.ld * (max(program.n_timesteps, 1) if t.n_gates else 1) for t in program.tensors)
 
 
 class Engine:
@@ -57,17 +61,22 @@ class Engine:
         )  # fmt: skip
 
     def set_inputs(self, frame, X):
-        """Point a frame at the rows of X: an array with contiguous rows, or a tuple (values, indices, indptr)."""
+        """Point a frame at X: an array with contiguous rows, a tuple (values, indices, indptr), or `Sequences`."""
         if isinstance(X, tuple):
             values, indices, indptr = X
             frame.update(inputs=data(values), indices=data(indices), indptr=data(indptr), n_rows=len(indptr) - 1)
+        elif isinstance(X, Sequences):
+            names = ("ld_inputs", "ld_steps", "ld_features")
+            strides = (stride // self.itemsize for stride in X.values.strides)
+            frame.update(**dict(zip(names, strides, strict=True)), n_rows=len(X.values))
+            frame.update(inputs=data(X.values), lengths=data(X.lengths))
         else:
             frame.update(inputs=data(X), ld_inputs=X.shape[1], n_rows=X.shape[0])
 
     def widest(self):
         """Largest depth of a product and largest padded width of the program."""
         tensors = self.program.tensors
-        return max(max(t.n_in, t.n_out) for t in tensors), max(t.ld for t in tensors)
+        return max(max(t.n_in, t.ld) for t in tensors), max(t.ld for t in tensors)
 
 
 class Predictor(Engine):
@@ -78,6 +87,9 @@ class Predictor(Engine):
         self._predict = kernel(make_predict).ctypes
         self._panel = panel_size(self.widest()[0], program.dtype.type)
         self._seconds_a_row = flops_per_row(program) / _GUESSED_SPEED
+        self._block = PREDICT_BLOCK
+        if program.n_timesteps:
+            self._block = max(SMALLEST_BLOCK, min(PREDICT_BLOCK, PREDICT_BYTES // (program.n_work * self.itemsize)))
 
     def __call__(self, X, targets=None, weights=None, n_threads=None):
         """Outputs of shape (n_rows, n_outputs), and the weighted loss of every row if there are targets, else None.
@@ -99,7 +111,7 @@ class Predictor(Engine):
         if targets is not None:
             losses = np.empty(n_rows)
             frame.update(targets=data(targets), n_targets=targets.shape[1], weights=data(weights), losses=data(losses))
-        frame["outputs"], frame["capacity"] = data(outputs), min(PREDICT_BLOCK, n_rows)
+        frame["outputs"], frame["capacity"] = data(outputs), min(self._block, n_rows)
         pieces = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
         crew = min(n_threads(), pieces) if n_threads and pieces > 1 else 1
         if crew == 1:
@@ -178,6 +190,8 @@ class Trainer(Engine):
         dtype, n_rows = program.dtype, f["n_rows"]
         # Statistics of a batch need all of it; everything else can be had in pieces.
         most = MAX_CAPACITY if program.n_statistics == 0 else n_rows
+        if program.n_timesteps:
+            most = max(1, min(most, SEQUENCE_BYTES // (program.n_work * self.itemsize)))
         capacity = min(batch, n_rows, most)
         depth, width = self.widest()
         strip = INSTRUCTION_SET.rows[0]
@@ -186,7 +200,7 @@ class Trainer(Engine):
         f.update(work=data(self.work), losses=data(self.losses), capacity=capacity, strip=strip, batch=batch)
         f["statistics"] = data(self.statistics)
         self._number_slots(strip)
-        if batch > capacity or f["clip_norm"] > 0:
+        if batch > capacity or f["clip_norm"] > 0 or program.n_timesteps:
             self.gradient = aligned_zeros(program.n_params, dtype)
             f["gradient"] = data(self.gradient)
         work = flops_per_row(program) * 3 * min(batch, n_rows) / _GUESSED_SPEED
@@ -206,8 +220,9 @@ class Trainer(Engine):
         count, f = 0, self.template
         for op in self.ops:
             if op["update"]:
-                op["slot"] = count
-                count += -(-int(op["n_in"]) // strip) + 1
+                sizes = [op["n_in"], op["n_out"]] if op["recurrent"] >= 0 else [op["n_in"]]
+                op["slot"], op["n_slots"] = count, sum(-(-int(size) // strip) for size in sizes) + 1
+                count += int(op["n_slots"])
         self.penalties = np.zeros(count)
         self.squares = np.zeros(count) if self.monitor or f["clip_norm"] > 0 else None
         f.update(penalties=data(self.penalties), squares=data(self.squares), n_slots=count)
@@ -215,11 +230,18 @@ class Trainer(Engine):
     def refresh(self):
         """Copy the parameters into the transposed weights, after a change from outside."""
         for op in self.ops:
-            if op["transposed"] >= 0:
+            if op["transposed"] >= 0 or op["recurrent_transposed"] >= 0:
                 tensor = self.program.tensors[op["layer"]]
-                start, ld = int(op["transposed"]), int(op["ld_in"])
-                block = self.turned[start : start + tensor.n_out * ld].reshape(tensor.n_out, ld)
-                block[:, : tensor.n_in] = tensor.coef(self.params).T
+                self._turn(tensor.matrix(self.params), int(op["transposed"]), int(op["ld_in"]))
+                if op["recurrent_transposed"] >= 0:
+                    states = tensor.recurrent_matrix(self.params)
+                    self._turn(states, int(op["recurrent_transposed"]), int(op["ld_out"]))
+
+    def _turn(self, matrix, start, ld):
+        """Write a matrix of weights transposed, in rows of length `ld`."""
+        if start >= 0:
+            n_in, n_out = matrix.shape
+            self.turned[start : start + n_out * ld].reshape(n_out, ld)[:, :n_in] = matrix.T
 
     def start(self, optimizer, hyper, state, *, batch, shuffle, tol, patience, weight_decay=0.0):
         """Get ready to run epochs.

@@ -33,16 +33,17 @@ MONOTONIC = 8 if sys.platform == "darwin" else 1
 clock_gettime = types.ExternalFunction("clock_gettime", signature(types.intc, types.intc, types.int64))
 
 
-def _array_at(context, builder, kind, address, items):
-    """The Numba array of `items` numbers at an address that is an integer."""
+def _array_at(context, builder, kind, address, *shape):
+    """The Numba array of that shape at an address that is an integer."""
     array = cgutils.create_struct_proxy(kind)(context, builder)
     element = context.get_data_type(kind.dtype)
     size = _I64(context.get_abi_sizeof(element))
+    strides = [size] if len(shape) == 1 else [builder.mul(size, shape[1]), size]
     context.populate_array(
         array,
         data=builder.inttoptr(address, element.as_pointer()),
-        shape=cgutils.pack_array(builder, [items]),
-        strides=cgutils.pack_array(builder, [size]),
+        shape=cgutils.pack_array(builder, shape),
+        strides=cgutils.pack_array(builder, strides),
         itemsize=size,
         meminfo=None,
     )
@@ -69,6 +70,17 @@ def row(typingctx, address, dtype, length):
         return _array_at(context, builder, kind, args[0], args[2])
 
     return kind(types.int64, dtype, types.int64), codegen
+
+
+@intrinsic
+def rows(typingctx, address, dtype, count, length):
+    """2-D array of `count` rows of `length` numbers of `dtype` at `address`."""
+    kind = types.Array(dtype.instance_type, 2, "C")
+
+    def codegen(context, builder, sig, args):
+        return _array_at(context, builder, kind, args[0], args[2], args[3])
+
+    return kind(types.int64, dtype, types.int64, types.int64), codegen
 
 
 def _record_view(dtype):

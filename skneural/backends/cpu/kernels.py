@@ -55,6 +55,12 @@ def make_input_forward(dtype):
 
 
 @register_jitable(**HELPER)
+def time_position(t, position):
+    """Position in the random numbers of a step of the optimizer, for time step t: it knows not how many there are."""
+    return (np.uint64(t) << np.uint64(40)) + np.uint64(position)
+
+
+@register_jitable(**HELPER)
 def activate(op, f, first, last, size):
     """Apply the activation to rows of y; at training its slope goes into dy."""
     if op.function != 0:
@@ -190,9 +196,10 @@ def make_noise_forward(dtype):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
         k, deviation = key(np.uint64(f.seed), np.uint64(noise), np.uint64(f.step)), dtype(op.rate)
-        for r in range(first, last):
-            y = vector(f.work + (op.y * f.capacity + r * op.ld_out) * size, dtype)  # OUT (B, O)
-            position = np.uint64((f.start + r) * op.ld_out)
+        for r in range(op.steps * (last - first)):
+            t, r = r // (last - first), first + r % (last - first)
+            y = vector(f.work + (op.y * f.capacity + (t * f.piece + r) * op.ld_out) * size, dtype)  # OUT (T, B, O)
+            position = time_position(t, (f.start + r) * op.ld_out)
             for j in range(op.n_out):
                 # 23 bits, so that single precision holds the middle of every one of that many steps in (-1, 1)
                 step = np.int32(bits(k, position + np.uint64(j)) >> np.uint64(9))

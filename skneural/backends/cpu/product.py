@@ -13,6 +13,8 @@ from skneural.backends.cpu.simd import INSTRUCTION_SET
 #: B is packed when the product has this many rows and B rows of this many bytes; below, packing costs more than it
 #: saves.
 PACK_FROM, PACK_WIDTH = 96, 1024
+#: Vectors of B in a tile for a single row: as many sums as a core can have under way.
+LINE = 8
 
 
 def panel_size(depth, dtype):
@@ -28,16 +30,20 @@ def make_product(dtype):
     0 for nothing, a stride of 0 for one row that serves all: a bias), whether to multiply the result by what C held,
     and the address of a panel: B is packed into it where there are enough rows to repay that.
     """
-    digest = DIGEST
-    size = dtype().itemsize
+    digest, size = DIGEST, dtype().itemsize
     r0, r1, r2, r3, r4 = INSTRUCTION_SET.rows
     wide, narrow = INSTRUCTION_SET.wide, INSTRUCTION_SET.narrow
     lanes = INSTRUCTION_SET.vector_bytes // size
     wide_width, pack_from, pack_width = wide * lanes, PACK_FROM, PACK_WIDTH // size
+    line, line_width = LINE, LINE * lanes
 
     def product(a, a_row, a_col, b, ldb, c, ldc, m_rows, n_columns, depth, begin, ld_begin, scale, panel):
         digest  # part of the cache key
         n = 0
+        while m_rows == 1 and n_columns - n >= line_width:
+            st = begin + n * size if begin != 0 else 0
+            multiply_tile(dtype, 1, line, a, a_row, a_col, b + n * size, ldb, c + n * size, ldc, depth, st, 0, scale)
+            n += line_width
         while n < n_columns:
             is_wide = n_columns - n >= wide_width
             bn, ld = b + n * size, ldb

@@ -40,7 +40,7 @@ def sum_of_squares(a, count, zero):
 
 
 @register_jitable(**HELPER)
-def _add(target, source, count, dtype):
+def add_numbers(target, source, count, dtype):
     """``target += source`` at two addresses."""
     a, b = vector(target, dtype), vector(source, dtype)
     for j in range(count):
@@ -58,7 +58,7 @@ def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype)
     if f.phase == COLLECT and fresh != stored:
         if f.done == 0:
             clear(stored, count * size)
-        _add(stored, fresh, count, dtype)
+        add_numbers(stored, fresh, count, dtype)
     gradient = fresh if f.phase != COLLECT and f.phase != APPLY else stored
     if f.squares != 0 and f.phase != APPLY:
         vector(f.squares, np.float64)[slot] = sum_of_squares(vector(gradient, dtype), count, dtype(0))
@@ -95,6 +95,15 @@ def _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole):
             low += 1
 
 
+@register_jitable(**HELPER)
+def transpose_rows(source, ld_source, width, target, ld_target, rows, dtype, lanes, size):
+    """Transpose some rows of weights, `width` numbers each, block by block."""
+    for j in range(0, width, lanes):
+        for k in range(0, rows, lanes):
+            block, turned = source + (k * ld_source + j) * size, target + (j * ld_target + k) * size
+            transpose_block(dtype, block, ld_source, turned, ld_target, min(rows - k, lanes))
+
+
 def make_update(dtype, sparse):
     """Gradients ``x.T @ dy`` and ``sum(dy)`` over the batch, handed to the optimizer strip by strip."""
     digest, size, whole = DIGEST, dtype().itemsize, np.int64
@@ -123,17 +132,14 @@ def make_update(dtype, sparse):
                 )  # fmt: skip
             use_gradient(f, frame_address, at, rows * op.ld_out, tile, op.slot + s, 1, size, dtype)
             if op.transposed >= 0 and f.phase != collect:
-                for j in range(0, op.ld_out, lanes):
-                    for k in range(0, rows, lanes):
-                        block = f.params + (at + k * op.ld_out + j) * size
-                        turned = f.transposed + (op.transposed + j * op.ld_in + i + k) * size
-                        transpose_block(dtype, block, op.ld_out, turned, op.ld_in, min(rows - k, lanes))
+                turned = f.transposed + (op.transposed + i) * size
+                transpose_rows(f.params + at * size, op.ld_out, op.ld_out, turned, op.ld_in, rows, dtype, lanes, size)
         if f.rank == f.crew - 1 and op.bias >= 0:  # the one with the fewest strips, if any has fewer
             tile = f.gradient + op.bias * size if direct else f.scratch
             if f.phase != apply:
                 clear(tile, op.ld_out * size)
                 for r in range(last):
-                    _add(tile, dy + r * op.ld_out * size, op.ld_out, dtype)
+                    add_numbers(tile, dy + r * op.ld_out * size, op.ld_out, dtype)
             use_gradient(f, frame_address, op.bias, op.ld_out, tile, op.slot + strips, 0, size, dtype)
 
     return LAYER_KERNEL, update

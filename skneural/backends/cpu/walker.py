@@ -141,7 +141,7 @@ def note_layer_norms(f):
         for i in range(f.n_ops):
             op = op_at(f.ops + i * _OP_SIZE)
             if op.update != 0 and op.layer == layer:
-                squares += sum_of(f.squares + op.slot * 8, (op.n_in + f.strip - 1) // f.strip + 1)
+                squares += sum_of(f.squares + op.slot * 8, op.n_slots)
         norms[layer] += math.sqrt(squares)
 
 
@@ -162,7 +162,7 @@ def walk_pieces(f, frame_address, start, rows):
     loss, done = 0.0, 0
     while done < rows:
         piece = min(f.capacity, rows - done)
-        f.start, f.done = start + done, done
+        f.start, f.piece, f.done = start + done, piece, done
         walk_rows(f, frame_address, piece)
         meet(f)
         loss += sum_of(f.losses, piece)
@@ -263,7 +263,7 @@ def make_predict():
         f.start, end = f.rank * f.n_rows // f.crew, (f.rank + 1) * f.n_rows // f.crew
         f.losses += f.start * 8
         while f.start < end:
-            rows = min(f.capacity, end - f.start)
+            f.piece = rows = min(f.capacity, end - f.start)
             for i in range(f.n_ops):
                 op = op_at(f.ops + i * _OP_SIZE)
                 if op.forward != 0:

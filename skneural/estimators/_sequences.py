@@ -1,0 +1,174 @@
+"""Sequences as users have them, checked, and as the engine reads them."""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from sklearn.utils.validation import check_array, check_X_y
+
+from skneural.network.program import Sequences
+
+#: In place of y where there is none to check: scikit-learn's word for it.
+NO_TARGETS = "no_validation"
+#: Numbers that are looked at in one go, so that memory-mapped data is never read whole.
+BLOCK = 1 << 20
+
+
+def blocks(X):
+    """Slices of samples, each with about `BLOCK` numbers."""
+    step = max(1, BLOCK // max(1, X[0].size))
+    return (slice(i, i + step) for i in range(0, len(X), step))
+
+
+def is_ragged(X):
+    """Whether X is a list of arrays, one for each sequence, rather than a nested list of numbers."""
+    if not isinstance(X, list | tuple) or not len(X) or not all(hasattr(x, "ndim") for x in X):
+        return False
+    return all(x.ndim == 2 for x in X) or (all(x.ndim == 1 for x in X) and len({len(x) for x in X}) > 1)
+
+
+def stack(X, channels_first):
+    """Sequences of different length as one array, NaN after their ends.
+
+    Raises
+    ------
+    ValueError
+        If they have different numbers of features, or none of the steps.
+    """
+    arrays = [np.asarray(x) for x in X]
+    arrays = [x[:, None] if x.ndim == 1 else x.T if channels_first else x for x in arrays]
+    widths = {x.shape[1] for x in arrays}
+    if len(widths) > 1:
+        raise ValueError(f"All sequences must have the same number of features, got {sorted(widths)}.")
+    for i, x in enumerate(arrays):
+        if not len(x):
+            raise ValueError(f"Sequence {i} has no time steps: at least one is required.")
+        if x.dtype.kind not in "fiub":
+            raise ValueError(f"Sequence {i} holds {x.dtype}, numbers are required.")
+    dtype = np.float32 if all(x.dtype == np.float32 for x in arrays) else np.float64
+    stacked = np.full((len(arrays), max(map(len, arrays)), widths.pop()), np.nan, dtype)
+    for row, x in zip(stacked, arrays, strict=True):
+        row[: len(x)] = x
+    return stacked
+
+
+def as_dtype(X, dtypes):
+    """X in the first of `dtypes` unless it has one of them. Overlapping windows of a series are converted once."""
+    if X.dtype in dtypes or X.dtype.kind not in "fiub" or X.ndim != 3 or not X.size:
+        return X
+    n, n_timesteps, n_features = X.shape
+    by_sample, by_step = X.strides[:2]
+    if not (by_step > 0 and 0 < by_sample < n_timesteps * by_step and by_sample % by_step == 0):
+        return X.astype(dtypes[0])
+    apart = by_sample // by_step
+    series = as_strided(X, ((n - 1) * apart + n_timesteps, n_features), X.strides[1:], writeable=False)
+    series = series.astype(dtypes[0], order="C")
+    return as_strided(series, X.shape, (apart * series.strides[0], *series.strides), writeable=False)
+
+
+def dimensions(X):
+    """Number of dimensions of X, which may be anything that becomes an array."""
+    return X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+
+
+def check_sequences(X, y, dtypes, numeric):
+    """Checked sequences of shape (n_samples, n_timesteps, n_features), and y unless that is `NO_TARGETS`.
+
+    Raises
+    ------
+    ValueError
+        As scikit-learn's checks do, and if X has other than three dimensions, or none of the steps or features.
+    """
+    if X.ndim != 3:
+        raise ValueError(
+            "Expected X of shape (n_samples, n_timesteps, n_features), (n_samples, n_timesteps), or a list of arrays "
+            f"of shape (n_timesteps, n_features), got an array with {X.ndim} dimensions."
+        )
+    options = {"dtype": dtypes, "allow_nd": True, "ensure_all_finite": False, "input_name": "X"}
+    X = as_dtype(X, dtypes) if isinstance(X, np.ndarray) else X
+    if y is NO_TARGETS:
+        X = check_array(X, **options)
+    else:
+        del options["input_name"]
+        X, y = check_X_y(X, y, multi_output=True, y_numeric=numeric, **options)
+    for size, name in zip(X.shape[1:], ("time step", "feature"), strict=True):
+        if size == 0:
+            raise ValueError(f"Found array with 0 {name}(s) (shape={X.shape}) while a minimum of 1 is required.")
+    if any(stride % X.itemsize for stride in X.strides):  # a field of records
+        X = np.ascontiguousarray(X)
+    return X, y
+
+
+def lengths_of(X):
+    """Number of steps before the trailing ones that are all NaN, of shape (n_samples,); None if all are whole."""
+    if not np.isnan(X[:, -1]).all(axis=1).any():
+        return None
+    lengths = np.empty(len(X), np.int64)
+    for part in blocks(X):
+        there = ~np.isnan(X[part]).all(axis=2)
+        lengths[part] = X.shape[1] - there[:, ::-1].argmax(axis=1)
+        lengths[part][~there.any(axis=1)] = 0
+    return lengths
+
+
+def check_finite(X):
+    """Raise if there is NaN or infinity other than in trailing steps that are all NaN.
+
+    Raises
+    ------
+    ValueError
+        Naming the first place.
+    """
+    lengths = lengths_of(X)
+    if lengths is not None and not lengths.all():
+        i = lengths.argmin()
+        raise ValueError(f"Input X contains nothing but NaN in sequence {i}: at least one time step is required.")
+    steps = np.arange(X.shape[1])
+    for part in blocks(X):
+        bad = ~np.isfinite(X[part])
+        if lengths is not None:
+            bad &= (steps < lengths[part, None])[:, :, None]
+        if bad.any():
+            i, t, j = np.argwhere(bad)[0]
+            i += part.start
+            what = "NaN" if np.isnan(X[i, t, j]) else f"infinity or a value too large for {X.dtype!r}"
+            raise ValueError(
+                f"Input X contains {what}: first in sequence {i}, time step {t}, feature {j}. Only trailing time steps "
+                "in which all features are NaN are taken for padding; impute other gaps beforehand."
+            )
+
+
+def read(X):
+    """Checked X as the engine reads it."""
+    return Sequences(X, lengths_of(X))
+
+
+def statistics(sequences, weights):
+    """Weighted mean and deviation of every feature over all steps, padding left out; the deviation of a constant is 1.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    weights : ndarray of shape (n_samples,) or None
+
+    Returns
+    -------
+    (ndarray, ndarray)
+        Of float64, each of shape (n_features,).
+    """
+    X, lengths = sequences.values, sequences.lengths
+    steps = np.arange(X.shape[1])
+
+    def weighted_sum(values_of):
+        total = np.zeros(X.shape[2])
+        for part in blocks(X):
+            values = values_of(X[part].astype(np.float64))
+            if lengths is not None:
+                values = np.where((steps < lengths[part, None])[:, :, None], values, 0.0)
+            each = values.sum(axis=1)
+            total += each.sum(axis=0) if weights is None else weights[part].astype(np.float64) @ each
+        return total
+
+    counts = np.full(len(X), X.shape[1]) if lengths is None else lengths
+    count = float(counts.sum() if weights is None else weights @ counts)
+    mean = weighted_sum(lambda x: x) / count
+    deviation = np.sqrt(weighted_sum(lambda x: (x - mean) ** 2) / count)
+    return mean, np.where(deviation > 10 * np.finfo(X.dtype).eps * np.abs(mean), deviation, 1.0)

@@ -1,0 +1,72 @@
+r"""Recurrent cells: a pair of functions each, one step of one unit forward and backward.
+
+``cell(a, h, c)`` gets the tuple of the unit's gates, its state `h` and its memory `c` of the step before (0 at first);
+it returns ``(a, h, c)``: what the way back needs of the gates, and the new state and memory. The gates come through the
+activations that the entry names for them: apart from the rest, since such loops are fast. ``backward(a, h, c_before, c,
+dh, dc)`` gets what was returned, the state and memory before, the memory after, and the gradients by state and memory
+after; it returns ``(dz, dh, dc)``: those by the gates before their activations, by the state before (but for its way
+through the gates), and by the memory before. Cells without memory get 0 and return what they got.
+
+Facts of an entry: `gates`, their names; `activations`, a function each, or None; `from_input` and `from_state`, which
+of them have weights of the input and which of the state before, ``(first, count)``: counts are equal; `memory`, whether
+there is a memory cell; `backward`; `bias`, initial biases by gate, where they are not 0.
+"""
+
+from skneural.maths.activations import logistic, tanh
+from skneural.maths.registry import Registry
+
+CELLS = Registry(
+    "cell", gates=(), activations=(), from_input=(0, 1), from_state=(0, 1), memory=False, backward=None, bias={}
+)
+
+
+def lstm_backward(a, h, c_before, c, dh, dc):
+    """Gradients of `lstm`."""
+    one = type(c)(1)
+    i, f, g, o = a
+    t = tanh(c)[0]
+    d = dc + dh * o * (one - t * t)
+    dz = d * g * i * (one - i), d * c_before * f * (one - f), d * i * (one - g * g), dh * t * o * (one - o)
+    return dz, type(c)(0), d * f
+
+
+@CELLS.register(
+    "lstm", gates=("input", "forget", "cell", "output"), activations=(logistic, logistic, tanh, logistic),
+    from_input=(0, 4), from_state=(0, 4), memory=True, backward=lstm_backward, bias={"forget": 1.0},
+)  # fmt: skip
+def lstm(a, h, c):
+    r"""Long short-term memory, :math:`c = f c + i g, h = o \tanh(c)` (Hochreiter and Schmidhuber, 1997; Gers, 2000)."""
+    i, f, g, o = a
+    c = f * c + i * g
+    return a, o * tanh(c)[0], c
+
+
+def gru_backward(a, h, c_before, c, dh, dc):
+    """Gradients of `gru`."""
+    one = type(h)(1)
+    n, r, u, m = a
+    dn = dh * (one - u) * (one - n * n)
+    dz = dn, dn * m * r * (one - r), dh * (h - n) * u * (one - u), dn * r
+    return dz, dh * u, dc
+
+
+@CELLS.register(
+    "gru", gates=("new", "reset", "update", "recurrent_new"), activations=(None, logistic, logistic, None),
+    from_input=(0, 3), from_state=(1, 3), backward=gru_backward,
+)  # fmt: skip
+def gru(a, h, c):
+    r"""Gated recurrent unit, :math:`h = (1 - u) \tanh(n + r m) + u h` (Cho et al., 2014; reset after the product)."""
+    n, r, u, m = a
+    n = tanh(n + r * m)[0]
+    return (n, r, u, m), n + u * (h - n), c
+
+
+def rnn_backward(a, h, c_before, c, dh, dc):
+    """Gradients of `rnn`."""
+    return (dh * (type(h)(1) - a[0] * a[0]),), type(h)(0), dc
+
+
+@CELLS.register("rnn", gates=("state",), activations=(tanh,), backward=rnn_backward)
+def rnn(a, h, c):
+    r"""Simple recurrent unit, :math:`h = \tanh(z)` (Elman, 1990)."""
+    return a, a[0], c
