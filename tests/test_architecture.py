@@ -66,15 +66,18 @@ ALLOWED = {
     "skneural.encoding": ["skneural.network", "skneural.maths"],
     "skneural.persistence": ["skneural.encoding", "skneural.network", "skneural.maths"],
     "skneural.callbacks": ["skneural.persistence"],
-    "skneural.plotting": ["skneural._drawing"],  # displays read fitted attributes
-    "skneural._drawing": [],
+    "skneural.timeseries": ["skneural.timeseries"],  # around estimators, which it is given
+    "skneural.plotting": ["skneural.plotting"],  # displays read fitted attributes
+    "skneural.inspection": [],  # asks estimators, which it is given
 }  # fmt: skip
-#: What is imported when it is needed, against that order, and by whom: a file names classes of estimators, and a fit
-#: that is resumed reads one.
+#: What is imported when it is needed, against that order, and by whom: a file names classes of estimators, a fit that
+#: is resumed reads one, a forecaster that is given no estimator makes one, and a display measures what it draws.
 LATE = {
     "skneural.encoding": ["skneural"],
     "skneural.persistence": ["skneural"],
     "skneural.estimators._resume": ["skneural.persistence"],
+    "skneural.timeseries._forecaster": ["skneural"],
+    "skneural.plotting._importance": ["skneural.inspection"],
 }
 #: These stand above all others.
 TOP = ("skneural", "skneural.__main__")
@@ -103,10 +106,11 @@ def test_modules_do_not_import_in_circles():
 GUARDED = {
     ("numba", "llvmlite"): ("skneural.backends",),
     ("sklearn",): (
-        "skneural.estimators", "skneural.training", "skneural.callbacks", "skneural.plotting", "skneural.__main__",
+        "skneural.estimators", "skneural.training", "skneural.callbacks", "skneural.timeseries", "skneural.plotting",
+        "skneural.inspection", "skneural.__main__",
     ),
     ("pandas", "polars", "torch", "jax"): (),
-    ("matplotlib",): ("skneural.plotting", "skneural._drawing"),
+    ("matplotlib",): ("skneural.plotting",),
     ("pickle", "marshal", "shelve", "joblib.numpy_pickle"): (),  # files hold no code
 }  # fmt: skip
 

@@ -47,7 +47,7 @@ WITH_EXAMPLES = [path for path in sorted(PACKAGE.rglob("*.py")) if ">>> " in pat
 
 def test_there_are_examples():
     names = {path.stem for path in WITH_EXAMPLES}
-    assert {"__init__", "mlp", "persistence", "callbacks", "plotting"} <= names
+    assert {"__init__", "mlp", "persistence", "callbacks", "_training"} <= names
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.stem)

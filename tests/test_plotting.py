@@ -21,11 +21,17 @@ from sklearn.metrics import ConfusionMatrixDisplay, make_scorer, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skneural import MLPClassifier, plotting
+from skneural import MLPClassifier
 from skneural.estimators._summary import Summary
 from skneural.network.layers import Dense, Dropout, Noise, Residual
 from skneural.network.program import lower
-from skneural.plotting import GradientNormDisplay, TrainingCurveDisplay
+from skneural.plotting import (
+    ForecastDisplay,
+    GradientNormDisplay,
+    TimestepImportanceDisplay,
+    TrainingCurveDisplay,
+    _training,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -345,7 +351,7 @@ def test_gradients_that_were_not_monitored(fitted):
 
 
 def test_docstring_examples():
-    results = doctest.testmod(plotting)
+    results = doctest.testmod(_training)
     assert (results.attempted > 5, results.failed) == (True, 0)
 
 
@@ -366,6 +372,12 @@ def test_without_matplotlib(fitted, monkeypatch):
         lambda: TrainingCurveDisplay.from_history(HISTORY),
         lambda: TrainingCurveDisplay(loss=[1.0]).plot(),
         lambda: GradientNormDisplay(gradient_norm=NORMS).plot(),
+        lambda: ForecastDisplay.from_predictions([1.0], [1.0]),
+        lambda: ForecastDisplay.from_estimator(fitted, [[1.0]], None),
+        lambda: ForecastDisplay.from_backtest(None),
+        lambda: ForecastDisplay.from_forecaster(None),
+        lambda: TimestepImportanceDisplay.from_estimator(fitted, [[1.0]]),
+        lambda: TimestepImportanceDisplay.from_importance([1.0]),
     ):
         with pytest.raises(ImportError, match=r"Display.* requires matplotlib"):
             call()

@@ -13,7 +13,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._plotting import _validate_score_name
 from sklearn.utils.validation import check_is_fitted
 
-from skneural._drawing import bar_of_layers, count_on_x, draw_curve, make_panels, numbers
+from skneural.plotting._drawing import bar_of_layers, count_on_x, draw_curve, make_panels, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

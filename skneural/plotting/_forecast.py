@@ -1,0 +1,383 @@
+"""Display of forecasts of time series: over time, their residuals, and a fan of what is to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+from skneural.plotting._course import draw_course, draw_history, draw_residuals
+from skneural.plotting._drawing import legend_on_top, make_panels, time_on_x
+from skneural.plotting._series import (
+    course_of,
+    index_of,
+    name_of,
+    quantiles_predicted,
+    read_backtest,
+    read_forecaster,
+    step_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Kinds of pictures.
+KINDS = ("time", "residuals", "fan")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ForecastDisplay:
+    """Forecasts of a time series beside what came: over time, their residuals, or a fan of the steps to come.
+
+    Use :meth:`from_predictions`, :meth:`from_estimator`, :meth:`from_backtest` or :meth:`from_forecaster` to make one.
+    All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    y_pred : array-like of shape (n_times,)
+        The predictions: one for each time, or of the steps of one forecast (kind "fan"). NaN leaves a gap, here and
+        below.
+    y_true : array-like of shape (n_times,), default=None
+        The actual values, as far as they are known.
+    index : array-like of shape (n_times,), default=None
+        Dates or numbers, for the horizontal axis: the times of what is predicted. What is not in order is sorted. None
+        goes on after `history_index` in its last step; without one it counts, from 0, and for kind "fan" from 1.
+    quantiles : array-like of shape (n_times, n_quantiles), default=None
+        Predicted quantiles: the outer two make the outer interval, and so on inwards. One in the middle that is not
+        the median is drawn as a line.
+    levels : array-like of shape (n_quantiles,), default=None
+        What quantiles these are, in (0, 1) and ascending. None takes them from the columns of a frame of `quantiles`.
+    history : array-like of shape (n_history,), default=None
+        The values before the forecast, for kind "fan".
+    history_index : array-like of shape (n_history,), default=None
+        Their times. None counts up to 0, which makes the steps of the forecast 1, 2 and so on.
+    target_name : str, default=None
+        What is predicted, for the axis; None for "Value".
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The panel of the forecast or of the residuals.
+    axes_ : list of matplotlib Axes
+        All panels: that, and with kind "residuals" the histogram.
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+        The curves, in the order of the legend: history, actual values, predictions and a quantile in the middle, as far
+        as they are drawn; for kind "residuals" the residuals, which are dots, and their mean.
+    bands_ : list of matplotlib PolyCollection
+        The intervals, from the outermost inwards.
+    coverage_ : list of float
+        For each of them the share of the actual values that lie in it; NaN if none is known.
+    histogram_ : matplotlib BarContainer or None
+        The bars of the histogram.
+    origin_line_ : matplotlib Line2D or None
+        For kind "fan" with a history, what marks its last value.
+
+    See Also
+    --------
+    sklearn.metrics.PredictionErrorDisplay : Predictions of any regressor against the actual values.
+    TimestepImportanceDisplay : The time steps that predictions rest on.
+
+    References
+    ----------
+    Gneiting and Katzfuss (2014), "Probabilistic forecasting", Annual Review of Statistics and Its Application 1.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from skneural.plotting import ForecastDisplay
+    >>> y_true, y_pred = [1.0, 3.0, 2.0, 4.0], [1.5, 2.5, 2.5, 3.0]
+    >>> quantiles = [[1.2, 1.9], [2.2, 3.1], [2.1, 2.9], [2.5, 4.5]]
+    >>> display = ForecastDisplay.from_predictions(y_true, y_pred, quantiles=quantiles, levels=[0.1, 0.9])
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['Actual', 'Predicted', '80 % interval']
+    >>> display.coverage_
+    [0.5]
+    >>> plt.close(display.figure_)
+    """
+
+    y_pred: ArrayLike
+    y_true: ArrayLike | None = None
+    index: ArrayLike | None = None
+    quantiles: ArrayLike | None = None
+    levels: ArrayLike | None = None
+    history: ArrayLike | None = None
+    history_index: ArrayLike | None = None
+    target_name: str | None = None
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike | None,
+        y_pred: ArrayLike,
+        *,
+        index: ArrayLike | None = None,
+        quantiles: ArrayLike | None = None,
+        levels: ArrayLike | None = None,
+        history: ArrayLike | None = None,
+        history_index: ArrayLike | None = None,
+        target_name: str | None = None,
+        ax: Axes | ArrayLike | None = None,
+        kind: str = "time",
+        **options: Any,
+    ) -> Self:
+        """Draw predictions that are there already.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_times,) or None
+            The actual values; None if none is known. Its index, if it is a pandas Series, is the default of `index`, as
+            far as it holds dates or numbers; else that of `y_pred` is.
+        y_pred : array-like of shape (n_times,)
+            The predictions.
+        index, quantiles, levels, history, history_index, target_name
+            As in the class. A Series brings index and name along.
+        ax : matplotlib Axes or array-like of Axes, default=None
+            Where to draw, as in :meth:`plot`. None makes a new figure.
+        kind : {'time', 'residuals', 'fan'}, default='time'
+            What to draw, as in :meth:`plot`.
+        **options
+            The other parameters of :meth:`plot`.
+
+        Returns
+        -------
+        display : ForecastDisplay
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, or if something is missing that `kind` needs.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        return cls(
+            y_pred=y_pred,
+            y_true=y_true,
+            index=index_of(y_true, y_pred) if index is None else index,
+            quantiles=quantiles,
+            levels=levels,
+            history=history,
+            history_index=index_of(history) if history_index is None else history_index,
+            target_name=target_name or name_of(y_true, history),
+        ).plot(ax, kind=kind, **options)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike | None,
+        *,
+        horizon_step: int = 1,
+        origin: int = -1,
+        ax: Axes | ArrayLike | None = None,
+        kind: str = "time",
+        **options: Any,
+    ) -> Self:
+        """Draw the predictions of a fitted regressor for the rows of a time series.
+
+        If it predicts several quantiles (``loss="quantile"``), they are drawn, with the one nearest to the median as
+        prediction.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted regressor, or a pipeline that ends in one.
+        X : array-like
+            What it predicts from, a row or a sequence for each time.
+        y : array-like of shape (n_samples,) or (n_samples, horizon), or None
+            The actual values.
+        horizon_step : int, default=1
+            Of an estimator that predicts several steps at once, the step that is drawn, counted from 1, for the kinds
+            "time" and "residuals".
+        origin : int, default=-1
+            The row of `X` whose steps are drawn, for kind "fan".
+        ax : matplotlib Axes or array-like of Axes, default=None
+            Where to draw, as in :meth:`plot`. None makes a new figure.
+        kind : {'time', 'residuals', 'fan'}, default='time'
+            What to draw, as in :meth:`plot`.
+        **options
+            The other parameters of :meth:`from_predictions`. `index` is, but for kind "fan", that of `y` or else of `X`
+            if they are pandas objects.
+
+        Returns
+        -------
+        display : ForecastDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If there is no such step or row, if kind "fan" is asked of an estimator that predicts one step, or as in
+            :meth:`from_predictions`.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        check_is_fitted(estimator)
+        last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        quantiles, levels, predicted = quantiles_predicted(last, np.asarray(estimator.predict(X)))
+        if quantiles is not None:
+            options = {"quantiles": quantiles, "levels": levels, **options}
+        if kind == "fan" and predicted.ndim < 2:
+            raise ValueError("kind='fan' needs an estimator that predicts several steps, a column each.")
+        if kind != "fan" and options.get("index") is None:
+            options["index"] = index_of(y, X)
+        actual = y if np.ndim(y) == predicted.ndim == 1 else step_of(y, kind, horizon_step, origin)
+        return cls.from_predictions(actual, step_of(predicted, kind, horizon_step, origin), ax=ax, kind=kind, **options)
+
+    @classmethod
+    def from_backtest(
+        cls,
+        backtest: Any,
+        *,
+        horizon_step: int = 1,
+        origin: int = -1,
+        target: int = 0,
+        ax: Axes | ArrayLike | None = None,
+        kind: str = "time",
+        **options: Any,
+    ) -> Self:
+        """Draw the forecasts of a backtest: one step of all of them over time, or all steps of one as a fan.
+
+        Parameters
+        ----------
+        backtest : Backtest
+            What :meth:`skneural.timeseries.Forecaster.backtest` returns. Only its attributes are read.
+        horizon_step : int, default=1
+            The step ahead that is drawn, counted from 1, for the kinds "time" and "residuals".
+        origin : int, default=-1
+            Which of the origins, for kind "fan". The history are the values of the test part before it.
+        target : int, default=0
+            Which of several targets.
+        ax, kind, **options
+            As in :meth:`from_predictions`.
+
+        Returns
+        -------
+        display : ForecastDisplay
+
+        Raises
+        ------
+        ValueError
+            If there is no such step, origin or target, or as in :meth:`from_predictions`.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_backtest")
+        read = read_backtest(backtest, kind, horizon_step, origin, target)
+        return cls.from_predictions(**{**read, **options}, ax=ax, kind=kind)
+
+    @classmethod
+    def from_forecaster(
+        cls,
+        forecaster: Any,
+        series: ArrayLike | None = None,
+        *,
+        y_true: ArrayLike | None = None,
+        target: int = 0,
+        ax: Axes | ArrayLike | None = None,
+        kind: str = "fan",
+        **options: Any,
+    ) -> Self:
+        """Draw the forecast of a fitted forecaster, with its quantiles if it has any, after what it continues.
+
+        Parameters
+        ----------
+        forecaster : Forecaster
+            A fitted :class:`skneural.timeseries.Forecaster`.
+        series : array-like, pandas or polars Series or DataFrame, default=None
+            What to continue, as in its `predict`. None for the training series, of which it has the last rows.
+        y_true : array-like of shape (n_rows,), (n_rows, n_features) or (n_rows, n_targets), default=None
+            What came, the rows right after the series, if it is known already; as many or as few as there are.
+        target : int, default=0
+            Which of several targets.
+        ax, kind, **options
+            As in :meth:`from_predictions`.
+
+        Returns
+        -------
+        display : ForecastDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the forecaster is not fitted.
+        TypeError, ValueError
+            If `series` is none that it can continue, if there is no such target, or as in :meth:`from_predictions`.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_forecaster")
+        read = read_forecaster(forecaster, series, y_true, target)
+        return cls.from_predictions(**{**read, **options}, ax=ax, kind=kind)
+
+    def plot(
+        self,
+        ax: Axes | ArrayLike | None = None,
+        *,
+        kind: str = "time",
+        against: str = "time",
+        n_history: int | str | None = "auto",
+        line_kw: dict[str, Any] | None = None,
+        band_kw: dict[str, Any] | None = None,
+        hist_kw: dict[str, Any] | None = None,
+    ) -> Self:
+        """Draw the forecast.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array-like of Axes, default=None
+            Where to draw: one Axes, for kind "residuals" two or one of a grid, which is divided. None makes a new
+            figure.
+        kind : {'time', 'residuals', 'fan'}, default='time'
+            What to draw:
+
+            - 'time': actual values and predictions over time, with the intervals where there are quantiles.
+            - 'residuals': actual minus predicted values over time, or against the predictions, and their histogram.
+            - 'fan': the history, and from its last value on the forecast with its intervals, and the actual values if
+              they are known.
+        against : {'time', 'predicted'}, default='time'
+            For kind "residuals", the horizontal axis.
+        n_history : int, 'auto' or None, default='auto'
+            For kind "fan", how many values of the history to draw: 'auto' for three times as many as the forecast has,
+            at least 24; None for all.
+        line_kw : dict, default=None
+            Keywords for Matplotlib's `plot`, for all curves, and for the dots of the residuals.
+        band_kw : dict, default=None
+            Keywords for Matplotlib's `fill_between`, for all intervals.
+        hist_kw : dict, default=None
+            Keywords for Matplotlib's `hist`.
+
+        Returns
+        -------
+        display : ForecastDisplay
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, if residuals are asked for and no actual value is known, for quantiles without levels, if
+            `ax` does not fit the panels, or for an unknown `kind`, `against` or `n_history`.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        if kind not in KINDS:
+            raise ValueError(f"Unknown kind: {kind!r}. Should be one of 'time', 'residuals' or 'fan'.")
+        course = course_of(self, first=1 if kind == "fan" else 0)
+        self.bands_, self.coverage_, self.histogram_, self.origin_line_ = [], [], None, None
+        if kind == "residuals":
+            self.axes_, self.lines_, self.histogram_ = draw_residuals(ax, course, against, line_kw, hist_kw)
+        else:
+            self.axes_, self.lines_, self.coverage_ = make_panels(ax, 1, size=(7.6, 4.2)), [], course.coverage()
+            if kind == "fan" and course.history is not None:
+                drawn = draw_history(self.axes_[0], course, n_history, line_kw)
+                self.lines_, self.origin_line_, course = [drawn[0]], drawn[1], course.opened()
+            lines, self.bands_ = draw_course(self.axes_[0], course, kind == "fan", line_kw, band_kw)
+            self.lines_ += lines
+            self.axes_[0].set_ylabel(self.target_name or "Value")
+            legend_on_top(self.axes_[0])
+        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
+        if kind != "residuals" or against == "time":
+            counted = self.index is None and self.history_index is None and kind == "fan"
+            label = name_of(self.index, self.history_index) or ("Step" if counted else "Time")
+            time_on_x(self.ax_, course.times, label)
+        return self
