@@ -259,8 +259,12 @@ def check(est, state):
                 f"{name!r} has shape {vector.shape} and dtype {vector.dtype}, the network has {program.n_params} "
                 f"parameters of {program.dtype}."
             )
-    _, n_features, _, loss, *_ = program.source
-    expected = {"n_features_in_": n_features, "n_outputs_": program.n_outputs, "n_layers_": len(program.tensors) + 1}
+    _, n_features, _, loss, _, n_timesteps = program.source
+    expected = {"n_outputs_": program.n_outputs, "n_layers_": len(program.tensors) + 1}
+    if not state.get("_table"):  # whose columns are time steps
+        expected["n_features_in_"] = n_features
+    if hasattr(est, "tbptt_steps") != (n_timesteps > 0):
+        raise ValueError("the network is not for the kind of data that the estimator reads.")
     for name, value in expected.items():
         if name in state and state[name] != value:
             raise ValueError(f"{name} is {state[name]!r}, of the network {value}.")

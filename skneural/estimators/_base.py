@@ -61,7 +61,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data. float32 and float64 arrays in C order are read in place.
+            The input data; of recurrent networks sequences, as the class describes. float32 and float64 arrays in C
+            order (sequences: in any) are read in place.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values (class labels in classification, real numbers in regression).
         sample_weight : array-like of shape (n_samples,), default=None

@@ -1,7 +1,10 @@
 """Sections of the docstrings that estimators share, written once."""
 
+import functools
+import re
 import textwrap
 
+from skneural.estimators._targets import REAL_LOSSES as REAL_LOSS_NAMES
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import SCHEDULES
@@ -165,6 +168,54 @@ dtype : {'auto', 'float32', 'float64'}, default='auto'
     Precision of the network. 'auto' is float32 for float32 `X`, else float64.
 """
 
+#: The default score of regressors.
+REAL_METRIC = "R2 (D2 of the pinball loss for ``loss='quantile'``)"
+
+CLASS_LOSSES = """
+class_weight : dict, 'balanced' or None, default=None
+    Weights of the classes, ``{label: weight}``, multiplied into the sample weights. 'balanced' weights them
+    inversely to how often they occur. Multilabel: as :func:`sklearn.utils.class_weight.compute_sample_weight` has
+    it. For two classes that is the weighted binary cross-entropy.
+
+loss : {'log_loss', 'focal'}, default='log_loss'
+    What is minimised. 'focal' (Lin et al., 2017) is the log loss times ``(1 - p) ** focal_gamma``, p the
+    probability of the true class: well-classified samples count for less.
+
+label_smoothing : float, default=0.0
+    Share of each target that is spread evenly over all classes (Szegedy et al., 2016), in [0, 1). Only with
+    ``loss='log_loss'``.
+
+focal_gamma : float, default=2.0
+    Exponent of the focal loss, not negative; 0 is the log loss.
+
+focal_alpha : float, array-like of shape (n_classes,) or None, default=None
+    Factors of the classes in the focal loss. With two classes or multilabel targets one number is that of the
+    second class (of a label that is set), one minus it that of the other. None is 1 for all.
+"""
+
+REAL_LOSSES = f"""
+loss : {{{", ".join(map(repr, REAL_LOSS_NAMES))}}}, default='squared_error'
+    - 'squared_error': half the squared error.
+    - 'absolute_error': the absolute error; predictions are medians.
+    - 'huber': squared for errors up to `huber_delta`, then linear.
+    - 'log_cosh': logarithm of the hyperbolic cosine of the error: a smooth relative of 'huber'.
+    - 'quantile': the pinball loss; predictions are `quantiles`.
+    - 'poisson', 'gamma': half the deviance with a log link (exponential output; y must not be negative, or must be
+      positive).
+
+    With several outputs the solvers minimise the sum over them; those that have no deviance are reported as the
+    mean over them, as scikit-learn reports squared errors.
+"""
+
+REAL_LOSS_OPTIONS = """
+huber_delta : float, default=1.0
+    Error at which the Huber loss becomes linear, in units of y.
+
+quantiles : float or array-like of shape (n_quantiles,), default=0.5
+    What ``loss='quantile'`` predicts, each in (0, 1). With a sequence, :meth:`predict` returns a column each,
+    sorted so that they never cross.
+"""
+
 ATTRIBUTES = """
 loss_ : float
     Loss of the last epoch, penalty included.
@@ -233,30 +284,44 @@ def _table(registry):
     return "\n".join(f"    - '{name}': {entry.summary}" for name, entry in registry.items())
 
 
-def describe(metric):
-    """Class decorator: fill ``{architecture}``, ``{training}`` and ``{attributes}`` into the docstring.
+def paragraphs(text, leave_out=()):
+    """A section without the paragraphs of some names."""
+    parts = re.split(r"\n(?=\w+ : )", "\n" + text.strip("\n"))
+    return "\n".join(part for part in parts if part.split(" : ")[0].strip() not in leave_out).strip("\n")
+
+
+def fill(cls, sections):
+    """Fill sections into the marks ``{name}`` of a docstring."""
+    for name, text in sections.items():
+        cls.__doc__ = cls.__doc__.replace(f"{{{name}}}", textwrap.indent(text.strip("\n"), "    ").lstrip())
+    return cls
+
+
+def training(metric):
+    """The parameters of training, the default score named."""
+    text = TRAINING.replace("{metric}", metric)
+    for mark, words in {
+        "{solvers}": _names(OPTIMIZERS, "lbfgs"), "{solver_table}": _table(OPTIMIZERS),
+        "{schedules}": _names(SCHEDULES), "{schedule_table}": _table(SCHEDULES),
+        "{initializers}": _names(INITIALIZERS), "{initializer_table}": _table(INITIALIZERS),
+    }.items():  # fmt: skip
+        text = text.replace(mark, words)
+    return text
+
+
+def describe(metric, losses, loss_options=""):
+    """Class decorator: fill the sections that multi-layer perceptrons share into the docstring.
 
     Parameters
     ----------
     metric : str
         Name of the default score.
+    losses, loss_options : str
+        Parameters of the loss.
     """
-    training = TRAINING.replace("{metric}", metric)
-    for mark, text in {
-        "{solvers}": _names(OPTIMIZERS, "lbfgs"), "{solver_table}": _table(OPTIMIZERS),
-        "{schedules}": _names(SCHEDULES), "{schedule_table}": _table(SCHEDULES),
-        "{initializers}": _names(INITIALIZERS), "{initializer_table}": _table(INITIALIZERS),
-    }.items():  # fmt: skip
-        training = training.replace(mark, text)
+    architecture = PARAMETERS.format(activations=_names(ACTIVATIONS), activation_table=_table(ACTIVATIONS))
     sections = {
-        "{architecture}": PARAMETERS.format(activations=_names(ACTIVATIONS), activation_table=_table(ACTIVATIONS)),
-        "{training}": training,
-        "{attributes}": ATTRIBUTES,
-    }
-
-    def fill(cls):
-        for mark, text in sections.items():
-            cls.__doc__ = cls.__doc__.replace(mark, textwrap.indent(text.strip("\n"), "    ").lstrip())
-        return cls
-
-    return fill
+        "architecture": architecture, "training": training(metric), "attributes": ATTRIBUTES, "losses": losses,
+        "loss_options": loss_options,
+    }  # fmt: skip
+    return functools.partial(fill, sections=sections)

@@ -23,6 +23,12 @@ class Row:
     units: int
     parameters: int
     operations: int
+    steps: int = 0
+
+    @property
+    def shape(self) -> str:
+        """Shape of the output for n samples."""
+        return f"(n, {self.steps}, {self.units})" if self.steps else f"(n, {self.units})"
 
 
 class Summary:
@@ -36,16 +42,18 @@ class Summary:
     Attributes
     ----------
     rows : list of Row
-        The input and the layers: `layer`, `details`, `units` (width of the output), `parameters` (that are learnt),
-        `operations` (multiplications, each with an addition, of the matrix products for one row of data).
+        The input and the layers: `layer`, `details`, `units` (width of the output), `steps` (time steps of the output,
+        0 if it is no sequence), `parameters` (that are learnt), `operations` (multiplications, each with an addition,
+        of the matrix products for one row of data).
     dtype : numpy dtype
         Precision of the parameters.
     """
 
     def __init__(self, program: Program) -> None:
-        layers, n_features, _, loss, *_ = program.source
-        rows = _describe(layers, n_features, iter(program.tensors), iter(program.norms))
-        self.rows = [Row("input", "", n_features, 0, 0), *rows]
+        layers, n_features, _, loss, _, n_timesteps = program.source
+        norms = iter([norm for norm in program.norms if "scale" in norm.parts])  # those of layers
+        rows = _describe(layers, (n_features, n_timesteps), iter(program.tensors), norms)
+        self.rows = [Row("input", "", n_features, 0, 0, n_timesteps), *rows]
         self.rows[-1] = replace(self.rows[-1], details=LOSSES[loss].link)  # the last activation is that of the loss
         self.dtype = np.dtype(program.dtype)
 
@@ -66,10 +74,7 @@ class Summary:
 
     def _cells(self):
         """The table as text: the layers, and the total."""
-        lines = [
-            (row.layer, row.details, f"(n, {row.units})", f"{row.parameters:,}", f"{row.operations:,}")
-            for row in self.rows
-        ]
+        lines = [(row.layer, row.details, row.shape, f"{row.parameters:,}", f"{row.operations:,}") for row in self.rows]
         return [*lines, ("total", "", "", f"{self.n_parameters:,}", f"{self.n_operations:,}")]
 
     def _memory(self):
@@ -110,18 +115,23 @@ class Summary:
         )
 
 
-def _describe(layers, width, tensors, norms, indent=""):
+def _describe(layers, shape, tensors, norms, indent=""):
     """A row for each layer, those within others indented under them; takes the next of tensors and norms."""
+    width, steps = shape
     for layer in layers:
         parameters = operations = 0
-        if hasattr(layer, "units"):
-            tensor = next(tensors)
-            parameters, operations, width = (tensor.n_in + 1) * tensor.n_out, tensor.n_in * tensor.n_out, layer.units
-            if layer.normalization:
-                norm = next(norms)
-                parameters += norm.width * sum(name in ("scale", "shift") for name in norm.names)
-        yield Row(indent + type(layer).__name__.lower(), _details(layer), width, parameters, operations)
-        yield from _describe(getattr(layer, "layers", ()), width, tensors, norms, indent + "  ")
+        directions = 1 + getattr(layer, "bidirectional", False)
+        for tensor in [next(tensors) for _ in range(directions)] if hasattr(layer, "units") else []:
+            weights = tensor.n_rows * tensor.n_out * max(tensor.n_gates, 1)
+            parameters += weights + tensor.n_out * max(tensor.n_biases, 1)
+            operations += weights * max(steps, 1)
+            width = layer.units * directions
+        if getattr(layer, "normalization", None):
+            norm = next(norms)
+            parameters += norm.width * sum(name in ("scale", "shift") for name in norm.names)
+        steps = 0 if hasattr(layer, "how") else steps  # pooling
+        yield Row(indent + type(layer).__name__.lower(), _details(layer), width, parameters, operations, steps)
+        yield from _describe(getattr(layer, "layers", ()), (width, steps), tensors, norms, indent + "  ")
 
 
 def _details(layer):
@@ -130,5 +140,7 @@ def _details(layer):
     for name in ("units", "layers"):  # they have a column or rows of their own
         values.pop(name, None)
     return ", ".join(
-        value if name == "activation" else f"{name}={value}" for name, value in values.items() if value is not None
+        value if name in ("activation", "cell", "how") else f"{name}={value}"
+        for name, value in values.items()
+        if not (value is None or value is False or (name == "rate" and value == 0))
     )

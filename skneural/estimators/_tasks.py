@@ -85,7 +85,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+            The input data; of recurrent networks sequences, as the class describes.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             The class labels.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -112,7 +112,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+            The input data; of recurrent networks sequences, as the class describes.
 
         Returns
         -------
@@ -128,7 +128,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+            The input data; of recurrent networks sequences, as the class describes.
 
         Returns
         -------
@@ -144,7 +144,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+            The input data; of recurrent networks sequences, as the class describes.
 
         Returns
         -------
@@ -191,7 +191,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+            The input data; of recurrent networks sequences, as the class describes.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The true values.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -218,7 +218,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+            The input data; of recurrent networks sequences, as the class describes.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -237,7 +237,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data.
+            The input data; of recurrent networks sequences, as the class describes.
 
         Returns
         -------

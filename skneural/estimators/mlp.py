@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skneural.estimators._docs import describe
+from skneural.estimators._docs import CLASS_LOSSES, REAL_LOSS_OPTIONS, REAL_LOSSES, REAL_METRIC, describe
 from skneural.estimators._tasks import NetworkClassifier, NetworkRegressor
 
 
-@describe(metric="accuracy")
+@describe("accuracy", CLASS_LOSSES)
 class MLPClassifier(NetworkClassifier):
     r"""Multi-layer perceptron classifier.
 
@@ -25,25 +25,7 @@ class MLPClassifier(NetworkClassifier):
 
     {training}
 
-    class_weight : dict, 'balanced' or None, default=None
-        Weights of the classes, ``{label: weight}``, multiplied into the sample weights. 'balanced' weights them
-        inversely to how often they occur. Multilabel: as :func:`sklearn.utils.class_weight.compute_sample_weight` has
-        it. For two classes that is the weighted binary cross-entropy.
-
-    loss : {'log_loss', 'focal'}, default='log_loss'
-        What is minimised. 'focal' (Lin et al., 2017) is the log loss times ``(1 - p) ** focal_gamma``, p the
-        probability of the true class: well-classified samples count for less.
-
-    label_smoothing : float, default=0.0
-        Share of each target that is spread evenly over all classes (Szegedy et al., 2016), in [0, 1). Only with
-        ``loss='log_loss'``.
-
-    focal_gamma : float, default=2.0
-        Exponent of the focal loss, not negative; 0 is the log loss.
-
-    focal_alpha : float, array-like of shape (n_classes,) or None, default=None
-        Factors of the classes in the focal loss. With two classes or multilabel targets one number is that of the
-        second class (of a label that is set), one minus it that of the other. None is 1 for all.
+    {losses}
 
     Attributes
     ----------
@@ -118,7 +100,7 @@ class MLPClassifier(NetworkClassifier):
         self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
 
 
-@describe(metric="R2 (D2 of the pinball loss for ``loss='quantile'``)")
+@describe(REAL_METRIC, REAL_LOSSES, REAL_LOSS_OPTIONS)
 class MLPRegressor(NetworkRegressor):
     r"""Multi-layer perceptron regressor.
 
@@ -127,29 +109,13 @@ class MLPRegressor(NetworkRegressor):
 
     Parameters
     ----------
-    loss : {'squared_error', 'absolute_error', 'huber', 'log_cosh', 'quantile', 'poisson', 'gamma'}, \
-            default='squared_error'
-        - 'squared_error': half the squared error.
-        - 'absolute_error': the absolute error; predictions are medians.
-        - 'huber': squared for errors up to `huber_delta`, then linear.
-        - 'log_cosh': logarithm of the hyperbolic cosine of the error: a smooth relative of 'huber'.
-        - 'quantile': the pinball loss; predictions are `quantiles`.
-        - 'poisson', 'gamma': half the deviance with a log link (exponential output; y must not be negative, or must be
-          positive).
-
-        With several outputs the solvers minimise the sum over them; those that have no deviance are reported as the
-        mean over them, as scikit-learn reports squared errors.
+    {losses}
 
     {architecture}
 
     {training}
 
-    huber_delta : float, default=1.0
-        Error at which the Huber loss becomes linear, in units of y.
-
-    quantiles : float or array-like of shape (n_quantiles,), default=0.5
-        What ``loss='quantile'`` predicts, each in (0, 1). With a sequence, :meth:`predict` returns a column each,
-        sorted so that they never cross.
+    {loss_options}
 
     Attributes
     ----------

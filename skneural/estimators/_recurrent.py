@@ -1,0 +1,216 @@
+"""What recurrent networks share: how sequences are checked, which layers there are, and the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_array, column_or_1d, validate_data
+
+from skneural.estimators._sequences import (
+    NO_TARGETS,
+    check_finite,
+    check_sequences,
+    dimensions,
+    is_ragged,
+    read,
+    stack,
+    statistics,
+)
+from skneural.estimators._settings import RECURRENT_CONSTRAINTS, ROWS_ONLY, recurrent_layers, sizes_of
+from skneural.estimators._tasks import NetworkClassifier, NetworkRegressor
+from skneural.network.initializers import initialize
+from skneural.network.layers import Dense
+from skneural.network.program import lower
+
+
+class SequenceNetwork:
+    """Mixin of the networks that read sequences: how X is checked, and which layers there are."""
+
+    _cell: str
+
+    def _hidden_layers(self):
+        return recurrent_layers(self, self._cell)
+
+    def _lower(self, X, targets, settings):
+        return lower(
+            [*self._hidden_layers(), Dense(targets.n_outputs)], X.shape[2], dtype=X.dtype.type, loss=targets.loss,
+            settings=settings, n_timesteps=X.shape[1],
+        )  # fmt: skip
+
+    _read = staticmethod(read)
+
+    @staticmethod
+    def _variant(X):
+        return {"training": False, "n_timesteps": X.shape[1]}
+
+    def _as_given(self, X):
+        return X.swapaxes(1, 2) if self.input_format == "channels_first" else X
+
+    def _initialize(self, program, seed, train):
+        (sequences, *_), (_, _, weights) = train
+        n_head = len(sizes_of(self, "head_layer_sizes")) + 1
+        names = [None] * (len(program.tensors) - n_head) + [self.head_activation] * n_head
+        params = initialize(program, seed, self.weight_init, names)
+        if self.standardize:
+            views = program.norm_views(params)[0]
+            views["mean"][:], views["deviation"][:] = statistics(sequences, weights)
+        return params
+
+    # -- X -----------------------------------------------------------------------------------------------------------
+
+    def _validate(self, X, y, first_pass, dtype=None):
+        if dtype is None:
+            dtype = self.dtype if first_pass else self._params.dtype
+        dtypes = [np.float64, np.float32] if dtype == "auto" else [np.dtype(dtype).type]
+        X, y = self._check(X, y, dtypes, reset=first_pass)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _validate_prediction(self, X):
+        # scikit-learn's checks take as long as a short sequence takes a small network: plain arrays take a short cut.
+        if (
+            type(X) is np.ndarray and X.ndim == 3 and X.dtype == self._params.dtype and X.size > 0
+            and self.input_format == "channels_last" and X.shape[2] == self._program.source[1] and np.isfinite(X).all()
+        ):  # fmt: skip
+            return X
+        return self._check(X, NO_TARGETS, [self._params.dtype.type], reset=False)[0]
+
+    def _check(self, X, y, dtypes, reset):
+        """X of shape (n_samples, n_timesteps, n_features), finite but for padding, and y."""
+        if is_ragged(X):
+            X = stack(X, self.input_format == "channels_first")
+        elif dimensions(X) == 3:
+            X = self._as_given(np.asarray(X))  # the way there is the way back
+        is_table = dimensions(X) < 3
+        if is_table and (reset or self._table):
+            # Rows of a table: its columns, which may have names, are the steps.
+            options = {"dtype": dtypes, "ensure_all_finite": "allow-nan", "reset": reset}
+            if y is NO_TARGETS:
+                X = validate_data(self, X, **options)
+            else:
+                X, y = validate_data(self, X, y, multi_output=True, y_numeric=self._numeric_targets, **options)
+            X = X[:, :, None]
+        else:
+            X = check_array(X, dtype=dtypes, ensure_all_finite="allow-nan")[:, :, None] if is_table else X
+            X, y = check_sequences(X, y, dtypes, self._numeric_targets)
+        check_finite(X)
+        if reset:
+            self._table, self.n_timesteps_in_ = is_table, X.shape[1]
+            if not is_table:
+                self.n_features_in_ = X.shape[2]
+                vars(self).pop("feature_names_in_", None)
+        elif X.shape[2] != (n_features := self._program.source[1]):
+            name = type(self).__name__
+            raise ValueError(f"X has {X.shape[2]} features, but {name} is expecting {n_features} features as input.")
+        return X, y
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse, tags.input_tags.three_d_array = False, True
+        return tags
+
+
+class RecurrentClassifier(SequenceNetwork, NetworkClassifier):
+    """Base of the recurrent classifiers."""
+
+    _parameter_constraints: dict = {
+        **{name: rule for name, rule in NetworkClassifier._parameter_constraints.items() if name not in ROWS_ONLY},
+        **RECURRENT_CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | ArrayLike = (50,), *, head_layer_sizes: int | ArrayLike = (),
+        head_activation: str = "relu", bidirectional: bool = False, pooling: str = "last",
+        dropout: float | ArrayLike = 0.0, recurrent_dropout: float = 0.0, tbptt_steps: int | None = None,
+        input_format: str = "channels_last", standardize: bool = True,
+        solver: str = "adam", alpha: float = 0.0001, batch_size: int | str = "auto",
+        learning_rate: str = "constant", learning_rate_init: float = 0.001, power_t: float = 0.5,
+        max_iter: int = 200, shuffle: bool = True, random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4, verbose: bool | int = False, warm_start: bool = False, momentum: float = 0.9,
+        nesterovs_momentum: bool = True, early_stopping: bool = False, validation_fraction: float = 0.1,
+        beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
+        max_fun: int = 15000, class_weight: dict | str | None = None, loss: str = "log_loss",
+        label_smoothing: float = 0.0, focal_gamma: float = 2.0, focal_alpha: float | ArrayLike | None = None,
+        l1_ratio: float = 0.0, weight_decay: float = 0.01, rho: float = 0.9, decay_factor: float | str = "auto",
+        decay_epochs: int | str = "auto", warmup: float = 0.0, weight_init: str | Callable = "auto",
+        input_noise: float = 0.0, clip_norm: float | None = 1.0, clip_value: float | None = None,
+        monitor_gradients: bool = False, scoring: str | Callable | None = None, score_training: bool = False,
+        n_jobs: int | None = None, dtype: str = "auto",
+    ) -> None:  # fmt: skip
+        self.hidden_layer_sizes, self.head_layer_sizes = hidden_layer_sizes, head_layer_sizes
+        self.head_activation, self.bidirectional, self.pooling = head_activation, bidirectional, pooling
+        self.dropout, self.recurrent_dropout, self.tbptt_steps = dropout, recurrent_dropout, tbptt_steps
+        self.input_format, self.standardize = input_format, standardize
+        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
+        self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
+        self.power_t, self.max_iter, self.shuffle = power_t, max_iter, shuffle
+        self.random_state, self.tol, self.verbose = random_state, tol, verbose
+        self.warm_start, self.momentum = warm_start, momentum
+        self.nesterovs_momentum, self.early_stopping = nesterovs_momentum, early_stopping
+        self.validation_fraction, self.beta_1, self.beta_2 = validation_fraction, beta_1, beta_2
+        self.epsilon, self.n_iter_no_change, self.max_fun = epsilon, n_iter_no_change, max_fun
+        self.class_weight, self.loss, self.label_smoothing = class_weight, loss, label_smoothing
+        self.focal_gamma, self.focal_alpha, self.l1_ratio = focal_gamma, focal_alpha, l1_ratio
+        self.weight_decay, self.rho, self.decay_factor = weight_decay, rho, decay_factor
+        self.decay_epochs, self.warmup, self.weight_init = decay_epochs, warmup, weight_init
+        self.input_noise, self.clip_norm, self.clip_value = input_noise, clip_norm, clip_value
+        self.monitor_gradients, self.scoring = monitor_gradients, scoring
+        self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
+
+
+class RecurrentRegressor(SequenceNetwork, NetworkRegressor):
+    """Base of the recurrent regressors."""
+
+    _parameter_constraints: dict = {
+        **{name: rule for name, rule in NetworkRegressor._parameter_constraints.items() if name not in ROWS_ONLY},
+        **RECURRENT_CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | ArrayLike = (50,), *, head_layer_sizes: int | ArrayLike = (),
+        head_activation: str = "relu", bidirectional: bool = False, pooling: str = "last",
+        dropout: float | ArrayLike = 0.0, recurrent_dropout: float = 0.0, tbptt_steps: int | None = None,
+        input_format: str = "channels_last", standardize: bool = True, loss: str = "squared_error",
+        solver: str = "adam", alpha: float = 0.0001, batch_size: int | str = "auto",
+        learning_rate: str = "constant", learning_rate_init: float = 0.001, power_t: float = 0.5,
+        max_iter: int = 200, shuffle: bool = True, random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4, verbose: bool | int = False, warm_start: bool = False, momentum: float = 0.9,
+        nesterovs_momentum: bool = True, early_stopping: bool = False, validation_fraction: float = 0.1,
+        beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
+        max_fun: int = 15000, huber_delta: float = 1.0, quantiles: float | ArrayLike = 0.5, l1_ratio: float = 0.0,
+        weight_decay: float = 0.01, rho: float = 0.9, decay_factor: float | str = "auto",
+        decay_epochs: int | str = "auto", warmup: float = 0.0, weight_init: str | Callable = "auto",
+        input_noise: float = 0.0, clip_norm: float | None = 1.0, clip_value: float | None = None,
+        monitor_gradients: bool = False, scoring: str | Callable | None = None, score_training: bool = False,
+        n_jobs: int | None = None, dtype: str = "auto",
+    ) -> None:  # fmt: skip
+        self.hidden_layer_sizes, self.head_layer_sizes = hidden_layer_sizes, head_layer_sizes
+        self.head_activation, self.bidirectional, self.pooling = head_activation, bidirectional, pooling
+        self.dropout, self.recurrent_dropout, self.tbptt_steps = dropout, recurrent_dropout, tbptt_steps
+        self.input_format, self.standardize, self.loss = input_format, standardize, loss
+        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
+        self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
+        self.power_t, self.max_iter, self.shuffle = power_t, max_iter, shuffle
+        self.random_state, self.tol, self.verbose = random_state, tol, verbose
+        self.warm_start, self.momentum = warm_start, momentum
+        self.nesterovs_momentum, self.early_stopping = nesterovs_momentum, early_stopping
+        self.validation_fraction, self.beta_1, self.beta_2 = validation_fraction, beta_1, beta_2
+        self.epsilon, self.n_iter_no_change, self.max_fun = epsilon, n_iter_no_change, max_fun
+        self.huber_delta, self.quantiles, self.l1_ratio = huber_delta, quantiles, l1_ratio
+        self.weight_decay, self.rho, self.decay_factor = weight_decay, rho, decay_factor
+        self.decay_epochs, self.warmup, self.weight_init = decay_epochs, warmup, weight_init
+        self.input_noise, self.clip_norm, self.clip_value = input_noise, clip_norm, clip_value
+        self.monitor_gradients, self.scoring = monitor_gradients, scoring
+        self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
+
+    def _fit_targets(self, targets, y, weights, first_pass):
+        """Scale y as X is, by the training rows of the first fit."""
+        if first_pass and self.standardize:
+            targets.standardize(y, weights)
+        elif not first_pass:
+            targets.adopt_scale(self._target)
