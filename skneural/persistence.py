@@ -260,7 +260,7 @@ def check(est, state):
                 f"parameters of {program.dtype}."
             )
     _, n_features, _, loss, _, n_timesteps = program.source
-    expected = {"n_outputs_": program.n_outputs, "n_layers_": len(program.tensors) + 1}
+    expected = {"n_outputs_": program.n_outputs, "n_layers_": len(program.tensors) + 1, "_n_channels": n_features}
     if not state.get("_table"):  # whose columns are time steps
         expected["n_features_in_"] = n_features
     if hasattr(est, "tbptt_steps") != (n_timesteps > 0):

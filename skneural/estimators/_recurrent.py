@@ -73,7 +73,7 @@ class SequenceNetwork:
         # scikit-learn's checks take as long as a short sequence takes a small network: plain arrays take a short cut.
         if (
             type(X) is np.ndarray and X.ndim == 3 and X.dtype == self._params.dtype and X.size > 0
-            and self.input_format == "channels_last" and X.shape[2] == self._program.source[1] and np.isfinite(X).all()
+            and self.input_format == "channels_last" and X.shape[2] == self._n_channels and np.isfinite(X).all()
         ):  # fmt: skip
             return X
         return self._check(X, NO_TARGETS, [self._params.dtype.type], reset=False)[0]
@@ -98,12 +98,12 @@ class SequenceNetwork:
             X, y = check_sequences(X, y, dtypes, self._numeric_targets)
         check_finite(X)
         if reset:
-            self._table, self.n_timesteps_in_ = is_table, X.shape[1]
+            self._table, self.n_timesteps_in_, self._n_channels = is_table, *X.shape[1:]
             if not is_table:
                 self.n_features_in_ = X.shape[2]
                 vars(self).pop("feature_names_in_", None)
-        elif X.shape[2] != (n_features := self._program.source[1]):
-            name = type(self).__name__
+        elif X.shape[2] != self._n_channels:
+            name, n_features = type(self).__name__, self._n_channels
             raise ValueError(f"X has {X.shape[2]} features, but {name} is expecting {n_features} features as input.")
         return X, y
 

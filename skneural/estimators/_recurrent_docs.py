@@ -109,7 +109,7 @@ def _memory(cell):
     numbers = len(cell.gates) + (3 if cell.memory else 2)
     return (
         f"Training keeps all time steps of a batch: about ``batch_size * n_timesteps * {numbers} * sum(units)``\n"
-        "numbers, twice that with `bidirectional`, beside the data; larger batches than fit 256 MB are run in pieces.\n"
+        "numbers, twice that with `bidirectional`, beside the data; larger batches than fit 64 MB are run in pieces.\n"
         "With `tbptt_steps`, too: that shortens the way of gradients, not what is kept."
     )
 

@@ -99,7 +99,8 @@ def check_sequences(X, y, dtypes, numeric):
 
 def lengths_of(X):
     """Number of steps before the trailing ones that are all NaN, of shape (n_samples,); None if all are whole."""
-    if not np.isnan(X[:, -1]).all(axis=1).any():
+    last = X[:, -1]
+    if not np.isnan(last.sum()) or not np.isnan(last).all(axis=1).any():
         return None
     lengths = np.empty(len(X), np.int64)
     for part in blocks(X):

@@ -211,9 +211,10 @@ class RealTargets:
         2010, "Quantile and probability curves without crossing").
         """
         if self.center is not None:
-            repeats = self.n_outputs // self.n_targets
-            scale, center = (np.repeat(a, repeats).astype(outputs.dtype) for a in (self.scale, self.center))
-            outputs = outputs * scale + center
+            scale, center = self.scale, self.center
+            if self.n_outputs > self.n_targets:
+                scale, center = (np.repeat(a, self.n_outputs // self.n_targets) for a in (scale, center))
+            outputs = outputs * scale.astype(outputs.dtype) + center.astype(outputs.dtype)
         if self.quantiles is not None:
             rank = np.argsort(np.argsort(self.quantiles, kind="stable"), kind="stable")
             ordered = np.sort(outputs.reshape(len(outputs), self.n_targets, -1), axis=2)[:, :, rank]

@@ -25,7 +25,7 @@ PREDICT_BLOCK = 112
 #: The same for sequences: as many as fit a second-level cache, but enough for a tile of a product.
 PREDICT_BYTES, SMALLEST_BLOCK = 1 << 19, 14
 #: Bytes of buffers that pieces of a batch of sequences may take.
-SEQUENCE_BYTES = 1 << 28
+SEQUENCE_BYTES = 1 << 26
 #: Floating-point operations a second that one thread reaches on small products: only to guess the first call's length.
 _GUESSED_SPEED = 3e10
 #: Seconds of work in a step from which a second thread is tried.
@@ -66,10 +66,11 @@ class Engine:
             values, indices, indptr = X
             frame.update(inputs=data(values), indices=data(indices), indptr=data(indptr), n_rows=len(indptr) - 1)
         elif isinstance(X, Sequences):
-            names = ("ld_inputs", "ld_steps", "ld_features")
-            strides = (stride // self.itemsize for stride in X.values.strides)
-            frame.update(**dict(zip(names, strides, strict=True)), n_rows=len(X.values))
-            frame.update(inputs=data(X.values), lengths=data(X.lengths))
+            by_sample, by_step, by_feature = X.values.strides
+            frame.update(
+                inputs=data(X.values), lengths=data(X.lengths), n_rows=len(X.values), ld_inputs=by_sample // self.itemsize,
+                ld_steps=by_step // self.itemsize, ld_features=by_feature // self.itemsize,
+            )  # fmt: skip
         else:
             frame.update(inputs=data(X), ld_inputs=X.shape[1], n_rows=X.shape[0])
 

@@ -10,6 +10,8 @@ a row's own last step, and padding changes no bit.
 Sizes: T steps, B rows, I in, H units, G gates (each padded to ``ld_out``).
 """
 
+import itertools
+
 import numpy as np
 from numba.extending import register_jitable
 
@@ -108,24 +110,29 @@ def gate_access(count):
     return formula(read), formula(write)
 
 
-def make_activate_gates(activations):
-    """A function that replaces the rows of an array, one a gate, by their activations."""
-    some = [(gate, formula(function)) for gate, function in enumerate(activations) if function is not None]
-    (first, f), (second, g), (third, h), (fourth, i) = (some * 4)[:4] if len(some) < 4 else some
-    count = len(some)
+def make_activate_gates(dtype, activations):
+    """A function that replaces the gates of a row by their activations; neighbours that have the same in one loop."""
+    runs, size, first = [], dtype().itemsize, 0
+    for function, gates in itertools.groupby(activations):
+        count = len(list(gates))
+        if function is not None:
+            runs.append((formula(function), first, count))
+        first += count
+    (f, f_first, f_count), (g, g_first, g_count), (h, h_first, h_count) = (runs * 3)[:3]
+    n_runs = len(runs)
 
-    def activate_gates(a, pitch):
-        for j in range(pitch):
-            a[first, j] = f(a[first, j])[0]
-        if count > 1:
-            for j in range(pitch):
-                a[second, j] = g(a[second, j])[0]
-        if count > 2:
-            for j in range(pitch):
-                a[third, j] = h(a[third, j])[0]
-        if count > 3:
-            for j in range(pitch):
-                a[fourth, j] = i(a[fourth, j])[0]
+    def activate_gates(z, pitch):
+        a = vector(z + f_first * pitch * size, dtype)
+        for j in range(f_count * pitch):
+            a[j] = f(a[j])[0]
+        if n_runs > 1:
+            b = vector(z + g_first * pitch * size, dtype)
+            for j in range(g_count * pitch):
+                b[j] = g(b[j])[0]
+        if n_runs > 2:
+            c = vector(z + h_first * pitch * size, dtype)
+            for j in range(h_count * pitch):
+                c[j] = h(c[j])[0]
 
     return register_jitable(**HELPER)(activate_gates)
 
@@ -134,14 +141,14 @@ def make_cell_rows(dtype, entry):
     """One step of the thread's rows: the cell, from the pre-activations of its gates."""
     size, cell, memory, zero = dtype().itemsize, formula(entry.formula), entry.memory, dtype(0)
     n_gates, (read, write) = len(entry.gates), gate_access(len(entry.gates))
-    activate = make_activate_gates(entry.activations)
+    activate = make_activate_gates(dtype, entry.activations)
 
     def cell_rows(op, f, t, first, last, z, h_before, h, c_before, c):
         unit, pitch, step = op.ld_out, op.pitch, op.ld_out * size
         for r in range(first, last):
             if t < length_of(f, op, r):
                 a, old, new = rows_at(z, dtype, n_gates, pitch), vector(h_before, dtype), vector(h, dtype)
-                activate(a, pitch)
+                activate(z, pitch)
                 if memory:
                     c_old, c_new = vector(c_before, dtype), vector(c, dtype)
                     for j in range(pitch):

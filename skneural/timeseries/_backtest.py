@@ -1,0 +1,168 @@
+"""How good forecasts of a past would have been."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Backtest:
+    """Forecasts from many origins in a part of a series that was not trained on, beside what came.
+
+    :meth:`Forecaster.backtest` makes one; printed, it is a table. Shapes are those of several targets; for one that was
+    chosen by itself, or a series in one dimension, there is no axis of targets. Errors are in units of the data.
+
+    Parameters
+    ----------
+    origins : ndarray of shape (n_origins,)
+        Rows of the series, counted from 0, with which the forecasts begin: each knows the rows before its own.
+    index : pandas Index or ndarray of shape (n_tested,)
+        What the rows from the first origin to the end of the series are called: their times, or their positions where
+        there are none.
+    forecasts : ndarray of shape (n_origins, horizon, n_targets)
+        The forecasts; of quantiles, the one nearest to the median.
+    actual : ndarray of shape (n_origins, horizon, n_targets)
+        What came.
+    naive : ndarray of shape (n_origins, horizon, n_targets)
+        The seasonal naive forecasts, for comparison: the value one season before, or as many seasons as there have to
+        be for it to be known.
+    season : int
+        Rows of a season. With 1, the naive forecast is the last value.
+    scale : ndarray of shape (n_targets,) or float
+        Mean absolute difference of values one season apart in the training part: what `mase` divides by.
+    forecaster : Forecaster
+        Fitted on the rows before the first origin.
+    quantiles : ndarray of shape (n_origins, horizon, n_targets, n_quantiles) or None
+        Forecast quantiles, if the estimator has several.
+    levels : ndarray of shape (n_quantiles,) or None
+        What quantiles these are, ascending.
+
+    References
+    ----------
+    Hyndman and Koehler (2006), "Another look at measures of forecast accuracy", International Journal of Forecasting
+    22.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> from skneural.timeseries import Forecaster
+    >>> flatten = FunctionTransformer(lambda X: X.reshape(len(X), -1))
+    >>> months = np.arange(120)
+    >>> series = 10 * np.sin(months * np.pi / 6) + months % 5
+    >>> Forecaster(make_pipeline(flatten, Ridge()), lookback=12, horizon=3).backtest(series, test_size=24, season=12)
+    Backtest of 22 origins from 96 to 117, horizon 3
+            forecast     naive
+    MAE       0.1215     2.379
+    RMSE      0.1725     2.428
+    MASE     0.05079    0.9941
+    naive: the value 12 rows before
+    """
+
+    origins: np.ndarray
+    index: Any
+    forecasts: np.ndarray
+    actual: np.ndarray
+    naive: np.ndarray
+    season: int
+    scale: Any
+    forecaster: Any
+    quantiles: np.ndarray | None = None
+    levels: np.ndarray | None = None
+
+    @property
+    def labels(self) -> Any:
+        """What the rows of the origins are called."""
+        return self.index[self.origins - self.origins[0]]
+
+    @property
+    def mae(self) -> float:
+        """Mean absolute error over all forecasts."""
+        return float(np.mean(self.mae_by_step))
+
+    @property
+    def rmse(self) -> float:
+        """Root of the mean squared error over all forecasts."""
+        return _root_mean_square(self.forecasts - self.actual)
+
+    @property
+    def mase(self) -> float:
+        """Mean absolute scaled error: over `scale`, mean over the targets; NaN where that is 0."""
+        return self._scaled(self.forecasts)
+
+    @property
+    def naive_mae(self) -> float:
+        """Mean absolute error of the seasonal naive forecasts."""
+        return float(np.mean(np.abs(self.naive - self.actual)))
+
+    @property
+    def naive_rmse(self) -> float:
+        """Root of the mean squared error of the seasonal naive forecasts."""
+        return _root_mean_square(self.naive - self.actual)
+
+    @property
+    def naive_mase(self) -> float:
+        """Mean absolute scaled error of the seasonal naive forecasts."""
+        return self._scaled(self.naive)
+
+    @property
+    def mae_by_step(self) -> np.ndarray:
+        """Mean absolute error of each step ahead, shape (horizon,)."""
+        return np.mean(np.abs(self.forecasts - self.actual), axis=self._but_steps)
+
+    @property
+    def rmse_by_step(self) -> np.ndarray:
+        """Root of the mean squared error of each step ahead, shape (horizon,)."""
+        return np.sqrt(np.mean((self.forecasts - self.actual) ** 2, axis=self._but_steps))
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the actual values between the lowest and the highest quantile; None if there are not two."""
+        if self.levels is None or len(self.levels) < 2:
+            return None
+        within = (self.quantiles[..., 0] <= self.actual) & (self.actual <= self.quantiles[..., -1])
+        return float(np.mean(within))
+
+    @property
+    def _but_steps(self):
+        return (0, *range(2, self.actual.ndim))
+
+    def _scaled(self, forecasts):
+        errors = np.mean(np.abs(forecasts - self.actual), axis=(0, 1))
+        scale = np.where(np.equal(self.scale, 0), np.nan, self.scale)
+        return float(np.mean(errors / scale))
+
+    def __repr__(self):
+        labels, rows = self.labels, "1 row" if self.season == 1 else f"{self.season} rows"
+        lines = [
+            f"Backtest of {len(labels)} origin{'s' * (len(labels) > 1)} from {labels[0]} to {labels[-1]}, "
+            f"horizon {self.actual.shape[1]}",
+            f"{'':6}{'forecast':>10}{'naive':>10}",
+        ]
+        lines += [
+            f"{name.upper():6}{getattr(self, name):10.4g}{getattr(self, f'naive_{name}'):10.4g}"
+            for name in ("mae", "rmse", "mase")
+        ]
+        if self.coverage is not None:
+            lines.append(f"quantiles {self.levels[0]:g} to {self.levels[-1]:g} hold {self.coverage:.1%}")
+        lines.append(f"naive: the value {rows} before")
+        return "\n".join(lines)
+
+
+def seasonal_naive(values, origins, horizon, season):
+    """Seasonal naive forecasts of shape (n_origins, horizon, n_targets) from series of shape (n_rows, n_targets)."""
+    return values[origins[:, None] - season + np.arange(horizon) % season]
+
+
+def seasonal_scale(values, season):
+    """Mean absolute difference of values one season apart, for each column."""
+    return np.mean(np.abs(values[season:] - values[:-season]), axis=0)
+
+
+def _root_mean_square(errors):
+    return float(np.sqrt(np.mean(errors**2)))
