@@ -212,8 +212,8 @@ def memory(report, options):
     report.add("One epoch over windows of 60 steps of a memory-mapped series, LSTM of 16 units, MB:")
     report.table(["batch", "windows", "if they were copied", "series", "peak before", "peak after", "seconds"], rows)
     report.add(
-        "The peak before is that of a process that has fitted ten batches: Python, libraries, kernels and the buffers of "
-        "a batch. After the epoch come the pages of the mapped file, the targets and the order of the windows."
+        "The peak before is that of a process that has fitted ten batches: Python, libraries, kernels and the buffers "
+        "of a batch. After the epoch come the pages of the mapped file, the targets and the order of the windows."
     )
 
 
