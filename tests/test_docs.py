@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import pytest
+from sklearn.base import is_regressor
 
 import skneural
 from skneural.estimators._targets import REAL_LOSSES
@@ -61,22 +62,27 @@ def test_docstring_examples(path):
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("estimator", [skneural.MLPClassifier, skneural.MLPRegressor])
+ESTIMATORS = [cls for name in skneural.__all__ if hasattr(cls := getattr(skneural, name), "get_params")]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_every_parameter_is_described(estimator):
-    for name in estimator().get_params():
-        assert re.search(rf"^ +{name} : ", estimator.__doc__, flags=re.M), name
-    losses = REAL_LOSSES if estimator is skneural.MLPRegressor else ("log_loss", "focal")
+    described = re.findall(r"^    (\w+) : ", estimator.__doc__.split("    Attributes\n")[0], flags=re.M)
+    assert sorted(described) == sorted(estimator().get_params())  # each once, and no others
+    assert not re.search(r"(?<!\{)\{\w+\}", estimator.__doc__.split("Parameters")[0]), "a mark that nothing filled"
+    losses = REAL_LOSSES if is_regressor(estimator()) else ("log_loss", "focal")
     for name in (*ACTIVATIONS, *OPTIMIZERS, *SCHEDULES, *INITIALIZERS, *losses):
         assert repr(name) in estimator.__doc__, name
 
 
-@pytest.mark.parametrize("estimator", [skneural.MLPClassifier, skneural.MLPRegressor])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_every_attribute_is_described(estimator):
     described = set(re.findall(r"^    (\w+_) : ", estimator.__doc__, flags=re.M))
     est = estimator(max_iter=200, tol=1.0).fit([[0.0], [1.0], [2.0]], [0, 1, 0])
     public = {name for name in vars(est) if name.endswith("_") and not name.startswith("_")}
     assert public == described - {"feature_names_in_"}  # of frames
-    for name, text in [("history_", "gradient_norm"), ("norms_", "variance")]:
+    of_norms = "deviation" if hasattr(est, "recurrent_coefs_") else "variance"
+    for name, text in [("history_", "gradient_norm"), ("norms_", of_norms)]:
         assert text in estimator.__doc__.split(f"    {name} : ")[1].split("\n\n")[0]
 
 
