@@ -17,6 +17,7 @@ from skneural.backends.cpu.outputs import make_activation, make_loss_forward, ma
 from skneural.backends.cpu.product import make_product
 from skneural.backends.cpu.updates import make_constrain, make_optimizer
 from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.cells import CELLS
 from skneural.maths.losses import LINKS, LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
@@ -287,6 +288,11 @@ KERNELS = {
     "product": (make_product,),
     "constrain": (make_constrain,),
     **{f"{kind} {field}": key for kind, fields in binding.KERNELS.items() for field, key in fields.items()},
+    **{
+        f"recurrent {name} {field}": (make, entry)
+        for name, entry in CELLS.items()
+        for field, make in binding.RECURRENT.items()
+    },
     **{f"activation {name}": (make_activation, entry) for name, entry in ACTIVATIONS.items()},
     **{f"loss {name}": (make_loss_forward, entry) for name, entry in LOSSES.items()},
     **{f"output {name}": (make_output_forward, entry) for name, entry in LINKS.items()},
@@ -419,14 +425,15 @@ def test_loops_are_found():
     assert [instruction.opcode for instruction in loop] == ["fadd", "br"]
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if re.match("activation|loss|output|noise", name)])
+@pytest.mark.parametrize("name", [name for name in KERNELS if re.match("activation|loss|output|noise|recurrent", name)])
 def test_exponentials_are_not_calls(code, name):
     # A call into the C library is one number at a time, ten times as slow as the polynomial (`elementary`).
     assert not re.findall(r"call [^\n]*@(?:llvm\.)?(?:exp|expm1|log|log1p|erfc?|tanh|cosh|pow)[\w.]*\(", code(name))
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in KERNELS if re.match("product|activation|dropout|noise|residual|.*_norm|optimizer", name)]
-)
+VECTORS = "product|activation|dropout|noise|residual|.*_norm|optimizer|recurrent|sequence_dropout|pool"
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if re.match(VECTORS, name)])
 def test_elementwise_kernels_are_vectorised(code, name):
     assert re.search(r"<\d+ x float>", code(name))

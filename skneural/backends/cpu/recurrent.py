@@ -179,7 +179,7 @@ def make_recurrent_forward(dtype, entry):
         op, f = op_at(op_address), frame_at(frame_address)
         unit, pitch, ld, rows = op.ld_out, op.pitch, op.ld_gates, last - first
         weight, recurrent = f.params + op.weight * size, f.params + op.recurrent * size  # (I, G, H), (H, G, H)
-        bias, masked, width = f.params + op.bias * size, op.rate > 0, count * pitch  # (G, H)
+        bias, masked, width = f.params + op.bias * size, op.states >= 0, count * pitch  # (G, H)
         passed = op.states if masked else op.y
         nothing = at_step(f, op, op.cells, unit, 0, first, size)
         clear(nothing, rows * unit * size)
@@ -281,10 +281,10 @@ def make_recurrent_backward(dtype, entry):
             slope_rows(op, f, t, first, last, z, h_before, c_before, c, dy, dh, dc)
             if s > 0:
                 zs, goal, begin = z + state * pitch * size, dh, dh
-                if op.rate > 0:
+                if op.states >= 0:
                     goal, begin = at_step(f, op, op.carry, unit, 3, first, size), 0
                 multiply(f, zs, ld, turned_state, unit, goal, unit, rows, unit, depth, begin, unit)
-                if op.rate > 0:
+                if op.states >= 0:
                     mask = at_step(f, op, op.carry, unit, 2, first, size)
                     multiply_numbers(goal, mask, goal, rows * unit, dtype)
                     add_numbers(dh, goal, rows * unit, dtype)

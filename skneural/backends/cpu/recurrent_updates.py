@@ -32,7 +32,7 @@ def make_recurrent_update(dtype, entry):
         strips = of_input + of_state
         begin, end = f.rank * strips // f.crew, (f.rank + 1) * strips // f.crew
         dz, x = f.work + op.gates * f.capacity * size, f.work + op.x * f.capacity * size  # (T, B, G, H), (T, B, I)
-        h = f.work + (op.states if op.rate > 0 else op.y) * f.capacity * size  # (T, B, H)
+        h = f.work + (op.states if op.states >= 0 else op.y) * f.capacity * size  # (T, B, H)
         with_bias, chunk = f.rank == f.crew - 1, max(chunk_rows, chunk_bytes // (ld * size))
         for k in range(0, total if f.phase != apply else 0, chunk):
             for s in range(begin, end):
