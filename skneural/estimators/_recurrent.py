@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from skneural.estimators._sequences import (
+    BLOCK,
     NO_TARGETS,
     check_finite,
     check_sequences,
@@ -72,7 +73,7 @@ class SequenceNetwork:
     def _validate_prediction(self, X):
         # scikit-learn's checks take as long as a short sequence takes a small network: plain arrays take a short cut.
         if (
-            type(X) is np.ndarray and X.ndim == 3 and X.dtype == self._params.dtype and X.size > 0
+            type(X) is np.ndarray and X.ndim == 3 and X.dtype == self._params.dtype and 0 < X.size <= BLOCK
             and self.input_format == "channels_last" and X.shape[2] == self._n_channels and np.isfinite(X).all()
         ):  # fmt: skip
             return X
@@ -82,8 +83,9 @@ class SequenceNetwork:
         """X of shape (n_samples, n_timesteps, n_features), finite but for padding, and y."""
         if is_ragged(X):
             X = stack(X, self.input_format == "channels_first")
-        elif dimensions(X) == 3:
-            X = self._as_given(np.asarray(X))  # the way there is the way back
+        elif dimensions(X) > 2:
+            X = np.asarray(X)
+            X = self._as_given(X) if X.ndim == 3 else X  # the way there is the way back
         is_table = dimensions(X) < 3
         if is_table and (reset or self._table):
             # Rows of a table: its columns, which may have names, are the steps.

@@ -14,12 +14,14 @@ from skneural.estimators._docs import (
 )
 from skneural.estimators._settings import ROWS_ONLY
 from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.cells import weighted_gates
 
 INPUT = """
 `X` has shape (n_samples, n_timesteps, n_features), or (n_samples, n_timesteps) for sequences of one feature. Sequences
 of different length are a list of arrays of shape (n_timesteps, n_features), or end in time steps in which all features
 are NaN: such padding is not read, and changes no bit of a result. Windows that overlap in memory, of a memory-mapped
-series for instance, are read where they are (see :func:`skneural.timeseries.make_windows`).
+series for instance, are read where they are (see :func:`skneural.timeseries.make_windows`); with `early_stopping`,
+which divides `X`, they are copied, with `X_val` not.
 """
 
 PARAMETERS = """
@@ -126,10 +128,10 @@ def describe_recurrent(cell, task):
     real = task == "regression"
     losses = f"{REAL_LOSSES.strip()}\n\n{REAL_LOSS_OPTIONS.strip()}" if real else CLASS_LOSSES
     own = paragraphs(training(REAL_METRIC if real else "accuracy"), leave_out=(*ROWS_ONLY, "dropout", "clip_norm"))
-    (first, count), (state, _), gates = cell.from_input, cell.from_state, cell.gates
+    count, gates = weighted_gates(cell), cell.gates
     more, activations = len(gates) > count, f"{{{', '.join(map(repr, ACTIVATIONS))}}}"
     attributes = RECURRENT_ATTRIBUTES.format(
-        gates=", ".join(gates[first : first + count]), recurrent_gates=", ".join(gates[state : state + count]),
+        gates=", ".join(gates[:count]), recurrent_gates=", ".join(gates[-count:]),
         n_biases="n_biases" if more else "n_gates", bias_gates=f"; biases: {', '.join(gates)}" if more else "",
     )  # fmt: skip
     replaced = ("coefs_", "intercepts_", "norms_", "n_features_in_", "n_layers_")

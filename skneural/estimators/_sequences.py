@@ -145,10 +145,13 @@ def read(X):
 def statistics(sequences, weights):
     """Weighted mean and deviation of every feature over all steps, padding left out; the deviation of a constant is 1.
 
+    Each sequence is summed step by step, whatever its padding and layout: the same bits.
+
     Parameters
     ----------
     sequences : Sequences
     weights : ndarray of shape (n_samples,) or None
+        Sequences of weight 0 are not looked at.
 
     Returns
     -------
@@ -156,20 +159,19 @@ def statistics(sequences, weights):
         Of float64, each of shape (n_features,).
     """
     X, lengths = sequences.values, sequences.lengths
-    steps = np.arange(X.shape[1])
+    n_samples, n_timesteps, n_features = X.shape
+    lengths = np.full(n_samples, n_timesteps) if lengths is None else lengths
+    weights = np.ones(n_samples) if weights is None else weights.astype(np.float64)
 
-    def weighted_sum(values_of):
-        total = np.zeros(X.shape[2])
+    def weighted_sum(function):
+        sums = np.zeros((n_samples, n_features))
         for part in blocks(X):
-            values = values_of(X[part].astype(np.float64))
-            if lengths is not None:
-                values = np.where((steps < lengths[part, None])[:, :, None], values, 0.0)
-            each = values.sum(axis=1)
-            total += each.sum(axis=0) if weights is None else weights[part].astype(np.float64) @ each
-        return total
+            for t in range(n_timesteps):
+                there = ((lengths[part] > t) & (weights[part] > 0))[:, None]
+                sums[part] += function(np.where(there, X[part, t], mean)) * there
+        return (weights[:, None] * sums).sum(axis=0)
 
-    counts = np.full(len(X), X.shape[1]) if lengths is None else lengths
-    count = float(counts.sum() if weights is None else weights @ counts)
+    mean, count = 0.0, (weights * lengths).sum()
     mean = weighted_sum(lambda x: x) / count
     deviation = np.sqrt(weighted_sum(lambda x: (x - mean) ** 2) / count)
     return mean, np.where(deviation > 10 * np.finfo(X.dtype).eps * np.abs(mean), deviation, 1.0)

@@ -162,6 +162,8 @@ class RealTargets:
         """
         if LOSSES[self.loss].link == "identity":
             y = np.asarray(y, float).reshape(len(y), -1)
+            if weights is not None:  # rows of weight 0 may hold anything
+                y, weights = y[weights > 0], weights[weights > 0]
             self.center = np.average(y, axis=0, weights=weights)
             deviation = np.sqrt(np.average((y - self.center) ** 2, axis=0, weights=weights))
             # Rounding leaves a constant a deviation; it is not worth dividing by.

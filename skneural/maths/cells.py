@@ -7,17 +7,20 @@ dh, dc)`` gets what was returned, the state and memory before, the memory after,
 after; it returns ``(dz, dh, dc)``: those by the gates before their activations, by the state before (but for its way
 through the gates), and by the memory before. Cells without memory get 0 and return what they got.
 
-Facts of an entry: `gates`, their names; `activations`, a function each, or None; `from_input` and `from_state`, which
-of them have weights of the input and which of the state before, ``(first, count)``: counts are equal; `memory`, whether
-there is a memory cell; `backward`; `bias`, initial biases by gate, where they are not 0.
+Facts of an entry: `gates`, their names, at most four; `activations`, a function each, or None; `weighted`, how many of
+the first gates have weights of the input, and of the last ones weights of the state before, if not all; `memory`,
+whether there is a memory cell; `backward`; `bias`, initial biases by gate, where they are not 0.
 """
 
 from skneural.maths.activations import logistic, tanh
 from skneural.maths.registry import Registry
 
-CELLS = Registry(
-    "cell", gates=(), activations=(), from_input=(0, 1), from_state=(0, 1), memory=False, backward=None, bias={}
-)
+CELLS = Registry("cell", gates=(), activations=(), weighted=None, memory=False, backward=None, bias={})
+
+
+def weighted_gates(cell):
+    """How many gates have weights of the input (the first ones), and of the state before (the last ones)."""
+    return cell.weighted or len(cell.gates)
 
 
 def lstm_backward(a, h, c_before, c, dh, dc):
@@ -32,7 +35,7 @@ def lstm_backward(a, h, c_before, c, dh, dc):
 
 @CELLS.register(
     "lstm", gates=("input", "forget", "cell", "output"), activations=(logistic, logistic, tanh, logistic),
-    from_input=(0, 4), from_state=(0, 4), memory=True, backward=lstm_backward, bias={"forget": 1.0},
+    memory=True, backward=lstm_backward, bias={"forget": 1.0},
 )  # fmt: skip
 def lstm(a, h, c):
     r"""Long short-term memory, :math:`c = f c + i g, h = o \tanh(c)` (Hochreiter and Schmidhuber, 1997; Gers, 2000)."""
@@ -52,7 +55,7 @@ def gru_backward(a, h, c_before, c, dh, dc):
 
 @CELLS.register(
     "gru", gates=("new", "reset", "update", "recurrent_new"), activations=(None, logistic, logistic, None),
-    from_input=(0, 3), from_state=(1, 3), backward=gru_backward,
+    weighted=3, backward=gru_backward,
 )  # fmt: skip
 def gru(a, h, c):
     r"""Gated recurrent unit, :math:`h = (1 - u) \tanh(n + r m) + u h` (Cho et al., 2014; reset after the product)."""

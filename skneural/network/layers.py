@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
-from skneural.maths.cells import CELLS
+from skneural.maths.cells import CELLS, weighted_gates
 from skneural.network.parameters import Norm, Tensor
 from skneural.network.program import gate_pitch, padded
 
 #: Added to variances, so that columns that do not vary can be divided by their deviation.
 EPSILON = 1e-5
+#: Of a cell: kernels read them as a tuple.
+MOST_GATES = 4
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,9 @@ class Recurrent:
 
     def check(self, first, last):
         """Raise unless something comes after the layer."""
-        if last or self.cell not in CELLS:
-            raise ValueError(f"A recurrent layer needs a cell among {sorted(CELLS)}, and layers after it.")
+        known = sorted(name for name, cell in CELLS.items() if len(cell.gates) <= MOST_GATES)
+        if last or self.cell not in known:
+            raise ValueError(f"A recurrent layer needs layers after it, and a cell of {known}.")
 
     def lower(self, b):
         """Append this layer to a builder."""
@@ -214,7 +217,7 @@ class Recurrent:
     def _lower_direction(self, b, reverse):
         """Append the layer in one direction of time: padded width of the states, and their buffers."""
         cell, unit = CELLS[self.cell], padded(self.units, b.dtype)
-        n_gates, layer = cell.from_input[1], len(b.tensors)
+        n_gates, layer = weighted_gates(cell), len(b.tensors)
         pitch = gate_pitch(self.units, n_gates, b.dtype)
         ld_weight, ld_gates = padded(n_gates * pitch, b.dtype), padded(len(cell.gates) * pitch, b.dtype)
         weight, bias = b.parameters(b.width * ld_weight), b.parameters(max(ld_weight, len(cell.gates) * pitch))

@@ -68,8 +68,9 @@ class Engine:
         elif isinstance(X, Sequences):
             by_sample, by_step, by_feature = X.values.strides
             frame.update(
-                inputs=data(X.values), lengths=data(X.lengths), n_rows=len(X.values), ld_inputs=by_sample // self.itemsize,
-                ld_steps=by_step // self.itemsize, ld_features=by_feature // self.itemsize,
+                inputs=data(X.values), lengths=data(X.lengths), n_rows=len(X.values),
+                ld_inputs=by_sample // self.itemsize, ld_steps=by_step // self.itemsize,
+                ld_features=by_feature // self.itemsize,
             )  # fmt: skip
         else:
             frame.update(inputs=data(X), ld_inputs=X.shape[1], n_rows=X.shape[0])

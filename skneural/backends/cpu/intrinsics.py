@@ -344,3 +344,10 @@ def _emit_tile(element, size, tile, builder, args):
         with plain:
             for place, value in zip(places, new, strict=True):
                 builder.store(value, place, align=size)
+
+
+# Numba names an intrinsic by a number of the process, which would make another key of every kernel that closes over a
+# function that calls one: such kernels would never come from the cache. Names that stay are as unique.
+for _name, _value in list(globals().items()):
+    if hasattr(_value, "_set_uuid"):
+        _value._set_uuid(f"{__name__}.{_name}")

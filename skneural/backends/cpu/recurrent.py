@@ -28,7 +28,8 @@ from skneural.backends.cpu.intrinsics import rows as rows_at
 from skneural.backends.cpu.kernels import time_position
 from skneural.backends.cpu.updates import add_numbers
 from skneural.maths import random
-from skneural.maths.activations import logistic, tanh
+from skneural.maths.activations import identity, logistic, tanh
+from skneural.maths.cells import weighted_gates
 
 for _function in (logistic, tanh):
     formula(_function)
@@ -110,6 +111,11 @@ def gate_access(count):
     return formula(read), formula(write)
 
 
+def functions_of(entry):
+    """What a cell is made of: its kernels are others where one of these is."""
+    return entry.formula, entry.backward, *filter(None, entry.activations)
+
+
 def make_activate_gates(dtype, activations):
     """A function that replaces the gates of a row by their activations; neighbours that have the same in one loop."""
     runs, size, first = [], dtype().itemsize, 0
@@ -118,8 +124,9 @@ def make_activate_gates(dtype, activations):
         if function is not None:
             runs.append((formula(function), first, count))
         first += count
-    (f, f_first, f_count), (g, g_first, g_count), (h, h_first, h_count) = (runs * 3)[:3]
     n_runs = len(runs)
+    runs += [(formula(identity), 0, 0)] * 4
+    (f, f_first, f_count), (g, g_first, g_count), (h, h_first, h_count), (i, i_first, i_count) = runs[:4]
 
     def activate_gates(z, pitch):
         a = vector(z + f_first * pitch * size, dtype)
@@ -133,6 +140,10 @@ def make_activate_gates(dtype, activations):
             c = vector(z + h_first * pitch * size, dtype)
             for j in range(h_count * pitch):
                 c[j] = h(c[j])[0]
+        if n_runs > 3:
+            d = vector(z + i_first * pitch * size, dtype)
+            for j in range(i_count * pitch):
+                d[j] = i(d[j])[0]
 
     return register_jitable(**HELPER)(activate_gates)
 
@@ -170,8 +181,9 @@ def make_cell_rows(dtype, entry):
 
 def make_recurrent_forward(dtype, entry):
     """``a, h, c = cell(x @ weight + h_before @ recurrent + bias, h_before, c_before)``, step after step."""
-    digest, size, memory = digest_of(entry.formula), dtype().itemsize, entry.memory
-    n_gates, (_, count), (state, _) = len(entry.gates), entry.from_input, entry.from_state
+    digest, size, memory = digest_of(*functions_of(entry)), dtype().itemsize, entry.memory
+    n_gates, count = len(entry.gates), weighted_gates(entry)
+    state = n_gates - count  # the first gate with weights of the state before
     draw_mask, cell_rows = make_draw_mask(dtype), make_cell_rows(dtype, entry)
 
     def recurrent_forward(op_address, frame_address, first, last):
@@ -258,8 +270,9 @@ def make_slope_rows(dtype, entry):
 
 def make_recurrent_backward(dtype, entry):
     """Gradients by the pre-activations of all gates, in their place, and by x where it has any."""
-    digest, size, memory = digest_of(entry.formula, entry.backward), dtype().itemsize, entry.memory
-    (_, count), (state, _), slope_rows = entry.from_input, entry.from_state, make_slope_rows(dtype, entry)
+    digest, size, memory = digest_of(*functions_of(entry)), dtype().itemsize, entry.memory
+    count, slope_rows = weighted_gates(entry), make_slope_rows(dtype, entry)
+    state = len(entry.gates) - count
 
     def recurrent_backward(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -290,7 +303,7 @@ def make_recurrent_backward(dtype, entry):
                     add_numbers(dh, goal, rows * unit, dtype)
                 for r in range(rows if op.truncate > 0 else 0):
                     end = op.steps if op.reverse != 0 else length_of(f, op, first + r)
-                    if (end - s) % op.truncate == 0:
+                    if s < end and (end - s) % op.truncate == 0:
                         clear(dh + r * unit * size, unit * size)
                         clear(dc + r * unit * size, unit * size)
             if op.dx >= 0:

@@ -7,6 +7,7 @@ from skneural.backends.cpu.compiler import digest_of
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, frame_at, op_at
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.backends.cpu.updates import add_numbers, transpose_rows, use_gradient
+from skneural.maths.cells import weighted_gates
 from skneural.network.program import APPLY, COLLECT
 
 #: Bytes of gradients that are read again for each strip of weights, and rows that these are at least: together with
@@ -21,7 +22,8 @@ def make_recurrent_update(dtype, entry):
     same: each product begins with what the one before has stored.
     """
     digest, size, collect, apply = digest_of(entry.formula), dtype().itemsize, COLLECT, APPLY
-    n_gates, (_, count), (state, _) = len(entry.gates), entry.from_input, entry.from_state
+    n_gates, count = len(entry.gates), weighted_gates(entry)
+    state = n_gates - count
     lanes, chunk_bytes, chunk_rows = INSTRUCTION_SET.vector_bytes // size, CHUNK_BYTES, CHUNK_ROWS
 
     def recurrent_update(op_address, frame_address, first, last):
