@@ -15,6 +15,8 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from skneural.timeseries._outputs import innermost
+
 
 @validate_params(
     {
@@ -52,8 +54,9 @@ def timestep_importance(
     est : estimator
         A fitted regressor or classifier that predicts from `X` as it is given here.
     X : array-like of shape (n_samples, n_timesteps, n_features) or (n_samples, n_timesteps)
-        The sequences. NaN is not a value and stays where it is: neither the padding at the end of sequences that are
-        shorter than others nor a value that is missing within one is ever filled. `X` itself is not changed.
+        The sequences, one array, laid out as `est` reads them (see its `input_format`, if it has one). NaN is not a
+        value and stays where it is: neither the padding at the end of sequences that are shorter than others nor a
+        value that is missing within one is ever filled. `X` itself is not changed.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
         Targets. None measures the change of the predictions instead of the loss of the score.
     method : {'mean', 'permutation'}, default='mean'
@@ -128,9 +131,12 @@ def timestep_importance(
     array([0., 0., 1., 0., 0.])
     """
     check_is_fitted(est)
-    changed, restore = _copy_of_sequences(X)
+    channels_first = getattr(innermost(est), "input_format", None) == "channels_first"
+    changed, restore = _copy_of_sequences(X, channels_first)
     check_consistent_length(X, y, sample_weight)
-    ask, compare = _question(est, y, scoring, sample_weight, len(changed))
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, changed, ensure_non_negative=True)
+    ask, compare = _question(est, y, scoring, sample_weight)
     random = check_random_state(random_state)
     n_draws = n_repeats if method == "permutation" else 1
 
@@ -150,9 +156,12 @@ def timestep_importance(
     return importance if per_feature else importance[:, 0]
 
 
-def _copy_of_sequences(X):
+def _copy_of_sequences(X, channels_first):
     """Sequences as a new array of floats, and a function that makes of it again what the estimator knows."""
-    values = np.asarray(X)
+    try:
+        values = np.asarray(X)
+    except ValueError:
+        raise ValueError("Sequences of different length must end in NaN here: give one array.") from None
     if values.ndim not in (2, 3):
         raise ValueError(
             "X must have the shape (n_samples, n_timesteps) or (n_samples, n_timesteps, n_features), "
@@ -161,22 +170,23 @@ def _copy_of_sequences(X):
     if not values.size:
         raise ValueError(f"X holds no values: its shape is {values.shape}.")
     values = np.array(values, dtype=values.dtype if values.dtype.kind == "f" else np.float64, order="C")
-    if not hasattr(X, "iloc"):
+    if channels_first and values.ndim == 3:
+        return np.ascontiguousarray(values.swapaxes(1, 2)), lambda changed: changed.swapaxes(1, 2)
+    if not hasattr(X, "columns"):
         return values, lambda changed: changed
-    return values, partial(type(X), index=X.index, columns=X.columns)  # a frame, whose names the estimator has seen
+    # a frame of pandas or polars, whose names the estimator has seen
+    names = {"index": X.index, "columns": X.columns} if hasattr(X, "iloc") else {"schema": X.columns}
+    return values, partial(type(X), **names)
 
 
-def _question(est, y, scoring, sample_weight, n_samples) -> tuple[Callable, Callable[[Any, Any], float]]:
+def _question(est, y, scoring, sample_weight) -> tuple[Callable, Callable[[Any, Any], float]]:
     """What the estimator is asked about sequences, and how much an answer differs from the first."""
     if y is None:
         if scoring is not None:
             raise ValueError("scoring needs y: without targets there is no score.")
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, np.empty(n_samples), ensure_non_negative=True)
         labels = is_classifier(est) and not hasattr(est, "predict_proba")
         distance = _share_of_changed if labels else _absolute_change
-        return partial(_predict, est), lambda before, after: np.average(distance(before, after), weights=weight)
+        return partial(_predict, est), lambda before, after: np.average(distance(before, after), weights=sample_weight)
     scorer = check_scoring(est, scoring=scoring)
     keywords = {} if sample_weight is None else {"sample_weight": sample_weight}
 

@@ -203,7 +203,10 @@ def encode(est):
     cls = type(est)
     version, estimators, targets = _package()
     if estimators.get(cls.__name__) is not cls:
-        raise TypeError(f"Only estimators of skneural can be saved, got an object of type {cls.__qualname__}.")
+        raise TypeError(
+            f"Only the networks of skneural can be saved, got an object of type {cls.__qualname__}. Pickle keeps "
+            "pipelines, searches and forecasters."
+        )
     encoder, parameters = Encoder(targets), est.get_params(deep=False)
     state = {name: value for name, value in est.__getstate__().items() if name not in PASSING}
     requests = state.pop("_metadata_request", None)
@@ -265,6 +268,8 @@ def check(est, state):
         expected["n_features_in_"] = n_features
     if hasattr(est, "tbptt_steps") != (n_timesteps > 0):
         raise ValueError("the network is not for the kind of data that the estimator reads.")
+    if n_timesteps and not {"_n_channels", "_table"} <= state.keys():
+        raise ValueError("it is not said what sequences the network reads.")
     for name, value in expected.items():
         if name in state and state[name] != value:
             raise ValueError(f"{name} is {state[name]!r}, of the network {value}.")

@@ -67,8 +67,9 @@ ALLOWED = {
     "skneural.persistence": ["skneural.encoding", "skneural.network", "skneural.maths"],
     "skneural.callbacks": ["skneural.persistence"],
     "skneural.timeseries": ["skneural.timeseries"],  # around estimators, which it is given
-    "skneural.plotting": ["skneural.plotting"],  # displays read fitted attributes
-    "skneural.inspection": [],  # asks estimators, which it is given
+    # displays read fitted attributes, inspection asks estimators: both look into pipelines and searches for them
+    "skneural.plotting": ["skneural.plotting", "skneural.timeseries._outputs"],
+    "skneural.inspection": ["skneural.timeseries._outputs"],
 }  # fmt: skip
 #: What is imported when it is needed, against that order, and by whom: a file names classes of estimators, a fit that
 #: is resumed reads one, a forecaster that is given no estimator makes one, and a display measures what it draws.

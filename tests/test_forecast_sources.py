@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_forecast_plotting import ACTUAL, DAYS, HISTORY, NAN, band_of, mdates, series_of
@@ -56,6 +57,36 @@ def test_estimator_of_quantiles():
     assert legend_of(display.ax_) == ["Actual", "Predicted", "80 % interval"]
     assert_array_equal(display.lines_[1].get_ydata(), predicted[:, 1])
     assert_allclose(band_of(display.bands_[0])[1:], predicted[:, [2, 0]].T)
+    search = GridSearchCV(reg, {"alpha": [0.1]}, cv=2, scoring=lambda est, X, y: 0.0).fit(X, ACTUAL)
+    display = ForecastDisplay.from_estimator(search, X, ACTUAL)
+    assert_allclose(band_of(display.bands_[0])[1:], search.predict(X)[:, [2, 0]].T)
+
+
+class Quantiles(RegressorMixin, BaseEstimator):
+    """Three steps of x, and 1 and 2 around each."""
+
+    loss, quantiles = "quantile", (0.9, 0.5, 0.1)
+
+    def fit(self, X, y):
+        """Nothing to learn."""
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        """Shape (n_samples, 3, 3)."""
+        return (X + np.arange(3.0))[:, :, np.newaxis] + [1, 0, -2]
+
+
+def test_estimator_of_quantiles_of_several_steps():
+    X = np.arange(6.0)[:, np.newaxis]
+    Y = X + np.arange(3.0)
+    reg = Quantiles().fit(X, Y)
+    display = ForecastDisplay.from_estimator(reg, X, Y, horizon_step=2)
+    assert_array_equal(display.lines_[1].get_ydata(), X[:, 0] + 1)
+    assert_allclose(band_of(display.bands_[0])[1:], [X[:, 0] - 1, X[:, 0] + 2])
+    fan = ForecastDisplay.from_estimator(reg, X, Y, kind="fan", origin=2)
+    assert_array_equal(fan.lines_[1].get_ydata(), [2, 3, 4])
+    assert_allclose(band_of(fan.bands_[0])[1:], [[0, 1, 2], [3, 4, 5]])
 
 
 class Last(RegressorMixin, BaseEstimator):

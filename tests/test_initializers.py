@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 from skneural.maths.random import WEIGHTS, bits, key
 from skneural.network.initializers import INITIALIZERS, initialize
-from skneural.network.layers import Dense
+from skneural.network.layers import Dense, Pool, Recurrent
 from skneural.network.program import lower
 
 DTYPES = [np.float32, np.float64]
@@ -204,3 +204,12 @@ def test_callable_must_return_finite_numbers_of_the_right_shape(returned, found)
     call, layer = r"weight_init\(n_in=3, n_out=4, rng\)", r"layer 1 \(coefs_\[1\]\)"
     with pytest.raises(ValueError, match=rf"{call} must return finite .* \(3, 4\), .* {layer}, but returned {found}"):
         coefs(weight_init, dtype=np.float32, widths=(2, 3, 4))
+
+
+def test_callable_is_called_for_every_gate():
+    layers = [Recurrent("gru", 4), Pool("last"), Dense(1)]
+    program = lower(layers, 3, dtype=np.float64, loss="squared_error", n_timesteps=2)
+    params = initialize(program, 0, lambda n_in, n_out, rng: rng.normal(size=(n_in, n_out)))
+    gates = np.moveaxis(program.coefs(params)[0], 1, 0)
+    expected = np.random.default_rng((0, 0)).normal(size=(3, 3, 4))  # one generator for all gates of the layer
+    np.testing.assert_array_equal(gates, expected)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -9,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.metrics import log_loss, make_scorer, mean_squared_error, r2_score
+from sklearn.pipeline import make_pipeline
 
 from skneural.inspection import timestep_importance
 
@@ -280,6 +282,7 @@ def test_weights_count():
         ({"y": np.zeros(29)}, "inconsistent numbers of samples"),
         ({"sample_weight": np.ones(31)}, "inconsistent numbers of samples"),
         ({"sample_weight": -np.ones(30)}, "Negative values"),
+        ({"sample_weight": -np.ones(30), "y": np.zeros(30)}, "Negative values"),
         ({"scoring": "r2"}, "scoring needs y"),
         ({"scoring": "no such", "y": np.zeros(30)}, "'no such' is not a valid scoring value"),
         ({"scoring": lambda est, X, y: {"r2": 1.0}, "y": np.zeros(30)}, "scoring must yield one number"),
@@ -289,6 +292,37 @@ def test_errors(changes, message):
     X = sequences()
     with pytest.raises(ValueError, match=message):
         timestep_importance(StepRegressor().fit(X), **{"X": X, **changes})
+
+
+class ChannelsFirst(StepRegressor):
+    """The same for sequences that other libraries lay out."""
+
+    input_format = "channels_first"
+
+    def predict(self, X):
+        """Weighted sum of one step."""
+        return super().predict(X.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("wrap", [lambda est: est, make_pipeline], ids=["alone", "pipeline"])
+def test_layout_is_that_of_the_estimator(wrap):
+    X = padded()
+    expected = timestep_importance(StepRegressor().fit(X), X, per_feature=True)
+    est = wrap(ChannelsFirst()).fit(X.swapaxes(1, 2), np.zeros(len(X)))
+    assert_array_equal(timestep_importance(est, X.swapaxes(1, 2), per_feature=True), expected)
+
+
+def test_frame_of_polars():
+    X = sequences()[:, :, 0]
+    frame = pl.DataFrame(X, schema=["a", "b", "c", "d"])
+    reg = LinearRegression().fit(frame, X[:, 1])
+    expected = timestep_importance(LinearRegression().fit(X, X[:, 1]), X)
+    assert_allclose(timestep_importance(reg, frame), expected, atol=1e-12)
+
+
+def test_lists_of_different_length():
+    with pytest.raises(ValueError, match="must end in NaN here"):
+        timestep_importance(StepRegressor().fit(None), [np.zeros((3, 1)), np.zeros((2, 1))])
 
 
 def test_estimator_that_is_not_fitted():

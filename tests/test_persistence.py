@@ -306,7 +306,7 @@ class Subclass(MLPRegressor):
     ids=["subclass", "another library's", "pipeline", "class", "None"],
 )
 def test_only_our_estimators_are_saved(est, path):
-    with pytest.raises(TypeError, match="Only estimators of skneural can be saved"):
+    with pytest.raises(TypeError, match="Only the networks of skneural can be saved"):
         save(est, path)
     assert not path.exists()
 
@@ -980,7 +980,7 @@ def test_checkpoints_of_what_cannot_be_saved(path):
     with pytest.raises(TypeError, match="The parameter 'scoring' of MLPClassifier cannot be saved"):
         est.fit(X, y)
     assert not getattr(est, "loss_curve_", [])
-    with pytest.raises(TypeError, match="Only estimators of skneural can be saved, got an object of type Pipeline"):
+    with pytest.raises(TypeError, match="Only the networks of skneural can be saved, got an object of type Pipeline"):
         make_pipeline(small()).set_callbacks(Checkpoint(path)).fit(X, y)
 
 

@@ -391,6 +391,27 @@ def test_quantiles(scaler, normalization):
     assert Forecaster(Band(), 10, 1).fit(frame["a"]).predict_quantiles().shape == (1, 4)
 
 
+def test_parameters_set_after_a_fit_wait_for_the_next():
+    series = wave()
+    model = Forecaster(Flat(), 10, 4).fit(series[:60])
+    expected, score = model.predict(), model.score(series[60:])
+    model.set_params(lookback=12, horizon=5)
+    assert_array_equal(model.predict(), expected)
+    assert model.score(series[60:]) == score
+    assert model.fit(series[:60]).predict().shape == (5,)
+
+
+def test_labels_outgrow_their_type():
+    series = pd.Series(np.arange(20.0), np.arange(108, 128, dtype="int8"))
+    assert Forecaster(Flat(), 5, 2).fit(series).predict().index.tolist() == [128, 129]
+
+
+def test_indexes_that_differ_are_named():
+    series = series_of("daily")
+    model = Forecaster(Flat(), 10, 4).fit(series[:60])
+    refuse("another time index .*UTC.* than the training series", model.score, series[60:].tz_localize("UTC"))
+
+
 def test_quantiles_that_are_not_there():
     for estimator in (Flat(), Band(0.5), Band([0.1, 0.9], "squared_error"), None):
         assert not hasattr(Forecaster(estimator), "predict_quantiles")

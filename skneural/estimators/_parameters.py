@@ -9,6 +9,8 @@ from skneural.network.program import aligned_zeros
 
 #: Variants of a network that are kept ready for prediction.
 MOST_PREDICTORS = 16
+#: Parameters of estimators that decide how many weights there are.
+SHAPING = ("hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "normalization")
 
 
 def rows_of(X):
@@ -56,10 +58,11 @@ class FlatParameters:
         places = [place for group in groups.values() for place in group]
         shapes = [np.shape(a) for a in arrays]
         if shapes != [place.shape for place in places] or (known and known.n_norms != program.n_norms):
+            matter = [name for name in SHAPING if hasattr(self, name)]
             raise ValueError(
                 f"The weights of the previous fit do not fit this network: {' and '.join(groups)} have shapes "
                 f"{shapes}, expected {[place.shape for place in places]}. warm_start and partial_fit need the same "
-                "hidden_layer_sizes, normalization and outputs as before."
+                f"{', '.join(matter)} and outputs as before."
             )
         for place, array in zip(places, arrays, strict=True):
             place[...] = array

@@ -98,7 +98,9 @@ class SequenceNetwork:
         else:
             X = check_array(X, dtype=dtypes, ensure_all_finite="allow-nan")[:, :, None] if is_table else X
             X, y = check_sequences(X, y, dtypes, self._numeric_targets)
-        check_finite(X)
+        lengths = check_finite(X)
+        if lengths is not None:  # steps that are padding everywhere decide nothing, not even how a batch is divided
+            X = X[:, : lengths.max()]
         if reset:
             self._table, self.n_timesteps_in_, self._n_channels = is_table, *X.shape[1:]
             if not is_table:

@@ -15,6 +15,7 @@ from skneural.estimators._docs import (
 from skneural.estimators._settings import ROWS_ONLY
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.cells import weighted_gates
+from skneural.network.initializers import INITIALIZERS
 
 INPUT = """
 `X` has shape (n_samples, n_timesteps, n_features), or (n_samples, n_timesteps) for sequences of one feature. Sequences
@@ -65,6 +66,23 @@ standardize : bool, default=True
     `huber_delta` is in its units.
 """
 
+WEIGHTS = """
+weight_init : {initializers} or callable, default='auto'
+    Initial weights of inputs, gate by gate as those of a layer, and of dense layers: see :class:`MLPClassifier` for the
+    rules. 'auto' is glorot_uniform for recurrent layers. The weights of the states are orthogonal and biases 0, those
+    of forget gates 1, whatever this is. A callable ``weight_init(n_in, n_out, rng)`` gets a
+    :class:`numpy.random.Generator` and returns an array of shape (n_in, n_out); it is called for every gate.
+
+input_noise : float, default=0.0
+    Standard deviation of Gaussian noise that is added to the inputs in training, in units of the scaled features with
+    `standardize`. Not with 'lbfgs'.
+"""
+
+HUBER = """
+huber_delta : float, default=1.0
+    Error at which the Huber loss becomes linear, in units of the scaled y with `standardize`, else of y.
+"""
+
 CLIPPING = """
 clip_norm : float or None, default=1.0
     Scale the gradient of the loss down to this norm (over all weights and biases) where it is larger, as recurrent
@@ -91,8 +109,8 @@ n_features_in_ : int
     Number of features seen in :meth:`fit`; of columns, for 2-D `X`.
 
 n_timesteps_in_ : int
-    Length of the longest sequence seen in :meth:`fit`. Others can be predicted: not for 2-D `X`, whose columns may have
-    names.
+    Length of the longest sequence seen in the first :meth:`fit` or :meth:`partial_fit`. Others can be predicted; 2-D
+    `X` must have the same columns as there.
 
 n_layers_ : int
     Number of layers, those of inputs and outputs counted, each direction of a recurrent one by itself.
@@ -112,7 +130,8 @@ def _memory(cell):
     return (
         f"Training keeps all time steps of a batch: about ``batch_size * n_timesteps * {numbers} * sum(units)``\n"
         "numbers, twice that with `bidirectional`, beside the data; larger batches than fit 64 MB are run in pieces.\n"
-        "With `tbptt_steps`, too: that shortens the way of gradients, not what is kept."
+        "With `tbptt_steps`, too: that shortens the way of gradients, not what is kept. Sequences of different length\n"
+        "become one array as long as the longest."
     )
 
 
@@ -126,8 +145,11 @@ def describe_recurrent(cell, task):
     task : {'classification', 'regression'}
     """
     real = task == "regression"
-    losses = f"{REAL_LOSSES.strip()}\n\n{REAL_LOSS_OPTIONS.strip()}" if real else CLASS_LOSSES
-    own = paragraphs(training(REAL_METRIC if real else "accuracy"), leave_out=(*ROWS_ONLY, "dropout", "clip_norm"))
+    options = f"{HUBER.strip()}\n\n{paragraphs(REAL_LOSS_OPTIONS, leave_out=('huber_delta',))}"
+    losses = f"{REAL_LOSSES.strip()}\n\n{options}" if real else CLASS_LOSSES
+    others = ("dropout", "weight_init", "input_noise", "clip_norm")
+    own = paragraphs(training(REAL_METRIC if real else "accuracy"), leave_out=(*ROWS_ONLY, *others))
+    weights = WEIGHTS.strip().format(initializers=", ".join(map(repr, INITIALIZERS)))
     count, gates = weighted_gates(cell), cell.gates
     more, activations = len(gates) > count, f"{{{', '.join(map(repr, ACTIVATIONS))}}}"
     attributes = RECURRENT_ATTRIBUTES.format(
@@ -137,7 +159,7 @@ def describe_recurrent(cell, task):
     replaced = ("coefs_", "intercepts_", "norms_", "n_features_in_", "n_layers_")
     sections = {
         "input": f"{INPUT.strip()}\n\n{_memory(cell)}",
-        "parameters": f"{PARAMETERS.format(activations=activations)}\n{own}\n{CLIPPING}",
+        "parameters": f"{PARAMETERS.format(activations=activations)}\n{own}\n{weights}\n{CLIPPING}",
         "losses": losses,
         "attributes": f"{paragraphs(ATTRIBUTES, leave_out=replaced)}\n{attributes}",
         "references": REFERENCES,

@@ -8,6 +8,10 @@ from skneural.network.program import Sequences
 
 #: In place of y where there is none to check: scikit-learn's word for it.
 NO_TARGETS = "no_validation"
+EXPECTED = (
+    "Expected X of shape (n_samples, n_timesteps, n_features), (n_samples, n_timesteps), or a list of arrays of shape "
+    "(n_timesteps, n_features)"
+)
 #: Numbers that are looked at in one go, so that memory-mapped data is never read whole.
 BLOCK = 1 << 20
 
@@ -20,9 +24,8 @@ def blocks(X):
 
 def is_ragged(X):
     """Whether X is a list of arrays, one for each sequence, rather than a nested list of numbers."""
-    if not isinstance(X, list | tuple) or not len(X) or not all(hasattr(x, "ndim") for x in X):
-        return False
-    return all(x.ndim == 2 for x in X) or (all(x.ndim == 1 for x in X) and len({len(x) for x in X}) > 1)
+    is_list = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1)
+    return is_list and len(X) > 0 and {getattr(x, "ndim", 0) for x in X} in ({1}, {2})
 
 
 def stack(X, channels_first):
@@ -43,7 +46,7 @@ def stack(X, channels_first):
             raise ValueError(f"Sequence {i} has no time steps: at least one is required.")
         if x.dtype.kind not in "fiub":
             raise ValueError(f"Sequence {i} holds {x.dtype}, numbers are required.")
-    dtype = np.float32 if all(x.dtype == np.float32 for x in arrays) else np.float64
+    dtype = np.float32 if all(x.dtype.newbyteorder("=") == np.float32 for x in arrays) else np.float64
     stacked = np.full((len(arrays), max(map(len, arrays)), widths.pop()), np.nan, dtype)
     for row, x in zip(stacked, arrays, strict=True):
         row[: len(x)] = x
@@ -65,8 +68,19 @@ def as_dtype(X, dtypes):
 
 
 def dimensions(X):
-    """Number of dimensions of X, which may be anything that becomes an array."""
-    return X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+    """Number of dimensions of X, which may be anything that becomes an array.
+
+    Raises
+    ------
+    ValueError
+        If it becomes none, as lists of lists of different length do not.
+    """
+    if hasattr(X, "ndim"):
+        return X.ndim
+    try:
+        return np.asarray(X).ndim
+    except ValueError as error:
+        raise ValueError(f"{EXPECTED}, got something that is no array: {error}") from None
 
 
 def check_sequences(X, y, dtypes, numeric):
@@ -78,10 +92,7 @@ def check_sequences(X, y, dtypes, numeric):
         As scikit-learn's checks do, and if X has other than three dimensions, or none of the steps or features.
     """
     if X.ndim != 3:
-        raise ValueError(
-            "Expected X of shape (n_samples, n_timesteps, n_features), (n_samples, n_timesteps), or a list of arrays "
-            f"of shape (n_timesteps, n_features), got an array with {X.ndim} dimensions."
-        )
+        raise ValueError(f"{EXPECTED}, got an array with {X.ndim} dimensions.")
     options = {"dtype": dtypes, "allow_nd": True, "ensure_all_finite": False, "input_name": "X"}
     X = as_dtype(X, dtypes) if isinstance(X, np.ndarray) else X
     if y is NO_TARGETS:
@@ -92,15 +103,15 @@ def check_sequences(X, y, dtypes, numeric):
     for size, name in zip(X.shape[1:], ("time step", "feature"), strict=True):
         if size == 0:
             raise ValueError(f"Found array with 0 {name}(s) (shape={X.shape}) while a minimum of 1 is required.")
-    if any(stride % X.itemsize for stride in X.strides):  # a field of records
-        X = np.ascontiguousarray(X)
     return X, y
 
 
 def lengths_of(X):
     """Number of steps before the trailing ones that are all NaN, of shape (n_samples,); None if all are whole."""
     last = X[:, -1]
-    if not np.isnan(last.sum()) or not np.isnan(last).all(axis=1).any():
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum of infinity, or of numbers near it
+        total = last.sum()
+    if not np.isnan(total) or not np.isnan(last).all(axis=1).any():
         return None
     lengths = np.empty(len(X), np.int64)
     for part in blocks(X):
@@ -112,6 +123,11 @@ def lengths_of(X):
 
 def check_finite(X):
     """Raise if there is NaN or infinity other than in trailing steps that are all NaN.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or None
+        As `lengths_of` has it.
 
     Raises
     ------
@@ -135,10 +151,13 @@ def check_finite(X):
                 f"Input X contains {what}: first in sequence {i}, time step {t}, feature {j}. Only trailing time steps "
                 "in which all features are NaN are taken for padding; impute other gaps beforehand."
             )
+    return lengths
 
 
 def read(X):
     """Checked X as the engine reads it."""
+    if any(stride % X.itemsize for stride in X.strides):  # a field of records
+        X = np.ascontiguousarray(X)
     return Sequences(X, lengths_of(X))
 
 

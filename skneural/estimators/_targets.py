@@ -164,14 +164,16 @@ class RealTargets:
             y = np.asarray(y, float).reshape(len(y), -1)
             if weights is not None:  # rows of weight 0 may hold anything
                 y, weights = y[weights > 0], weights[weights > 0]
-            self.center = np.average(y, axis=0, weights=weights)
-            deviation = np.sqrt(np.average((y - self.center) ** 2, axis=0, weights=weights))
+            with np.errstate(over="ignore", invalid="ignore"):  # `encode` refuses what comes of it
+                self.center = np.average(y, axis=0, weights=weights)
+                deviation = np.sqrt(np.average((y - self.center) ** 2, axis=0, weights=weights))
             # Rounding leaves a constant a deviation; it is not worth dividing by.
             self.scale = np.where(deviation > 10 * np.finfo(float).eps * np.abs(self.center), deviation, 1.0)
 
     def adopt_scale(self, other):
-        """Scale as other targets do."""
-        self.center, self.scale = other.center, other.scale
+        """Scale as other targets do, unless the loss has a log link: those may have had another."""
+        if LOSSES[self.loss].link == "identity":
+            self.center, self.scale = other.center, other.scale
 
     def check_as_before(self, learnt):
         """Raise if the number of targets is another than was learnt."""
@@ -193,6 +195,9 @@ class RealTargets:
     def encode(self, y, dtype):
         """Targets of shape (n_samples, n_outputs)."""
         if self.center is not None:
+            with np.errstate(over="ignore"):
+                if not np.isfinite(np.asarray([self.center, self.scale]).astype(dtype)).all():
+                    raise ValueError(f"Input y contains infinity or a value too large for {np.dtype(dtype)!r}.")
             y = (np.asarray(y, float).reshape(len(y), -1) - self.center) / self.scale
         targets = np.ascontiguousarray(y, dtype).reshape(len(y), -1)
         least, strictly = LOSSES[self.loss].least, LOSSES[self.loss].open

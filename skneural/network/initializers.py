@@ -118,7 +118,7 @@ def initialize(program, seed, weight_init="auto", activations=None):
             _initialize_recurrent(tensor, params, program.cell_of(layer), seed, layer, weight_init)
             continue
         if callable(weight_init):
-            coef[:] = _weights_of(weight_init, coef, seed, layer)
+            coef[:] = _weights_of(weight_init, coef, np.random.default_rng((seed, layer)), layer)
             continue
         rule = INITIALIZERS[weight_init]
         u = uniform((tensor.n_in + rule.biases) * tensor.n_out, seed, layer).reshape(-1, tensor.n_out)
@@ -137,15 +137,16 @@ def _initialize_recurrent(tensor, params, cell, seed, layer, weight_init):
     n_in, n_gates, units = tensor.coef(params).shape
     rule = None if callable(weight_init) else INITIALIZERS["glorot_uniform" if weight_init == "auto" else weight_init]
     u = uniform((n_in + units) * n_gates * units, seed, layer).reshape(n_gates, n_in + units, units)
+    rng = np.random.default_rng((seed, layer))
     for gate in range(n_gates):
         coef = tensor.coef(params)[:, gate]
-        coef[:] = rule.formula(u[gate, :n_in], "tanh") if rule else _weights_of(weight_init, coef, seed, layer)
+        coef[:] = rule.formula(u[gate, :n_in], "tanh") if rule else _weights_of(weight_init, coef, rng, layer)
         tensor.recurrent_coef(params)[:, gate] = orthogonal(u[gate, n_in:], "tanh")
     for gate, bias in CELLS[cell].bias.items():
         tensor.intercept(params)[CELLS[cell].gates.index(gate)] = bias
 
 
-def _weights_of(weight_init, coef, seed, layer):
+def _weights_of(weight_init, coef, rng, layer):
     """What a user's function returns for one layer, checked."""
 
     def error(found):
@@ -154,7 +155,7 @@ def _weights_of(weight_init, coef, seed, layer):
             f"{coef.shape}, the weights of layer {layer} (coefs_[{layer}]), but returned {found}."
         )
 
-    returned = weight_init(*coef.shape, np.random.default_rng((seed, layer)))
+    returned = weight_init(*coef.shape, rng)
     try:
         values = np.asarray(returned)
     except ValueError:  # rows of different lengths

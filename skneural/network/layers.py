@@ -37,6 +37,8 @@ class Dense:
 
     def lower(self, b):
         """Append this layer to a builder."""
+        if b.steps:
+            raise ValueError("A dense layer reads rows: pooling must end sequences before it.")
         ld, n_in, layer = padded(self.units, b.dtype), b.width, len(b.tensors)
         transposed = -1
         if layer:  # the gradient by the input is a product with the transposed weights
@@ -263,6 +265,8 @@ class Pool:
 
     def lower(self, b):
         """Append this layer to a builder."""
+        if not b.steps:
+            raise ValueError("Pooling reads sequences: there were none, or they have ended.")
         x, dx, steps, b.steps = b.y, b.dy, b.steps, 0
         b.y, b.dy = b.buffer(b.ld), b.buffer(b.ld)
         row = b.add(

@@ -23,7 +23,9 @@ OP = np.dtype(
         ("ld_in", "i8"), ("ld_out", "i8"),  # padded widths
         ("x", "i8"), ("y", "i8"),  # input and output buffers
         ("dx", "i8"), ("dy", "i8"),  # gradients by them; an activation leaves its slope in dy, its consumer multiplies
-        ("skip", "i8"),  # a shortcut's buffer: added to y on the way forward, or to dx on the way back
+        # A shortcut's buffer, added to y on the way forward, or to dx on the way back; where directions of time are
+        # joined: the states of the one backwards, whose gradient `carry` takes.
+        ("skip", "i8"),
         ("weight", "i8"), ("bias", "i8"),  # offsets into the parameters; of a normalisation: the scale, and the rest
         ("transposed", "i8"),  # offset of the transposed weights
         ("statistics", "i8"),  # offset of what is known of the columns of the batch
@@ -36,7 +38,8 @@ OP = np.dtype(
         ("ld_gates", "i8"), ("ld_weight", "i8"), ("pitch", "i8"),  # padded: all gates, weights, one gate
         ("reverse", "i8"), ("truncate", "i8"),  # whether time runs backwards; steps that gradients go back, 0 for all
         ("adds", "i8"),  # whether the gradient by x is added to what is there: another operation reads x, too
-        ("stream", "i8"), ("rate", "f8"),  # random numbers: which stream; rate of dropout, deviation, epsilon
+        ("stream", "i8"), ("rate", "f8"),  # random numbers: which stream (of pooling: columns of the direction
+        # forwards); rate of dropout, deviation, epsilon
         ("function", "i8"),  # address of the activation, loss or link
         # Addresses of the kernels; `gather` ones see all rows of the batch, between two meetings of the threads.
         ("gather", "i8"), ("forward", "i8"), ("gather_back", "i8"), ("backward", "i8"),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,7 +15,7 @@ from skneural.plotting._course import draw_course, draw_history, draw_residuals
 from skneural.plotting._drawing import legend_on_top, make_panels, time_on_x
 from skneural.plotting._series import (
     course_of,
-    index_of,
+    first_index,
     name_of,
     quantiles_predicted,
     read_backtest,
@@ -158,11 +157,11 @@ class ForecastDisplay:
         return cls(
             y_pred=y_pred,
             y_true=y_true,
-            index=index_of(y_true, y_pred) if index is None else index,
+            index=first_index(y_true, y_pred) if index is None else index,
             quantiles=quantiles,
             levels=levels,
             history=history,
-            history_index=index_of(history) if history_index is None else history_index,
+            history_index=first_index(history) if history_index is None else history_index,
             target_name=target_name or name_of(y_true, history),
         ).plot(ax, kind=kind, **options)
 
@@ -219,14 +218,14 @@ class ForecastDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
-        last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        quantiles, levels, predicted = quantiles_predicted(last, np.asarray(estimator.predict(X)))
-        if quantiles is not None:
-            options = {"quantiles": quantiles, "levels": levels, **options}
+        quantiles, levels, predicted = quantiles_predicted(estimator, np.asarray(estimator.predict(X)))
         if kind == "fan" and predicted.ndim < 2:
             raise ValueError("kind='fan' needs an estimator that predicts several steps, a column each.")
+        if quantiles is not None:
+            drawn = step_of(quantiles, kind, horizon_step, origin) if predicted.ndim > 1 else quantiles
+            options = {"quantiles": drawn, "levels": levels, **options}
         if kind != "fan" and options.get("index") is None:
-            options["index"] = index_of(y, X)
+            options["index"] = first_index(y, X)
         actual = y if np.ndim(y) == predicted.ndim == 1 else step_of(y, kind, horizon_step, origin)
         return cls.from_predictions(actual, step_of(predicted, kind, horizon_step, origin), ax=ax, kind=kind, **options)
 

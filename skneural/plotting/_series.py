@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skneural.plotting._drawing import places_in_time
+from skneural.timeseries._outputs import levels_of
 
 
 @dataclass
@@ -154,7 +155,7 @@ def times_of(display, count, history_times, first):
     return np.asarray([last + step * i for i in range(1, count + 1)])
 
 
-def index_of(*candidates):
+def first_index(*candidates):
     """The first index of pandas objects that holds dates or numbers, else None."""
     indexes = (usable(candidate.index) for candidate in candidates if hasattr(candidate, "iloc"))
     return next((index for index in indexes if index is not None), None)
@@ -191,12 +192,11 @@ def step_of(values, kind, horizon_step, origin):
 
 def quantiles_predicted(estimator, predicted):
     """Quantiles in ascending order, their levels and what is nearest to the median, if an estimator predicts them."""
-    levels = getattr(estimator, "quantiles", None)
-    if getattr(estimator, "loss", None) != "quantile" or np.ndim(levels) != 1:
+    levels = levels_of(estimator)
+    if levels is None:
         return None, None, predicted
     order = np.argsort(levels)
-    levels = np.asarray(levels, dtype=float)
-    return predicted[:, order], levels[order], predicted[:, np.abs(levels - 0.5).argmin()]
+    return predicted[..., order], levels[order], predicted[..., np.abs(levels - 0.5).argmin()]
 
 
 def read_backtest(backtest, kind, horizon_step, origin, target):

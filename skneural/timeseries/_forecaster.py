@@ -62,7 +62,7 @@ class Forecaster(BaseEstimator):
     scaler : 'standard', transformer or None, default='standard'
         What is fitted on the columns of the training series before it is cut into windows: 'standard' is
         :class:`~sklearn.preprocessing.StandardScaler`. A transformer of your own needs `inverse_transform`, and must
-        treat each column by itself.
+        treat each column by itself and keep its order, for quantiles.
     window_normalization : {'last', 'instance'} or None, default=None
         What is taken out of each window, of its y too, and put back into the forecast, so that a series may leave the
         range it was trained on:
@@ -183,7 +183,7 @@ class Forecaster(BaseEstimator):
         end = series.rows(max(len(series) - kept, 0))
         end = replace(end, values=end.values.copy())  # not a view that keeps the whole series
         if series_val is not None:
-            values = self._continued(end, series_val)
+            values = self._continued(end, series_val, self.lookback, self.horizon)
             X_val, y_val, _, _ = scaling.normalize(*self._windows(scaling.scale(values), targets))
             fit_params = {**fit_params, "X_val": X_val, "y_val": as_y(y_val)}
         self.estimator_ = self._regressor().fit(X, as_y(y), **fit_params)
@@ -194,6 +194,7 @@ class Forecaster(BaseEstimator):
         if series.names and all(isinstance(name, str) for name in series.names):
             self.feature_names_in_ = np.array(series.names, dtype=object)
         self._scaling, self._end, self._targets, self._alone = scaling, end, targets, alone
+        self._lookback, self._horizon = self.lookback, self.horizon
         return self
 
     def predict(self, series: ArrayLike | None = None) -> Any:
@@ -253,8 +254,9 @@ class Forecaster(BaseEstimator):
         """R2 of all forecasts of a series that follows on the training series.
 
         There is one from each row of it that has ``horizon - 1`` rows after it; each knows the rows before, at first
-        those of the training series. So ``GridSearchCV(Forecaster(...), grid, cv=TimeSeriesSplit())`` works; with
-        ``return_train_score=True`` it does not, since the training series does not follow on itself.
+        those of the training series. So ``GridSearchCV(Forecaster(...), grid, cv=TimeSeriesSplit())`` works, with this
+        score: scorers by name ask for a y. Scores of the training series mean nothing, since it does not follow on
+        itself, and splits with gaps or in another order are found out only where the series has an index.
 
         Parameters
         ----------
@@ -278,7 +280,7 @@ class Forecaster(BaseEstimator):
             gap after it.
         """
         check_is_fitted(self)
-        points, _, actual = self._roll(self._continued(self._end, series), 1)
+        points, _, actual = self._roll(self._continued(self._end, series, self._lookback, self._horizon), 1)
         return float(r2_score(*(values.reshape(-1, len(self._targets)) for values in (actual, points))))
 
     def backtest(self, series: ArrayLike, test_size: int | float, step: int = 1, *, season: int = 1) -> Backtest:
@@ -348,14 +350,15 @@ class Forecaster(BaseEstimator):
         X = windows_of(values, self.lookback, self.horizon)
         return X, targets_of(values, targets, self.lookback, self.horizon)
 
-    def _continued(self, end, series):
+    @staticmethod
+    def _continued(end, series, lookback, horizon):
         """Values of a series that follows on the training series, after the `lookback` rows before it."""
         series = read_series(series, like=end)
         if series.index is not None and end.index is not None:
             end.index.check_followed_by(series.index)
-        check_rows(series, self.horizon, f"horizon={self.horizon}")
+        check_rows(series, horizon, f"horizon={horizon}")
         check_finite(series)
-        return np.concatenate([end.values[-self.lookback :], series.values])
+        return np.concatenate([end.values[-lookback:], series.values])
 
     def _next(self, series):
         """What is continued, and the forecast: values and quantiles of shape (1, horizon, n_targets, ...)."""
@@ -363,22 +366,22 @@ class Forecaster(BaseEstimator):
         history = self._end
         if series is not None:
             history = read_series(series, like=self._end)
-            check_rows(history, self.lookback, f"lookback={self.lookback}")
-            check_finite(history, len(history) - self.lookback)
-        scaled = self._scaling.scale(history.values[-self.lookback :])
-        return history, *self._forecast(windows_of(scaled, self.lookback))
+            check_rows(history, self._lookback, f"lookback={self._lookback}")
+            check_finite(history, len(history) - self._lookback)
+        scaled = self._scaling.scale(history.values[-self._lookback :])
+        return history, *self._forecast(windows_of(scaled, self._lookback))
 
     def _roll(self, values, step):
         """Forecasts from all origins after the first `lookback` rows, their quantiles, and what came."""
-        X = windows_of(self._scaling.scale(values), self.lookback, self.horizon, step)
-        actual = targets_of(values, self._targets, self.lookback, self.horizon, step)
-        return *self._forecast(X), np.array(actual).reshape(len(X), self.horizon, len(self._targets))
+        X = windows_of(self._scaling.scale(values), self._lookback, self._horizon, step)
+        actual = targets_of(values, self._targets, self._lookback, self._horizon, step)
+        return *self._forecast(X), np.array(actual).reshape(len(X), self._horizon, len(self._targets))
 
     def _forecast(self, windows):
         """Forecasts of shape (n_windows, horizon, n_targets), and their quantiles or None, in units of the data."""
         X, _, offset, spread = self._scaling.normalize(windows)
         predicted, levels = np.asarray(self.estimator_.predict(X)), levels_of(self.estimator_)
-        shape = (len(X), self.horizon, len(self._targets), 1 if levels is None else len(levels))
+        shape = (len(X), self._horizon, len(self._targets), 1 if levels is None else len(levels))
         if predicted.size != math.prod(shape):
             raise ValueError(
                 f"The regressor predicts an array of shape {predicted.shape} for {len(X)} windows; it should have "

@@ -67,7 +67,8 @@ class TimeIndex:
         following = self.instants[-1] + self.step * np.arange(1, count + 1)
         if isinstance(self.labels, pandas.PeriodIndex):
             return pandas.PeriodIndex.from_ordinals(following, freq=self.labels.freq, name=name)
-        return pandas.Index(following, name=name).astype(self.labels.dtype)
+        alike = following.astype(self.labels.dtype)
+        return pandas.Index(alike if (alike == following).all() else following, name=name)
 
     def check_followed_by(self, other):
         """Raise if another index does not begin with the very next step."""
@@ -227,7 +228,10 @@ def _same(step, other):
 
 
 def _name(labels):
-    return "times of polars" if isinstance(labels, np.ndarray) else type(labels).__name__
+    if isinstance(labels, np.ndarray):
+        return "times of polars"
+    details = [str(value) for value in (getattr(labels, "tz", None), getattr(labels, "freqstr", None)) if value]
+    return f"{type(labels).__name__}{' of ' * bool(details)}{', '.join(details)}"
 
 
 def _text(step):

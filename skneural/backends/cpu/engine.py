@@ -91,7 +91,9 @@ class Predictor(Engine):
         self._seconds_a_row = flops_per_row(program) / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
         if program.n_timesteps:
-            self._block = max(SMALLEST_BLOCK, min(PREDICT_BLOCK, PREDICT_BYTES // (program.n_work * self.itemsize)))
+            row = program.n_work * self.itemsize
+            fits = min(max(SMALLEST_BLOCK, PREDICT_BYTES // row), SEQUENCE_BYTES // row)
+            self._block = max(1, min(PREDICT_BLOCK, fits))
 
     def __call__(self, X, targets=None, weights=None, n_threads=None):
         """Outputs of shape (n_rows, n_outputs), and the weighted loss of every row if there are targets, else None.

@@ -75,7 +75,10 @@ def multiply_numbers(target, x, y, count, dtype):
 
 
 def gate_access(count):
-    """Two functions for a 2-D array with a row for each gate: read unit j as a tuple, and write it."""
+    """Two functions for a 2-D array with a row for each gate: read unit j as a tuple, and write it.
+
+    Written out for every count: compiled code knows no tuple that is made in a loop.
+    """
     if count == 1:
 
         def read(z, j):
@@ -117,7 +120,10 @@ def functions_of(entry):
 
 
 def make_activate_gates(dtype, activations):
-    """A function that replaces the gates of a row by their activations; neighbours that have the same in one loop."""
+    """A function that replaces the gates of a row by their activations; neighbours that have the same in one loop.
+
+    Written out for up to four such runs: compiled code cannot take functions from a tuple by a running index.
+    """
     runs, size, first = [], dtype().itemsize, 0
     for function, gates in itertools.groupby(activations):
         count = len(list(gates))

@@ -20,6 +20,7 @@ def make_sequence_input_forward(dtype):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
         order, standardized = vector(f.order, whole), op.weight >= 0
+        lowest = min(0, (op.n_out - 1) * f.ld_features)  # features may run backwards, indices may not
         mean = vector(f.params + max(op.weight, 0) * size, dtype)
         deviation = vector(f.params + (max(op.weight, 0) + op.ld_out) * size, dtype)
         for r in range(first, last):
@@ -30,9 +31,9 @@ def make_sequence_input_forward(dtype):
                 if t >= length:
                     clear(at_step(f, op, op.y, op.ld_out, t, r, size), op.n_out * size)
                     continue
-                x = vector(f.inputs + (i * f.ld_inputs + t * f.ld_steps) * size, dtype)
+                x = vector(f.inputs + (i * f.ld_inputs + t * f.ld_steps + lowest) * size, dtype)
                 for j in range(op.n_out):
-                    y[j] = x[j * f.ld_features]
+                    y[j] = x[j * f.ld_features - lowest]
                 if standardized:
                     for j in range(op.n_out):
                         y[j] = (y[j] - mean[j]) / deviation[j]
