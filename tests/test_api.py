@@ -767,6 +767,15 @@ def test_validation_data_through_a_pipeline():
     assert pipeline[-1].validation_scores_ == expected.validation_scores_
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_early_stopping_needs_weights_in_both_parts(seed):
+    X, y, _ = problem("regression", n_samples=20)
+    weights = np.eye(20)[0]  # whichever part this row falls into, the other has no weight
+    est = small("regression", early_stopping=True, validation_fraction=0.4, random_state=seed)
+    with pytest.raises(ValueError, match="at least one non-zero number in each part of the data"):
+        est.fit(X, y, weights)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_early_stopping_keeps_the_best(kind, solver):

@@ -210,6 +210,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
+        if any(not part.any() for part in split[4:]):
+            raise ValueError("Sample weights must contain at least one non-zero number in each part of the data.")
         return [*split[::2], None][:3], [*split[1::2], None][:3]
 
     def _encode(self, targets, X, y, weights):
