@@ -328,3 +328,14 @@ def test_activation_that_does_not_exist():
     program = lower([Dense(3, "no such activation"), Dense(1)], 2, dtype=np.float64, loss="squared_error")
     with pytest.raises(KeyError, match="no such activation"):
         Predictor(program, initialize(program, 0))
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if within(m, "skneural.backends.cpu")])
+def test_helpers_that_close_over_values_get_names_of_their_own(module):
+    # See `compiler.helper`. A formula is inlined and leaves no name behind.
+    if module == "skneural.backends.cpu.compiler":
+        return
+    functions = [node for node in ast.walk(MODULES[module]) if isinstance(node, ast.FunctionDef)]
+    for function in functions:
+        inner = {getattr(node, "id", None) for statement in function.body for node in ast.walk(statement)}
+        assert "register_jitable" not in inner, f"{module}.{function.name} should call helper() instead"

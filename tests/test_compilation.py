@@ -345,6 +345,29 @@ def test_kernels_have_names_of_their_own():
             assert any(name.startswith(f"{kind}_{dtype}") for name in names), (kind, dtype)
 
 
+PREDICT = """
+import numpy as np, warnings
+import skneural
+warnings.simplefilter("ignore")
+X = np.random.default_rng(0).normal(size=(20, 4, 2))
+for dtype in DTYPES:
+    reg = skneural.RNNRegressor((5,), max_iter=2, random_state=0, dtype=dtype).fit(X, X[:, 0, 0])
+    report(dtype=dtype, predicted=reg.predict(X).astype(float).tolist())
+"""
+
+
+def test_kernels_of_several_processes_do_not_share_helpers(tmp_path):
+    # With the same seed of hashes two processes count and name the functions that they compile alike.
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONHASHSEED": "0"}
+
+    def predicted(*dtypes):
+        return finish(start(PREDICT.replace("DTYPES", repr(dtypes)), environment))["predicted"]
+
+    alone = {dtype: predicted(dtype) for dtype in ("float64", "float32")}
+    assert predicted("float64", "float32") == alone["float32"]  # the last one reports
+    assert predicted("float32", "float64") == alone["float64"]
+
+
 # -- instruction sets --------------------------------------------------------------------------------------------------
 
 TRAIN = """

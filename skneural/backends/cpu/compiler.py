@@ -69,6 +69,17 @@ STRICT = {"contract", "nsz", "arcp"}
 #: time to compile.
 HELPER = {"fastmath": STRICT, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
 
+
+def helper(function, *key):
+    """A function that only kernels call and that closes over values, under a name that `key` makes its own.
+
+    A kernel brings its helpers along. Where two that are loaded from the cache, compiled by different processes, bring
+    helpers of one name, the linker keeps one for both: a network would run with the cell or the precision of another.
+    """
+    function.__qualname__ = "_".join([function.__name__, *map(str, key)])
+    return register_jitable(**HELPER)(function)
+
+
 #: Kernels by how they were made: a kernel's address is only valid while the object that holds its code lives.
 _KERNELS = {}
 _LOCK = threading.RLock()

@@ -15,7 +15,7 @@ import itertools
 import numpy as np
 from numba.extending import register_jitable
 
-from skneural.backends.cpu.compiler import HELPER, digest_of, formula
+from skneural.backends.cpu.compiler import HELPER, digest_of, formula, helper
 from skneural.backends.cpu.intrinsics import (
     LAYER_KERNEL,
     call_product,
@@ -119,7 +119,12 @@ def functions_of(entry):
     return entry.formula, entry.backward, *filter(None, entry.activations)
 
 
-def make_activate_gates(dtype, activations):
+def helper_key(dtype, entry):
+    """What tells the helpers of a cell from those of others."""
+    return dtype.__name__, entry.name, digest_of(*functions_of(entry))
+
+
+def make_activate_gates(dtype, activations, key):
     """A function that replaces the gates of a row by their activations; neighbours that have the same in one loop.
 
     Written out for up to four such runs: compiled code cannot take functions from a tuple by a running index.
@@ -151,14 +156,15 @@ def make_activate_gates(dtype, activations):
             for j in range(i_count * pitch):
                 d[j] = i(d[j])[0]
 
-    return register_jitable(**HELPER)(activate_gates)
+    return helper(activate_gates, *key)
 
 
 def make_cell_rows(dtype, entry):
     """One step of the thread's rows: the cell, from the pre-activations of its gates."""
     size, cell, memory, zero = dtype().itemsize, formula(entry.formula), entry.memory, dtype(0)
     n_gates, (read, write) = len(entry.gates), gate_access(len(entry.gates))
-    activate = make_activate_gates(dtype, entry.activations)
+    key = helper_key(dtype, entry)
+    activate = make_activate_gates(dtype, entry.activations, key)
 
     def cell_rows(op, f, t, first, last, z, h_before, h, c_before, c):
         unit, pitch, step = op.ld_out, op.pitch, op.ld_out * size
@@ -182,7 +188,7 @@ def make_cell_rows(dtype, entry):
             z += op.ld_gates * size
             h_before, h, c_before, c = h_before + step, h + step, c_before + step, c + step
 
-    return register_jitable(**HELPER)(cell_rows)
+    return helper(cell_rows, *key)
 
 
 def make_recurrent_forward(dtype, entry):
@@ -239,7 +245,7 @@ def make_draw_mask(dtype):
             for j in range(op.ld_out):
                 mask[j] = scale if np.uint32(bits(k, position + np.uint64(j))) >= limit else zero
 
-    return register_jitable(**HELPER)(draw_mask)
+    return helper(draw_mask, dtype.__name__)
 
 
 def make_slope_rows(dtype, entry):
@@ -271,7 +277,7 @@ def make_slope_rows(dtype, entry):
             h_before, c_before, c = h_before + step, c_before + step, c + step
             dy, dh, dc = dy + step, dh + step, dc + step
 
-    return register_jitable(**HELPER)(slope_rows)
+    return helper(slope_rows, *helper_key(dtype, entry))
 
 
 def make_recurrent_backward(dtype, entry):
