@@ -123,7 +123,7 @@ def training(report, options, with_torch):
             calls = {FIT: ours(cell, case, X, y, clock)}
             if with_torch:
                 calls[TORCH] = theirs(cell, case, X, y)
-            times = measure(calls, repeats(options, 5))
+            times = measure(calls, repeats(options, 9))
             times[OURS] = summary(clock[1:])  # the first was to warm up
             unit, names = MILLI * batches, (OURS, FIT, TORCH)
             times_of.append([title, *(shown(times[n], unit) if n in times else "-" for n in names)])

@@ -227,6 +227,7 @@ def test_data_is_looked_at_in_parts(monkeypatch):
     X, y = sequences(ragged=True)
     lengths, est = lengths_of(X), small().fit(X, y)
     monkeypatch.setattr(_sequences, "BLOCK", 50)  # two sequences
+    monkeypatch.setattr(_sequences, "CACHED", 50)
     assert_array_equal(lengths_of(X), lengths)
     assert_array_equal(lengths, [len(x) for x in whole(X)])
     assert_same_fit(small().fit(X, y), est)

@@ -14,11 +14,13 @@ EXPECTED = (
 )
 #: Numbers that are looked at in one go, so that memory-mapped data is never read whole.
 BLOCK = 1 << 20
+#: Where they are looked at step by step: they should stay in a cache.
+CACHED = 1 << 17
 
 
-def blocks(X):
-    """Slices of samples, each with about `BLOCK` numbers."""
-    step = max(1, BLOCK // max(1, X[0].size))
+def blocks(X, size=None):
+    """Slices of samples, each with about `size` numbers, by default `BLOCK`."""
+    step = max(1, (size or BLOCK) // max(1, X[0].size))
     return (slice(i, i + step) for i in range(0, len(X), step))
 
 
@@ -184,10 +186,15 @@ def statistics(sequences, weights):
 
     def weighted_sum(function):
         sums = np.zeros((n_samples, n_features))
-        for part in blocks(X):
+        for part in blocks(X, CACHED):
+            until = np.where(weights[part] > 0, lengths[part], 0)
+            shortest = until.min()
             for t in range(n_timesteps):
-                there = ((lengths[part] > t) & (weights[part] > 0))[:, None]
-                sums[part] += function(np.where(there, X[part, t], mean)) * there
+                if t < shortest:
+                    sums[part] += function(X[part, t])
+                else:
+                    there = (until > t)[:, None]
+                    sums[part] += function(np.where(there, X[part, t], mean)) * there
         return (weights[:, None] * sums).sum(axis=0)
 
     mean, count = 0.0, (weights * lengths).sum()

@@ -5,6 +5,8 @@ returns the weights. Biases begin at 0, unless the rule says `biases`: then `u` 
 first, for them.
 """
 
+from functools import cache
+
 import numpy as np
 from scipy.special import ndtri
 from threadpoolctl import ThreadpoolController
@@ -77,12 +79,18 @@ def lecun_normal(u, activation):
     return np.sqrt(1 / len(u)) * normal(u)
 
 
+@cache
+def _blas():
+    """What limits the threads of NumPy's BLAS. To look for it takes milliseconds."""
+    return ThreadpoolController()
+
+
 @INITIALIZERS.register("orthogonal")
 def orthogonal(u, activation):
     """A random matrix with orthonormal columns, or rows where they are fewer (Saxe et al., 2014)."""
     wide = u.shape[0] < u.shape[1]
     z = normal(u)
-    with ThreadpoolController().limit(limits=1, user_api="blas"):  # several threads would add up in another order
+    with _blas().limit(limits=1, user_api="blas"):  # several threads would add up in another order
         q, r = np.linalg.qr(z.T if wide else z)
     # With a positive diagonal of R, every such matrix is as likely (Mezzadri, 2007).
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
