@@ -204,7 +204,8 @@ def etth1(options, load, settings_of):
     naive, linear = errors(series[origins[:, None] - 24 + np.arange(24)]), errors_of(ridge(train, validation))
     reference = (
         f"24 hours before {np.mean(naive**2):.3f} (MAE {np.abs(naive).mean():.3f}), Informer 0.577 (0.549), "
-        f"LSTMa 0.650 (0.624), ridge regression on the same windows {np.mean(linear**2):.3f} ({np.abs(linear).mean():.3f})"
+        f"LSTMa 0.650 (0.624), ridge regression on the same windows {np.mean(linear**2):.3f} "
+        f"({np.abs(linear).mean():.3f})"
     )
     yield Case("ETTh1, 24 hours ahead, test MSE", fit, ETTH1, reference, ETTH1_GOAL, others=others)
 
