@@ -7,6 +7,8 @@ from test_recurrent import FULL, STILL, assert_same_fit, sequences, small, whole
 
 from skneural.maths.cells import CELLS
 from skneural.network.initializers import INITIALIZERS
+from skneural.network.layers import Dense, Pool, Recurrent
+from skneural.network.program import lower
 
 # Fits here are short on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -157,3 +159,20 @@ def test_the_next_value_of_a_series_is_forecast(cell):
     X, y = np.lib.stride_tricks.sliding_window_view(series[:-1], 12), series[12:]
     est = small(cell=cell, hidden_layer_sizes=8, max_iter=30, learning_rate_init=0.02, batch_size=32)
     assert est.fit(X[:300], y[:300]).score(X[300:], y[300:]) > 0.95
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e50), ("float64", 1e160)])
+def test_targets_too_large_for_the_network(dtype, size):
+    X, y = sequences()
+    with pytest.raises(ValueError, match=f"Input y contains infinity or a value too large for dtype\\('{dtype}'\\)"):
+        small().fit(X.astype(dtype), size * y)
+
+
+def test_layers_in_an_order_that_means_nothing():
+    def network(*layers, **settings):
+        return lower([*layers, Dense(1)], 3, dtype=np.float64, loss="squared_error", **settings)
+
+    with pytest.raises(ValueError, match="pooling must end sequences"):
+        network(Recurrent("gru", 4), n_timesteps=5)
+    with pytest.raises(ValueError, match="there were none, or they have ended"):
+        network(Recurrent("gru", 4), Pool("last"), Pool("last"), n_timesteps=5)
