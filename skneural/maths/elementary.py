@@ -1,38 +1,51 @@
 """Elementary functions that the formulas call.
 
-In plain Python they are those of :mod:`math`. A backend replaces them, when it compiles a formula, by versions that
-suit its target (the CPU's are polynomials that vectorise). They are functions of their own because replacing
-``math.exp`` itself would change what users compile with Numba.
+In plain Python they are those of :mod:`math`, of the type of their argument. A backend replaces them, when it compiles
+a formula, by versions that suit its target (the CPU's are polynomials that vectorise). They are functions of their own
+because replacing ``math.exp`` itself would change what users compile with Numba.
 """
 
 import math
 
+#: Arguments that exp is clamped to, everywhere: its values are tiny or large, but neither 0 nor infinite.
+EXP_RANGE = {"float32": (-87, 88), "float64": (-708, 709)}
+
+
+def _like(x, value):
+    """A float as a number of the type of `x`."""
+    return value if isinstance(x, (int, float)) else type(x)(value)
+
+
+def _clamped(x):
+    low, high = EXP_RANGE.get(type(x).__name__, EXP_RANGE["float64"])
+    return min(max(x, low), high)
+
 
 def exp(x):
     r"""Exponential, :math:`e^x`."""
-    return math.exp(x)
+    return _like(x, math.exp(_clamped(x)))
 
 
 def expm1(x):
     r"""Exponential minus one, :math:`e^x - 1`, accurate near 0."""
-    return math.expm1(x)
+    return _like(x, math.expm1(_clamped(x)))
 
 
 def log(x):
     """Natural logarithm."""
-    return math.log(x)
+    return _like(x, math.log(x) if x > 0 else (-math.inf if x == 0 else math.nan))
 
 
 def log1p(x):
     r"""Logarithm of one more, :math:`\log(1 + x)`, accurate near 0."""
-    return math.log1p(x)
+    return _like(x, math.log1p(x) if x > -1 else (-math.inf if x == -1 else math.nan))
 
 
 def erfc(x):
     r"""Complementary error function, :math:`1 - \operatorname{erf}(x)`, accurate where it is small."""
-    return math.erfc(x)
+    return _like(x, math.erfc(x))
 
 
 def sqrt(x):
     """Square root."""
-    return math.sqrt(x)
+    return _like(x, math.sqrt(x) if x >= 0 else math.nan)

@@ -40,6 +40,7 @@ OP = np.dtype(
         ("adds", "i8"),  # whether the gradient by x is added to what is there: another operation reads x, too
         ("stream", "i8"), ("rate", "f8"),  # random numbers: which stream (of pooling: columns of the direction
         # forwards); rate of dropout, deviation, epsilon
+        ("limit", "i8"),  # random bits below it are dropped: the rate as a share of 2**32
         ("function", "i8"),  # address of the activation, loss or link
         # Addresses of the kernels; `gather` ones see all rows of the batch, between two meetings of the threads.
         ("gather", "i8"), ("forward", "i8"), ("gather_back", "i8"), ("backward", "i8"),
@@ -73,6 +74,7 @@ FRAME = np.dtype(
         ("scale", "f8"), ("factor", "f8"),
         ("step", "i8"), ("batches", "i8"), ("epoch", "i8"), ("row", "i8"),  # `batches`: steps of earlier fits, too
         ("steps_left", "i8"), ("steps_done", "i8"), ("epochs_left", "i8"), ("epochs_done", "i8"),
+        ("roles", "i8"), ("window", "i8"),  # on a GPU: what each parameter is; first row at hand, where not all are
         ("sum_loss", "f8"), ("epoch_losses", "i8"), ("order_keys", "i8"),
         ("best_loss", "f8"), ("tol", "f8"), ("no_improvement", "i8"), ("patience", "f8"),
     ]
@@ -276,6 +278,7 @@ class Builder:
         row["kind"], row["steps"], row["kept"] = KINDS.index(kind), self.steps or 1, self.training
         for name, value in fields.items():
             row[name] = value
+        row["limit"] = row["rate"] * 2**32
         self.rows.append(row)
         self.functions.append(function)
         return row

@@ -3,62 +3,26 @@
 A kernel is a C function (``numba.cfunc``): arguments are integers and floats, no Python object is touched, so the same
 pointer serves compiled callers and, through ctypes, Python, which lets go of the GIL around it.
 
-Numba's cache does not see edits in other files. Every kernel therefore closes over `DIGEST`, a hash of all kernel
-sources and of the instruction set, which Numba makes part of the cache key.
+Every kernel closes over `DIGEST`, a hash of all that decides what it computes (see `sources`).
 """
 
-import hashlib
 import os
 import pathlib
 import threading
-import warnings
 from functools import cache
 
 from numba import cfunc, types
 from numba.extending import register_jitable
 
+from skneural.backends import sources
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 
-_PACKAGE = pathlib.Path(__file__).parents[2]
-_HOST = {"engine.py", "binding.py", "frame.py"}  # no kernels there
-_SOURCES = sorted([*(_PACKAGE / "maths").glob("*.py"), *(_PACKAGE / "network").glob("program.py")])
-_SOURCES += sorted(p for p in (_PACKAGE / "backends" / "cpu").glob("*.py") if p.name not in _HOST)
-
-
-def digest():
-    """Hash of everything that decides what a kernel computes, besides its own closure."""
-    content = hashlib.sha256(INSTRUCTION_SET.name.encode())
-    for path in _SOURCES:
-        content.update(path.read_bytes())
-    return content.hexdigest()[:16]
-
-
-DIGEST = digest()
+DIGEST = sources.digest("cpu", host={"engine.py", "binding.py"}, salt=INSTRUCTION_SET.name)
 
 
 def digest_of(*formulas):
-    """`DIGEST` and the code of formulas, which users may have registered from elsewhere: what a kernel closes over.
-
-    What the code refers to by name counts: other functions by their code, everything else by its representation.
-    """
-    content, seen = hashlib.sha256(DIGEST.encode()), set()
-
-    def add(function):
-        if function in seen:
-            return
-        seen.add(function)
-        code = function.__code__
-        content.update(code.co_code + repr([getattr(c, "co_code", c) for c in code.co_consts]).encode())
-        cells = [cell.cell_contents for cell in function.__closure__ or ()]
-        for value in [*(function.__globals__.get(name) for name in code.co_names), *cells]:
-            if hasattr(value, "__code__"):
-                add(value)
-            elif not hasattr(value, "__dict__"):  # numbers and tuples; a module is what its name says
-                content.update(repr(value).encode())
-
-    for formula in formulas:
-        add(formula)
-    return content.hexdigest()[:16]
+    """`DIGEST` and the code of formulas: what a kernel closes over."""
+    return sources.digest_of(DIGEST, *formulas)
 
 
 #: Fused multiply-add, but no reordering (sums keep their order: same bits in any batch) and no promise that NaN does
@@ -83,7 +47,6 @@ def helper(function, *key):
 #: Kernels by how they were made: a kernel's address is only valid while the object that holds its code lives.
 _KERNELS = {}
 _LOCK = threading.RLock()
-_warned = False
 
 
 @cache
@@ -107,25 +70,7 @@ def compile_kernel(name, arguments, function, returns=types.void):
     function.__name__ = function.__qualname__ = name
     signature = returns(*arguments)
     options = {"error_model": "numpy", "fastmath": STRICT}
-    try:
-        return cfunc(signature, cache=True, **options)(function)
-    except (RuntimeError, OSError) as error:
-        if not isinstance(error, OSError) and "cannot cache" not in str(error):
-            raise
-        _warn_once(error)
-        return cfunc(signature, **options)(function)
-
-
-def _warn_once(error):
-    global _warned
-    if not _warned:
-        _warned = True
-        warnings.warn(
-            "skneural compiles its kernels anew in this process, because the folder for the compiled ones cannot be "
-            f"written ({error}). Set NUMBA_CACHE_DIR to a folder that can.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    return sources.compile_cached(lambda cached: cfunc(signature, cache=cached, **options)(function))
 
 
 def kernel(make, *key):
@@ -140,14 +85,9 @@ def kernel(make, *key):
             found = _KERNELS.get((make, *key))
             if found is None:
                 arguments, function, *returns = make(*key)
-                found = compile_kernel(_name(make, *key), arguments, function, *returns)
+                found = compile_kernel(sources.kernel_name(make, *key), arguments, function, *returns)
                 _KERNELS[make, *key] = found
     return found
-
-
-def _name(make, *key):
-    words = (getattr(k, "name", getattr(k, "__name__", str(k))) for k in key)
-    return "_".join([make.__name__.removeprefix("make_"), *words])
 
 
 def address(make, *key):
@@ -157,7 +97,7 @@ def address(make, *key):
 
 def compiled_kernels():
     """Names of the kernels of this process, and whether each came from the cache: for tests and bug reports."""
-    return {_name(*key): bool(found._cache_hits) for key, found in _KERNELS.items()}
+    return {sources.kernel_name(*key): bool(found._cache_hits) for key, found in _KERNELS.items()}
 
 
 def cache_state():

@@ -14,9 +14,9 @@ import numpy as np
 from numba import types
 
 from skneural.backends.cpu.compiler import DIGEST, address, kernel
-from skneural.backends.cpu.frame import data
 from skneural.backends.cpu.intrinsics import atomic_add, atomic_load, call_job
 from skneural.backends.cpu.walker import BOARD_SIZE, COMMANDS, DONE, LEAVE, QUIT, wait_until
+from skneural.backends.frame import data
 
 
 @functools.cache

@@ -34,7 +34,7 @@ def _make_exponential(number, minus_one):
     # Adding it rounds to an integer and leaves that integer in the low bits: no conversion, which NaN would break.
     magic = real(1.5 * 2.0 ** (23 if single else 52))
     shift, one_bits = (23, 0x3F800000) if single else (52, 0x3FF0000000000000)
-    lowest, highest = map(real, (-87, 88) if single else (-708, 709))
+    lowest, highest = map(real, elementary.EXP_RANGE[number.name])
 
     def exponential(x):
         x = lowest if x < lowest else x

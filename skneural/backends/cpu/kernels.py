@@ -138,7 +138,7 @@ def make_dropout_forward(dtype):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
         k = key(np.uint64(f.seed), np.uint64(dropout + 16 * op.stream), np.uint64(f.step))
-        limit = np.uint32(op.rate * 4294967296.0)
+        limit = np.uint32(op.limit)
         scale, zero = dtype(1.0 / (1.0 - op.rate)), dtype(0)
         for r in range(first, last):
             y = vector(f.work + (op.y * f.capacity + r * op.ld_out) * size, dtype)  # OUT (B, O)

@@ -27,6 +27,7 @@ from skneural.backends.cpu.intrinsics import (
 from skneural.backends.cpu.intrinsics import rows as rows_at
 from skneural.backends.cpu.kernels import time_position
 from skneural.backends.cpu.updates import add_numbers
+from skneural.backends.gates import functions_of, gate_access
 from skneural.maths import random
 from skneural.maths.activations import identity, logistic, tanh
 from skneural.maths.cells import weighted_gates
@@ -74,51 +75,6 @@ def multiply_numbers(target, x, y, count, dtype):
         a[j] = b[j] * c[j]
 
 
-def gate_access(count):
-    """Two functions for a 2-D array with a row for each gate: read unit j as a tuple, and write it.
-
-    Written out for every count: compiled code knows no tuple that is made in a loop.
-    """
-    if count == 1:
-
-        def read(z, j):
-            return (z[0, j],)
-
-        def write(z, j, a):
-            z[0, j] = a[0]
-
-    elif count == 2:
-
-        def read(z, j):
-            return z[0, j], z[1, j]
-
-        def write(z, j, a):
-            z[0, j], z[1, j] = a
-
-    elif count == 3:
-
-        def read(z, j):
-            return z[0, j], z[1, j], z[2, j]
-
-        def write(z, j, a):
-            z[0, j], z[1, j], z[2, j] = a
-
-    else:
-
-        def read(z, j):
-            return z[0, j], z[1, j], z[2, j], z[3, j]
-
-        def write(z, j, a):
-            z[0, j], z[1, j], z[2, j], z[3, j] = a
-
-    return formula(read), formula(write)
-
-
-def functions_of(entry):
-    """What a cell is made of: its kernels are others where one of these is."""
-    return entry.formula, entry.backward, *filter(None, entry.activations)
-
-
 def helper_key(dtype, entry):
     """What tells the helpers of a cell from those of others."""
     return dtype.__name__, entry.name, digest_of(*functions_of(entry))
@@ -162,7 +118,7 @@ def make_activate_gates(dtype, activations, key):
 def make_cell_rows(dtype, entry):
     """One step of the thread's rows: the cell, from the pre-activations of its gates."""
     size, cell, memory, zero = dtype().itemsize, formula(entry.formula), entry.memory, dtype(0)
-    n_gates, (read, write) = len(entry.gates), gate_access(len(entry.gates))
+    n_gates, (read, write) = len(entry.gates), map(formula, gate_access(len(entry.gates)))
     key = helper_key(dtype, entry)
     activate = make_activate_gates(dtype, entry.activations, key)
 
@@ -238,7 +194,7 @@ def make_draw_mask(dtype):
 
     def draw_mask(op, f, first, last):
         k = key(np.uint64(f.seed), np.uint64(stream + 16 * op.stream), np.uint64(f.step))
-        limit, scale, zero = np.uint32(op.rate * 4294967296.0), dtype(1.0 / (1.0 - op.rate)), dtype(0)
+        limit, scale, zero = np.uint32(op.limit), dtype(1.0 / (1.0 - op.rate)), dtype(0)
         for r in range(first, last):
             mask = vector(at_step(f, op, op.carry, op.ld_out, 2, r, size), dtype)
             position = time_position(0, (f.start + r) * op.ld_out)
@@ -251,7 +207,7 @@ def make_draw_mask(dtype):
 def make_slope_rows(dtype, entry):
     """One step of the thread's rows back: gradients by the pre-activations, and by what the step before handed on."""
     size, backward, memory, zero = dtype().itemsize, formula(entry.backward), entry.memory, dtype(0)
-    n_gates, (read, write) = len(entry.gates), gate_access(len(entry.gates))
+    n_gates, (read, write) = len(entry.gates), map(formula, gate_access(len(entry.gates)))
 
     def slope_rows(op, f, t, first, last, z, h_before, c_before, c, dy, dh, dc):
         unit, pitch, step = op.ld_out, op.pitch, op.ld_out * size

@@ -88,7 +88,7 @@ def make_sequence_dropout(dtype, backward):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
         k = key(np.uint64(f.seed), np.uint64(dropout + 16 * op.stream), np.uint64(f.step))
-        limit = np.uint32(op.rate * 4294967296.0)
+        limit = np.uint32(op.limit)
         scale, zero = dtype(1.0 / (1.0 - op.rate)), dtype(0)
         source, target = (op.dy, op.dx) if backward else (op.x, op.y)
         for t in range(op.steps):

@@ -29,6 +29,11 @@ class Frame:
         self._reals = self._numbers.view(np.float64)
         self.address = data(self._numbers)
 
+    @property
+    def numbers(self):
+        """All fields, those that are real by their bits: what a backend copies to a device and back."""
+        return self._numbers
+
     def __setitem__(self, name, value):
         (self._reals if name in _REAL else self._numbers)[_PLACES[name]] = value
 

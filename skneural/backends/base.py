@@ -1,0 +1,152 @@
+"""What trainers and predictors of all backends share: the host's side of a fit."""
+
+import time
+
+import numpy as np
+
+from skneural.backends.frame import Frame
+from skneural.maths import random
+from skneural.maths.losses import LOSSES, n_settings
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.network.program import N_CONSTANTS
+
+#: Seconds that a call should last at the most, so that Ctrl-C is heard.
+CALL_SECONDS = 0.1
+
+
+def check_settings(program):
+    """The constants of the loss as an array; raise if there are not as many as it takes."""
+    settings, loss = np.array(program.settings, program.dtype), program.functions[-1]
+    if len(settings) != n_settings(loss, program.n_outputs):
+        raise ValueError(f"The loss {loss!r} needs {n_settings(loss, program.n_outputs)} constants.")
+    return settings
+
+
+def flops_per_row(program):
+    """Floating-point operations of one row, forward."""
+    return 2 * sum(t.n_rows * t.ld * (max(program.n_timesteps, 1) if t.n_gates else 1) for t in program.tensors)
+
+
+class BaseTrainer:
+    """The epochs of a fit, as Python sees them: learning rates in, losses out.
+
+    A backend's trainer has a method ``_call(rates)`` that runs some steps, `template`, what all of its frames begin
+    with, and a property `frame`, the frame that says where the run stands.
+
+    Parameters
+    ----------
+    program : Program
+    params : ndarray of shape (n_params,)
+        Changed in place.
+    X : ndarray or tuple
+        Rows: an array with contiguous rows, a tuple (values, indices, indptr), or `Sequences`.
+    targets : ndarray of shape (n_rows, n_targets)
+    weights : ndarray of shape (n_rows,) or None
+    alpha, l1_ratio : float
+        Of the penalty.
+    seed : int
+        For the order of the rows and for dropout.
+    limits : dict, default=None
+        ``clip_norm`` and ``clip_value`` of the gradient, ``max_norm`` of a unit's incoming weights; none without.
+    monitor : bool, default=False
+        Whether to measure the norms of the layers' gradients.
+    """
+
+    def __init__(self, program, params, X, targets, weights, *, alpha, seed, l1_ratio=0.0, limits=None, monitor=False):
+        self.program, self.params, self.X, self.targets, self.weights = program, params, X, targets, weights
+        self.itemsize, self.settings = program.dtype.itemsize, check_settings(program)
+        self.monitor, self.layer_norms = monitor, None
+        self.template = Frame()
+        self.template.update(
+            **({"clip_norm": 0.0, "clip_value": np.inf, "max_norm": 0.0} | (limits or {})),
+            n_params=program.n_params, scale=1.0, crew=1, training=1, alpha=alpha, l1_ratio=l1_ratio, seed=seed,
+            n_targets=targets.shape[1], good_epoch=-1, n_layers=len(program.tensors), window=-1,
+            averaging=1 / program.n_outputs if LOSSES[program.functions[-1]].averaged else 1.0,
+        )  # fmt: skip
+
+    def start(self, optimizer, hyper, state, *, batch, shuffle, tol, patience, weight_decay=0.0):
+        """Get ready to run epochs.
+
+        Parameters
+        ----------
+        optimizer : str
+        hyper : sequence of float
+        state : dict
+            ``s``, ``v``: arrays of the optimizer; ``step``, ``epoch``: how many there have been; ``batches``: the same
+            with those of earlier fits. Changed in place.
+        batch : int
+        shuffle : bool
+        tol, patience : float
+            Of the stopping rule on the training loss.
+        weight_decay : float, default=0.0
+            Share of a weight that decays in a step, times the learning rate, for optimizers that decouple it.
+        """
+        self.optimizer, self.hyper, self.state = OPTIMIZERS[optimizer], tuple(hyper), state
+        self.weight_decay = weight_decay if self.optimizer.decoupled else 0.0
+        self.steps_per_epoch, self.first_epoch = -(-self.template["n_rows"] // batch), state["epoch"]
+        self.template.update(
+            step=state["step"], epoch=state["epoch"], batches=state.get("batches", 0), shuffle=shuffle, tol=tol,
+            patience=patience, batch=batch,
+        )  # fmt: skip
+
+    def run_epochs(self, rates, best_loss, no_improvement, begin=0.0):
+        """Run at least one epoch, and more, up to one for every learning rate given, if they end in the same call.
+
+        Parameters
+        ----------
+        rates : ndarray of shape (n_epochs,) or (n_epochs, steps_per_epoch)
+            Learning rate of each epoch, or of each step.
+        best_loss, no_improvement : float, int
+            Where the stopping rule stands.
+        begin : float
+            `time.perf_counter` when the fit began.
+
+        Returns
+        -------
+        epochs : list of (float, float)
+            Loss of every epoch that was run, and the seconds since `begin` when it ended. Epochs that ended in one
+            call share its time evenly.
+        best_loss, no_improvement : float, int
+        """
+        rates, frame = rates.reshape(len(rates), -1), self.frame
+        self.losses_of_epochs = np.zeros(len(rates))
+        if self.monitor:
+            begun, self.layer_norms = self.layer_norms, np.zeros((len(rates) + 1, len(self.program.tensors)))
+            if begun is not None:  # the epoch in which the call before ended
+                self.layer_norms[0] = begun[-1]
+        epochs = np.arange(frame["epoch"], frame["epoch"] + len(rates), dtype=np.uint64)
+        self.order_keys = random.key(frame["seed"], random.ORDER, epochs).astype(np.int64)
+        frame.update(best_loss=best_loss, no_improvement=no_improvement, epochs_left=len(rates), epochs_done=0)
+        started = time.perf_counter() - begin
+        while frame["epochs_done"] == 0:
+            self._call(rates)
+        begun = -(-frame["row"] // frame["batch"])  # steps of an epoch that the next call ends
+        self.state.update(step=frame["step"] - begun, epoch=frame["epoch"], batches=frame["batches"] - begun)
+        done = frame["epochs_done"]
+        seconds = np.linspace(started, time.perf_counter() - begin, done + 1)[1:]
+        if self.monitor:
+            self.layer_norms = self.layer_norms[: done + 1]
+            self.layer_norms[:done] /= self.steps_per_epoch
+        epochs = list(zip(self.losses_of_epochs[:done].tolist(), seconds.tolist(), strict=True))
+        return epochs, frame["best_loss"], frame["no_improvement"]
+
+    def constants(self, rates, first, count):
+        """What the next updates need: a row of constants of the optimizer each, and how much weights shrink.
+
+        Parameters
+        ----------
+        rates : ndarray of shape (n_epochs, 1) or (n_epochs, steps_per_epoch)
+        first, count : int
+            Steps of these epochs that come before, and how many are wanted.
+        """
+        epoch, step = np.divmod(first + np.arange(count), self.steps_per_epoch)
+        rates, t = rates[epoch, step % rates.shape[1]], self.frame["step"] + 1 + np.arange(count)
+        constants = np.zeros((count, N_CONSTANTS))
+        for i, values in enumerate(self.optimizer.constants(rates, t, *self.hyper)):
+            constants[:, i] = values
+        constants[:, -1] = rates * self.weight_decay
+        return constants
+
+    def total_weight(self):
+        """Sum of the sample weights."""
+        return float(len(self.targets)) if self.weights is None else float(self.weights.sum(dtype=np.float64))

@@ -1,0 +1,40 @@
+"""Kernels by how they are made, each compiled once in a process and kept on disk."""
+
+import threading
+from functools import cache
+
+from skneural.backends import sources
+from skneural.backends.cuda import hub
+
+DIGEST = sources.digest("cuda", host={"engine.py", "binding.py", "memory.py", "simulator.py"})
+
+_KERNELS = {}
+_LOCK = threading.RLock()
+
+
+def digest_of(*formulas):
+    """`DIGEST` and the code of formulas: what a kernel closes over."""
+    return sources.digest_of(DIGEST, *formulas)
+
+
+@cache
+def formula(function):
+    """Let kernels call a plain Python function."""
+    return hub.register(function)
+
+
+def kernel(make, *key):
+    """The compiled kernel of ``make(*key)``. Compiling is serial: Numba's compiler cannot be entered by two threads."""
+    with _LOCK:
+        found = _KERNELS.get((make, *key))
+        if found is None:
+            function = make(*key)
+            function.__name__ = function.__qualname__ = sources.kernel_name(make, *key)
+            found = sources.compile_cached(lambda cached: hub.compile_function(function, cached=cached))
+            _KERNELS[make, *key] = found
+        return found
+
+
+def n_kernels():
+    """How many kernels this process has compiled or loaded."""
+    return len(_KERNELS)

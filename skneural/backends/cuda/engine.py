@@ -1,0 +1,376 @@
+"""Run programs on a GPU: own the memory there, launch the kernels, capture them into graphs.
+
+The host only says which steps come next. Rows, their order, parameters and all that changes with every step stand on
+the device; after an epoch the frame comes back, some hundred bytes, and says what became of it.
+"""
+
+import time
+
+import numpy as np
+
+from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
+from skneural.backends.cuda import hub, memory
+from skneural.backends.cuda.binding import Binder, Launch, layer_ranges, over, roles_of
+from skneural.backends.cuda.intrinsics import FRAME_SIZE
+from skneural.backends.cuda.kernels import THREADS
+from skneural.backends.cuda.steps import (
+    make_epoch_end,
+    make_keep_parameters,
+    make_shuffle,
+    make_step_begin,
+    make_step_end,
+)
+from skneural.backends.cuda.streaming import Stream
+from skneural.backends.cuda.updates import MEASURING, make_clip, make_constrain, make_measure, make_optimizer
+from skneural.backends.frame import Frame
+from skneural.network.program import N_CONSTANTS
+
+#: Bytes of buffers that pieces of a batch, or of rows to predict, may take.
+WORK_BYTES, PREDICT_BYTES = 1 << 32, 1 << 28
+#: Rows of such pieces in a prediction, at the most.
+PREDICT_ROWS = 16 if hub.IS_SIMULATED else 1 << 14
+#: Launches in one graph, at the most.
+MOST_NODES = 2000
+#: Which parameter to turn where memory does not suffice.
+KNOBS = "A smaller batch_size or smaller hidden layers need less; device='cpu' none."
+
+
+class Run:
+    """A program, its frame, and memory on a device.
+
+    Parameters
+    ----------
+    program : Program
+    device : int
+    """
+
+    def __init__(self, program, device):
+        self.device, self.dtype, self.size = device, program.dtype.type, program.dtype.itemsize
+        # Rows of a sparse matrix are written out; prediction, too, runs the program that training does.
+        self.program = program.variant(sparse=False, training=True)
+        self.row_bytes = self.program.n_work * self.size
+        with hub.on_device(device), hub.readable_errors("getting ready"):
+            self.stream = hub.new_stream(device)
+            self.arena = memory.Arena(self.stream)
+            self.n_processors = hub.n_processors()
+            self.frames = self.arena.zeros("frames", FRAME_SIZE // 8, np.int64)
+
+    def bind(self, precision, capacity, frame, **facts):
+        """Bind the program for batches of `capacity` rows; make its buffers."""
+        self.binder = Binder(self.program, precision, capacity, self.n_processors, **facts)
+        self.ops, arena, dtype = self.arena.put("ops", self.binder.ops.view(np.int64)), self.arena, self.dtype
+        frame.update(
+            capacity=capacity, ops=self.ops, n_ops=len(self.binder.ops),
+            work=arena.zeros("work", capacity * self.program.n_work, dtype),
+            statistics=arena.zeros("statistics", self.program.n_statistics, dtype),
+        )  # fmt: skip
+
+    def start(self, launches, stream=None):
+        """Launch kernels, or add them to a graph."""
+        for launch in launches:
+            launch.start(stream or self.stream, self.ops, self.frames)
+
+    def push(self, frame):
+        """Copy a frame to the device."""
+        hub.copy_in(self.arena.arrays["frames"], frame.numbers, self.stream)
+
+    def pull(self, frame):
+        """Copy the frame back, and so wait for all that has been launched."""
+        hub.copy_out(self.arena.arrays["frames"], frame.numbers, self.stream)
+
+    def close(self):
+        """Free the memory."""
+        with hub.on_device(self.device):
+            self.arena.close()
+
+
+class Predictor:
+    """Forward passes on a GPU. Memory is taken for each call and given back.
+
+    Parameters
+    ----------
+    program : Program
+    params : ndarray of shape (n_params,)
+        On the host.
+    with_loss : bool, default=False
+    device : int, default=0
+    precision : {'full', 'tf32'}, default='full'
+    """
+
+    def __init__(self, program, params, with_loss=False, *, device=0, precision="full"):
+        self.program, self.params, self.with_loss = program, params, with_loss
+        self.device, self.precision, self.settings = device, precision, check_settings(program)
+
+    def __call__(self, X, targets=None, weights=None, n_threads=None):
+        """Outputs of shape (n_rows, n_outputs), and the weighted loss of every row if there are targets, else None."""
+        with hub.on_device(self.device), hub.readable_errors("predicting"):
+            run = Run(self.program, self.device)
+            try:
+                return self._predict(run, X, targets, weights)
+            finally:
+                run.close()
+
+    def _predict(self, run, X, targets, weights):
+        # A number that does not depend on how many rows there are: it decides how products are summed.
+        capacity = min(max(PREDICT_BYTES // run.row_bytes, 1), PREDICT_ROWS)
+        dtype, n_rows, n_outputs = run.dtype, memory.n_rows_of(X), self.program.n_outputs
+        needed = capacity * run.row_bytes + self.params.nbytes
+        step = n_rows
+        while not memory.fits(needed + memory.data_bytes(X, dtype) * step // max(n_rows, 1)):
+            if step <= capacity or not isinstance(X, np.ndarray):
+                memory.refuse(needed + memory.data_bytes(X, dtype), KNOBS)
+            step = -(-step // 2)
+        frame = Frame()
+        facts = {"training": False, "sparse": isinstance(X, tuple), "with_loss": targets is not None}
+        run.bind(self.precision, capacity, frame, **facts)
+        frame.update(
+            params=run.arena.put("params", self.params), settings=run.arena.put("settings", self.settings),
+            outputs=run.arena.empty("outputs", capacity * n_outputs, dtype), scale=1.0, window=-1,
+            losses=run.arena.empty("losses", capacity, dtype),
+        )  # fmt: skip
+        outputs = np.empty((n_rows, n_outputs), dtype)
+        losses = None if targets is None else np.empty(n_rows, dtype)
+        for begin in range(0, n_rows, step):
+            part = X[begin : begin + step] if step < n_rows else X
+            rows = slice(begin, begin + step)
+            frame.update(**memory.put_data(run.arena, part, dtype))
+            if targets is not None:
+                own = None if weights is None else weights[rows]
+                frame.update(
+                    targets=run.arena.put("targets", targets[rows]), n_targets=targets.shape[1],
+                    weights=run.arena.put("weights", own),
+                )  # fmt: skip
+            self._predict_part(run, frame, outputs[rows], None if losses is None else losses[rows])
+        return outputs, None if losses is None else losses.astype(np.float64)
+
+    @staticmethod
+    def _predict_part(run, frame, outputs, losses):
+        capacity = frame["capacity"]
+        for begin in range(0, len(outputs), capacity):
+            rows = slice(begin, begin + capacity)
+            frame.update(start=begin, piece=len(outputs[rows]))
+            run.push(frame)
+            run.start(run.binder.forward)
+            run.arena.get("outputs", outputs[rows])
+            if losses is not None:
+                run.arena.get("losses", losses[rows])
+
+
+class Trainer(BaseTrainer):
+    """Training on a GPU. See `BaseTrainer`.
+
+    Parameters
+    ----------
+    n_threads : int
+        Of the CPU's trainer; ignored.
+    device : int, default=0
+    precision : {'full', 'tf32'}, default='full'
+
+    Attributes
+    ----------
+    execution : {'launches', 'graph'}
+        How the last epoch was run. The first one compiles and loads the kernels; later ones are replayed.
+    """
+
+    def __init__(self, program, params, X, targets, weights, *, n_threads=None, device=0, precision="full", **settings):
+        super().__init__(program, params, X, targets, weights, **settings)
+        self.precision, self.execution, self.stepper, self.graphs = precision, "launches", None, {}
+        self.frame = self.template
+        self.template["n_rows"] = memory.n_rows_of(X)
+        self.run = Run(program, device)
+
+    # -- getting ready -----------------------------------------------------------------------------------------------
+
+    def _capacity(self, batch, n_params_kept):
+        """Rows of a piece of a batch, and whether the data has to be streamed; raise where memory does not suffice."""
+        run, n_rows = self.run, self.template["n_rows"]
+        rest = self.targets.nbytes + (0 if self.weights is None else self.weights.nbytes)
+        rest += n_params_kept * self.params.nbytes + 16 * n_rows + batch * run.size
+        data = memory.data_bytes(self.X, run.dtype)
+        capacity = min(batch, n_rows)
+        if self.program.n_statistics == 0:  # statistics of a batch need all of it
+            capacity = max(1, min(capacity, WORK_BYTES // run.row_bytes))
+        needed = rest + data + capacity * run.row_bytes
+        if memory.fits(needed):
+            return capacity, False
+        if self.program.n_statistics == 0:
+            smaller = max(1, capacity // 8)
+            if memory.fits(rest + data + smaller * run.row_bytes):
+                return smaller, False
+        streamed = rest + Stream.bytes_for(self.X, run.dtype, batch) + capacity * run.row_bytes
+        if not isinstance(self.X, tuple) and batch < n_rows and memory.fits(streamed):
+            return capacity, True
+        memory.refuse(needed, KNOBS)
+
+    def _prepare(self, batch, kept):
+        """Bind the program, make all buffers, copy the data."""
+        run, f, program = self.run, self.template, self.program
+        arena, dtype = run.arena, run.dtype
+        capacity, streamed = self._capacity(batch, kept)
+        run.bind(self.precision, capacity, f, training=True, sparse=isinstance(self.X, tuple))
+        n_rows, blocks = f["n_rows"], over(program.n_params)[0]
+        scratch = max(run.binder.n_scratch * run.size, n_rows * 8 if f["shuffle"] else 0)
+        f.update(
+            params=arena.put("params", self.params), gradient=arena.zeros("gradient", program.n_params, dtype),
+            roles=arena.put("roles", roles_of(program)), settings=arena.put("settings", self.settings),
+            targets=arena.put("targets", self.targets), weights=arena.put("weights", self.weights),
+            losses=arena.zeros("losses", batch, dtype), penalties=arena.zeros("penalties", blocks, dtype),
+            n_slots=blocks, scratch=arena.empty("scratch", scratch // 8 + 1, np.int64), batch=batch,
+        )  # fmt: skip
+        if streamed:
+            self.streamed = Stream(run, self.X, batch, f)
+        else:
+            self.streamed = None
+            f.update(**memory.put_data(arena, self.X, dtype))
+        self.pieces = -(-batch // capacity)
+
+    def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
+        """Get ready to run epochs: see `BaseTrainer.start`."""
+        super().start(optimizer, hyper, state, shuffle=shuffle, batch=batch, **rules)
+        run, f, arena = self.run, self.template, self.run.arena
+        with hub.on_device(run.device), hub.readable_errors("copying the data"):
+            self._prepare(batch, kept=6)
+            n_params, n_layers = self.program.n_params, len(self.program.tensors)
+            f.update(
+                state_s=arena.put("s", state["s"]), state_v=arena.put("v", state["v"]),
+                good=arena.put("good", self.params), candidate=arena.empty("candidate", n_params, run.dtype),
+                order=arena.empty("order", f["n_rows"], np.int64) if shuffle else 0,
+                constants=arena.empty("constants", self.steps_per_epoch * N_CONSTANTS, run.dtype),
+                epoch_losses=arena.zeros("epoch_losses", 1, np.float64),
+                squares=arena.zeros("squares", n_layers * MEASURING, run.dtype),
+                layer_norms=arena.zeros("layer_norms", n_layers, run.dtype) if self.monitor else 0,
+            )  # fmt: skip
+            self._bind_steps()
+
+    def _bind_steps(self):
+        """The launches of a step, and of the beginning and the end of an epoch."""
+        run, f, dtype, binder = self.run, self.template, self.run.dtype, self.run.binder
+        sums = {"shared": THREADS * run.size}
+        step = []
+        for piece in range(self.pieces):
+            step.append(Launch((make_step_begin, dtype, True), step=piece, **sums))
+            step += binder.forward + binder.backward
+        if self.monitor or f["clip_norm"] > 0:
+            ranges = np.zeros(len(self.program.tensors), binder.ops.dtype)
+            for layer, (begin, count) in enumerate(layer_ranges(self.program)):
+                ranges[layer]["weight"], ranges[layer]["n_in"] = begin, count
+            first = len(binder.ops)
+            run.ops = run.arena.put("ops with layers", np.concatenate([binder.ops, ranges]).view(np.int64))
+            f["ops"] = run.ops
+            step += [
+                Launch((make_measure, dtype), first + layer, (MEASURING, 1, 1), step=layer, **sums)
+                for layer in range(len(ranges))
+            ]
+            step.append(Launch((make_clip, dtype), block=1))
+        step.append(Launch((make_optimizer, dtype, self.optimizer), grid=(f["n_slots"], 1, 1), **sums))
+        if f["max_norm"] > 0:
+            step += [
+                Launch((make_constrain, dtype), i, over(int(op["n_out"])))
+                for i, (op, kind) in enumerate(zip(binder.ops, binder.kinds, strict=True))
+                if kind == "dense" and op["layer"] < len(self.program.tensors) - 1
+            ]
+        step.append(Launch((make_step_end, dtype), **sums))
+        begin = [Launch((make_keep_parameters, dtype), grid=over(self.program.n_params))]
+        if f["shuffle"]:
+            begin.append(Launch((make_shuffle,)))
+        self.begin_epoch, self.step, self.end_epoch = begin, step, [Launch((make_epoch_end, dtype), block=1)]
+
+    # -- epochs ------------------------------------------------------------------------------------------------------
+
+    def _call(self, rates):
+        """Run epochs until some time has passed, or the stopping rule says so; then copy the parameters back."""
+        run, f, begin = self.run, self.frame, time.perf_counter()
+        with hub.on_device(run.device), hub.readable_errors("training"):
+            while True:
+                done = f["epochs_done"]
+                fresh = f.copy()
+                constants = self.constants(rates, done * self.steps_per_epoch, self.steps_per_epoch)
+                fresh["constants"] = run.arena.put("constants", constants.astype(run.dtype))
+                if self.monitor:
+                    fresh["layer_norms"] = run.arena.put("layer_norms", np.zeros(len(self.program.tensors), run.dtype))
+                run.push(fresh)
+                self._run_epoch()
+                run.pull(fresh)
+                f.follow(fresh, keep=())
+                loss = self.losses_of_epochs[done : done + 1]
+                run.arena.get("epoch_losses", loss)
+                if self.monitor:
+                    norms = np.empty(len(self.program.tensors), run.dtype)
+                    run.arena.get("layer_norms", norms)
+                    self.layer_norms[done] = norms
+                stop = f["no_improvement"] > f["patience"] or not np.isfinite(loss[0]) or f["epochs_left"] == 0
+                if stop or time.perf_counter() - begin > CALL_SECONDS:
+                    break
+            for name, array in (("params", self.params), ("s", self.state["s"]), ("v", self.state["v"])):
+                run.arena.get(name, array)
+
+    def _run_epoch(self):
+        self.run.start(self.begin_epoch)
+        if self.streamed:
+            self.streamed.run_epoch(self._run_steps, self.steps_per_epoch)
+        else:
+            self._run_steps(self.steps_per_epoch)
+        self.run.start(self.end_epoch)
+        if self.execution == "launches" and self.graphs is not None:
+            self.execution = "graph"  # from now on: all kernels are there
+
+    def _run_steps(self, count):
+        """Run steps, replayed from graphs once all kernels have been used."""
+        most = max(1, MOST_NODES // len(self.step))
+        while count > 0:
+            part = min(count, most)
+            replay = self._graph(part) if self.execution == "graph" else None
+            if replay is None:
+                self.run.start(self.step * part)
+            else:
+                replay(self.run.stream)
+            count -= part
+
+    def _graph(self, count):
+        """A graph of `count` steps; None where graphs cannot be had."""
+        if count not in self.graphs:
+            try:
+                self.graphs[count] = hub.capture(
+                    self.run.device, lambda stream: self.run.start(self.step * count, stream)
+                )
+            except Exception:  # whatever it is, launching the steps one by one does the same
+                self.graphs[count] = None
+            if self.graphs[count] is None:
+                self.execution = "launches"
+                self.graphs = None
+                return None
+        return self.graphs[count]
+
+    def good_parameters(self):
+        """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
+        f, good = self.frame, self.params.copy()
+        with hub.on_device(self.run.device):
+            arrays = self.run.arena.arrays
+            name = next(name for name in ("good", "candidate") if hub.address(arrays[name]) == f["good"])
+            self.run.arena.get(name, good)
+        return good, f["good_epoch"] > self.first_epoch
+
+    # -- all rows at once --------------------------------------------------------------------------------------------
+
+    def loss_and_gradient(self):
+        """Sum of the weighted losses over all rows, and the gradient of it as a vector like `params`."""
+        run, f, n_rows = self.run, self.template, self.template["n_rows"]
+        with hub.on_device(run.device), hub.readable_errors("training"):
+            if self.stepper is None:
+                self._prepare(n_rows, kept=2)
+                self.stepper, sums = [], {"shared": THREADS * run.size}
+                for piece in range(self.pieces):
+                    self.stepper.append(Launch((make_step_begin, run.dtype, False), step=piece, **sums))
+                    self.stepper += run.binder.forward + run.binder.backward
+                self.losses, self.gradient = np.empty(n_rows, run.dtype), np.empty_like(self.params)
+            run.arena.put("params", self.params)
+            run.push(f)
+            run.start(self.stepper)
+            run.arena.get("losses", self.losses)
+            run.arena.get("gradient", self.gradient)
+        return float(self.losses.sum(dtype=np.float64)), self.gradient
+
+    def close(self):
+        """Free the memory on the device."""
+        self.graphs = None
+        self.run.close()

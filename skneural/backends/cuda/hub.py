@@ -1,0 +1,268 @@
+"""The one door to Numba's CUDA target: whoever moves to its successor edits this file.
+
+Kernels take ``(op, frames, step)``: the address of an operation, that of the models' frames, and a small number whose
+meaning is the kernel's. Everything else stands in the frame, so a launch costs little and one captured graph serves
+every epoch.
+
+With ``NUMBA_ENABLE_CUDASIM=1`` Numba's simulator runs the kernels as plain Python, for tests: `simulator` has the
+pieces that it lacks.
+"""
+
+import contextlib
+import os
+
+import numba
+import numpy as np
+
+IS_SIMULATED = bool(numba.config.ENABLE_CUDASIM)
+
+if not hasattr(np, "row_stack"):  # numba-cuda 0.30 asks for it at its first compilation; NumPy 2.5 dropped it
+    np.vstack = np.vstack
+
+from numba import cuda as _cuda  # noqa: E402
+
+if IS_SIMULATED:
+    from skneural.backends.cuda import simulator
+
+    cuda = simulator.InsideKernel(_cuda)
+    types = cgutils = from_dtype = None
+else:
+    from numba.cuda import cgutils, types  # noqa: F401
+    from numba.cuda import extending as _extending
+    from numba.cuda.extending import intrinsic, overload  # noqa: F401
+    from numba.cuda.np.numpy_support import from_dtype  # noqa: F401
+
+    cuda = _cuda
+
+#: Bytes of shared memory that a block has without being asked for more.
+SHARED_WITHOUT_ASKING = 48 * 1024
+#: Numbers that one operation of the device is told: operation, frames, step.
+N_ARGUMENTS = 3
+
+
+def register(function, forceinline=True):
+    """Let kernels call a plain Python function, inlined by default."""
+    if not IS_SIMULATED:
+        _extending.register_jitable(forceinline=forceinline)(function)
+    return function
+
+
+def signature():
+    """Numba's signature of every kernel."""
+    return types.void(*[types.int64] * N_ARGUMENTS)
+
+
+def compile_function(function, *, cached):
+    """The kernel of a function, compiled at once, or in the simulator as it is."""
+    if IS_SIMULATED:
+        return _cuda.jit(function)
+    return _cuda.jit(signature(), cache=cached)(function)
+
+
+def to_ptx(function, capability):
+    """PTX of a kernel for a compute capability like (9, 0). Needs no GPU."""
+    return _cuda.compile_ptx(function, signature(), cc=capability)[0]
+
+
+def without_device(capability):
+    """Let kernels be compiled for a compute capability where there is no GPU to ask for its own: for tests."""
+    import numba.cuda.dispatcher
+
+    device = type("Absent", (), {"compute_capability": capability})()
+    numba.cuda.dispatcher.get_current_device = lambda: device
+
+
+def launch(kernel, grid, block, shared, stream, arguments):
+    """Start a kernel on a stream, or add it to the graph that is being captured."""
+    kernel[grid, block, stream, shared](*arguments)
+
+
+def allow_shared(kernel, size):
+    """Let the blocks of a kernel have `size` bytes of shared memory, more than they get without asking."""
+    if IS_SIMULATED or size <= SHARED_WITHOUT_ASKING:
+        return
+    from cuda.bindings import driver
+
+    (overload_,) = kernel.overloads.values()
+    handle = overload_._codelibrary.get_cufunc().kernel.handle
+    attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    (error,) = driver.cuKernelSetAttribute(attribute, size, handle, driver.CUdevice(_cuda.get_current_device().id))
+    if error != driver.CUresult.CUDA_SUCCESS:
+        raise RuntimeError(f"This GPU does not give a block {size} bytes of shared memory ({error.name}).")
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+def on_device(index):
+    """Context manager: what is inside uses that GPU."""
+    return contextlib.nullcontext() if IS_SIMULATED else _cuda.gpus[index]
+
+
+def empty(count, dtype, stream=0):
+    """An array on the device, whose content is arbitrary."""
+    if IS_SIMULATED:
+        return simulator.allocate(count, dtype)
+    return _cuda.device_array(count, dtype, stream=stream)
+
+
+def zeros(count, dtype, stream=0):
+    """An array of zeros on the device."""
+    array = empty(count, dtype, stream)
+    if IS_SIMULATED:
+        array[:] = 0
+    else:
+        from numba.cuda.cudadrv.driver import device_memset
+
+        device_memset(array, 0, array.nbytes, stream)
+    return array
+
+
+def copy_in(target, host, stream=0):
+    """Copy a contiguous array of the host to the beginning of one on the device. Returns when `host` may change."""
+    if IS_SIMULATED:
+        target[: host.size] = host.reshape(-1)
+        return
+    if host.size:
+        target[: host.size].copy_to_device(host.reshape(-1), stream=stream)
+        if stream:
+            stream.sync()
+
+
+def copy_in_later(target, host, stream):
+    """The same from pinned memory, which must not change before the stream has come that far."""
+    if IS_SIMULATED:
+        copy_in(target, host)
+    else:
+        target[: host.size].copy_to_device(host.reshape(-1), stream=stream)
+
+
+def copy_out(source, host, stream=0):
+    """Copy the beginning of an array on the device to a contiguous one of the host, and wait for it."""
+    if IS_SIMULATED:
+        host.reshape(-1)[:] = source[: host.size]
+        return
+    if host.size:
+        source[: host.size].copy_to_host(host.reshape(-1), stream=stream)
+        if stream:
+            stream.sync()
+
+
+def pinned(count, dtype):
+    """Memory of the host that the device reads while the host does something else."""
+    return np.zeros(count, dtype) if IS_SIMULATED else _cuda.pinned_array(count, dtype)
+
+
+def address(array):
+    """Where an array on the device begins, 0 for None."""
+    if array is None:
+        return 0
+    if IS_SIMULATED:
+        return array.__array_interface__["data"][0]
+    return array.__cuda_array_interface__["data"][0]
+
+
+def memory_info():
+    """Free and total bytes on the current GPU."""
+    info = _cuda.current_context().get_memory_info()
+    return info.free, info.total
+
+
+def give_back_memory():
+    """Free at once what was let go of: Numba itself collects it for later."""
+    if not IS_SIMULATED:
+        _cuda.current_context().deallocations.clear()
+
+
+def n_processors():
+    """Multiprocessors of the current GPU."""
+    return 1 if IS_SIMULATED else _cuda.get_current_device().MULTIPROCESSOR_COUNT
+
+
+def shared_limit():
+    """Bytes of shared memory that a block of the current GPU can have."""
+    if IS_SIMULATED:
+        return simulator.SHARED
+    return _cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+
+
+# -- streams, graphs and errors ----------------------------------------------------------------------------------------
+
+
+def new_stream(index):
+    """A stream of its own; work on several of them may overlap."""
+    if IS_SIMULATED:
+        return 0
+    from cuda.core import Device
+
+    device = Device(index)
+    device.set_current()
+    return device.create_stream()
+
+
+def wait(stream):
+    """Wait until the work of a stream is done."""
+    if not IS_SIMULATED:
+        stream.sync()
+
+
+def mark(stream):
+    """A point in the work of a stream that others can wait for."""
+    return None if IS_SIMULATED else stream.record()
+
+
+def wait_for(stream, point):
+    """Let the work given to `stream` from now on wait for such a point."""
+    if not IS_SIMULATED:
+        stream.wait(point)
+
+
+def reach(point):
+    """Wait for such a point here."""
+    if not IS_SIMULATED:
+        point.sync()
+
+
+def capture(index, start_all):
+    """What `start_all(stream)` launches, as a CUDA graph: a function of a stream that runs it; None in the simulator.
+
+    All kernels must have been compiled, and used once: a module cannot be loaded while a graph is captured.
+    """
+    if IS_SIMULATED:
+        return None
+    from cuda.core import Device
+
+    builder = Device(index).create_graph_builder().begin_building()
+    start_all(builder)
+    graph = builder.end_building().complete()
+    return graph.launch
+
+
+@contextlib.contextmanager
+def readable_errors(what):
+    """Turn the driver's errors into ones that say what happened and what to do."""
+    if IS_SIMULATED:
+        yield
+        return
+    from numba.cuda.cudadrv.driver import CudaAPIError
+
+    try:
+        yield
+    except (CudaAPIError, RuntimeError) as error:
+        text = str(error)
+        if "OUT_OF_MEMORY" in text:
+            raise MemoryError(
+                f"The GPU ran out of memory while {what}; another process may use it as well. A smaller batch_size "
+                "needs less, and device='cpu' none."
+            ) from error
+        if isinstance(error, CudaAPIError) or "CUDA_ERROR" in text:
+            raise RuntimeError(
+                f"The GPU failed while {what}: {text}. The estimator holds the weights of the last epoch that was "
+                "noted. After an error like this the process has often lost the GPU: restart it, or use device='cpu'."
+            ) from error
+        raise
+
+
+def process():
+    """Number of this process: a GPU that was used before a fork cannot be used after it."""
+    return os.getpid()

@@ -1,0 +1,339 @@
+"""Matrix products: the one loop that all kernels with products are made of.
+
+A block computes a tile of C = A B. It walks along the depth in steps of a few numbers: while one step is multiplied
+from shared memory, the next is on its way from global memory to registers. Every thread multiplies a square of the
+tile; where there are too few tiles to keep the device busy, the depth is divided among the `slices` of a block, and
+among blocks (`n_slots` of the operation). Partial sums are added in a fixed order, so that results do not vary.
+
+What the factors are, and what becomes of a number of C, is up to three functions of the kernel: the addresses of the
+lines of A and B, and `finish`, which is called once for each number.
+
+All lines are padded with zeros to 64 bytes (see `network.program`), so vectors of 16 bytes need no mask of their own.
+
+Sizes: M rows and N columns of C, K depth.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
+from skneural.backends.cuda.intrinsics import (
+    get_vector,
+    load_vector,
+    model_frame,
+    op_at,
+    put_vector,
+    to_tf32,
+    warp_product,
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How a product is divided: `rows` by `columns` numbers for a block, `depth` at a time.
+
+    Each of the `slices` of a block has a square of 16 bytes' numbers, `groups` of them one below the other and side by
+    side, for every thread. With `tensor` it is the product of warps instead: `groups` by twice as many of them for
+    each of the two by four warps.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    depth: int
+    groups: int = 1
+    slices: int = 1
+    tensor: bool = False
+    warps: tuple = (2, 4)
+
+    def threads(self, vector):
+        """Threads of a slice, where vectors have so many numbers."""
+        if self.tensor:
+            return 32 * self.warps[0] * self.warps[1]
+        return self.rows * self.columns // (self.groups * vector) ** 2
+
+    @property
+    def pad(self):
+        """Numbers between the lines of a tile in shared memory: they keep banks apart, and vectors aligned."""
+        return 8 if self.tensor else 4
+
+    def shared(self, size):
+        """Numbers of shared memory of a block."""
+        stages = 2 * self.slices * self.depth * (self.rows + self.columns + 2 * self.pad)
+        return max(stages, self.slices * self.rows // self.groups_of_rows * self.columns)
+
+    @property
+    def groups_of_rows(self):
+        """Parts in which a tile of C goes through shared memory."""
+        return self.warps[0] if self.tensor else self.groups
+
+
+#: For each precision a tile for large matrices, and one for small ones, of which there are then enough.
+TILES = {
+    "float32": (Tile("large", 128, 128, 8, groups=2), Tile("small", 32, 32, 16, slices=4)),
+    "float64": (Tile("large", 64, 64, 8, groups=2), Tile("small", 32, 32, 8, slices=1)),
+    "tf32": (Tile("tensor", 128, 128, 16, tensor=True), Tile("small", 32, 32, 16, slices=4)),
+}
+if IS_SIMULATED:
+    TILES = {
+        "float32": (Tile("large", 16, 16, 4, groups=2), Tile("small", 8, 8, 4, slices=2)),
+        "float64": (Tile("large", 8, 8, 4, groups=2), Tile("small", 4, 4, 4, slices=2)),
+        "tf32": (Tile("tensor", 16, 16, 8, tensor=True, warps=(1, 1)), Tile("small", 8, 8, 4, slices=2)),
+    }
+#: Parts that a product's depth is divided into, at the most, and the depth of each at the least.
+MOST_PARTS, LEAST_DEPTH = 16, 4 if IS_SIMULATED else 256
+
+
+def make_fetch(dtype, along, lines, depth, threads, address, ones):
+    """A function that takes this thread's vectors of a step from global memory; it returns nothing.
+
+    `along` is whether the vectors lie along the depth; with `ones`, the last line of all is ones, wherever they lie.
+    """
+    size, vector, zero, one = dtype().itemsize, 16 // dtype().itemsize, dtype(0), dtype(1)
+    count, across = lines * depth // vector // threads, (depth if along else lines) // vector
+
+    def fetch(op, f, step, taken, thread, begin, n_lines, start, n_depth):
+        for i in range(count):
+            e = thread + i * threads
+            if along:
+                line, k = begin + e // across, start + e % across * vector
+            else:
+                k, line = start + e // across, begin + e % across * vector
+            known = n_lines - 1 if ones else n_lines
+            if line < known and k < n_depth:
+                at = address(op, f, step, line) + k * size if along else address(op, f, step, k) + line * size
+                load_vector(taken, i * vector, at)
+            else:
+                for j in range(vector):
+                    taken[i * vector + j] = zero
+            if ones:
+                for j in range(vector):
+                    if line + j == known and k < n_depth:
+                        taken[i * vector + j] = one
+
+    return register(fetch), count * vector
+
+
+def make_stage(dtype, along, tile, lines, threads):
+    """A function that puts what was taken into shared memory, a line for each step of depth."""
+    vector, depth, tensor = 16 // dtype().itemsize, tile.depth, tile.tensor
+    count, across = lines * depth // vector // threads, (depth if along else lines) // vector
+    pitch = lines + tile.pad
+
+    def stage(shared, place, taken, thread):
+        if tensor:
+            for i in range(count * vector):
+                taken[i] = to_tf32(taken[i])
+        for i in range(count):
+            e = thread + i * threads
+            if along:
+                line, k = e // across, e % across * vector
+                for j in range(vector):
+                    shared[place + (k + j) * pitch + line] = taken[i * vector + j]
+            else:
+                k, line = e // across, e % across * vector
+                put_vector(shared, place + k * pitch + line, taken, i * vector)
+
+    return register(stage)
+
+
+def make_multiply(dtype, tile):
+    """A function that adds the product of a staged step to this thread's sums, and how many there are."""
+    vector, depth, groups = 16 // dtype().itemsize, tile.depth, tile.groups
+    width, across = groups * vector, tile.columns // (groups * vector)
+    pitch_a, pitch_b = tile.rows + tile.pad, tile.columns + tile.pad
+    apart_a, apart_b = tile.rows // groups, tile.columns // groups
+
+    def multiply(shared, a_place, b_place, sums, thread):
+        a, b = cuda.local.array(width, dtype), cuda.local.array(width, dtype)
+        row, column = thread // across * vector, thread % across * vector
+        for k in range(depth):
+            for g in range(groups):
+                get_vector(a, g * vector, shared, a_place + k * pitch_a + g * apart_a + row)
+                get_vector(b, g * vector, shared, b_place + k * pitch_b + g * apart_b + column)
+            for i in range(width):
+                for j in range(width):
+                    sums[i * width + j] += a[i] * b[j]
+
+    return multiply, width * width
+
+
+def make_hand_over(dtype, tile):
+    """A function that puts one group of this thread's rows of the tile of C into shared memory."""
+    vector, groups = 16 // dtype().itemsize, tile.groups
+    width, across, columns = groups * vector, tile.columns // (groups * vector), tile.columns
+    apart, rows = columns // groups, tile.rows // groups
+
+    def hand_over(shared, sums, group, slice_, thread):
+        row, column = thread // across * vector, thread % across * vector
+        for i in range(vector):
+            for g in range(groups):
+                at = (slice_ * rows + row + i) * columns + g * apart + column
+                put_vector(shared, at, sums, (group * vector + i) * width + g * vector)
+
+    return hand_over
+
+
+def make_tensor_multiply(tile):
+    """`make_multiply` on tensor cores: every warp has ``wide`` by ``high`` products of 16 by 8 numbers."""
+    depth, pitch_a, pitch_b = tile.depth, tile.rows + tile.pad, tile.columns + tile.pad
+    height, width = tile.rows // tile.warps[0], tile.columns // tile.warps[1]
+    high, wide, beside, number = height // 16, width // 8, tile.warps[1], np.float32
+    a_count, b_count = 4 * high, 2 * wide
+
+    def multiply(shared, a_place, b_place, sums, thread):
+        a, b = cuda.local.array(a_count, number), cuda.local.array(b_count, number)
+        lane, warp = thread % 32, thread // 32
+        line, inner = lane // 4, lane % 4
+        row, column = warp // beside * height + line, warp % beside * width + line
+        for k in range(0, depth, 8):
+            for i in range(high):
+                at = a_place + (k + inner) * pitch_a + row + 16 * i
+                a[4 * i], a[4 * i + 1] = shared[at], shared[at + 8]
+                a[4 * i + 2], a[4 * i + 3] = shared[at + 4 * pitch_a], shared[at + 4 * pitch_a + 8]
+            for j in range(wide):
+                at = b_place + (k + inner) * pitch_b + column + 8 * j
+                b[2 * j], b[2 * j + 1] = shared[at], shared[at + 4 * pitch_b]
+            for i in range(high):
+                for j in range(wide):
+                    warp_product(sums, 4 * (i * wide + j), a, b, 4 * i, 2 * j)
+
+    return multiply, 4 * high * wide
+
+
+def make_tensor_hand_over(tile):
+    """`make_hand_over` for the numbers that a lane has of its warp's products."""
+    height, width, columns = tile.rows // tile.warps[0], tile.columns // tile.warps[1], tile.columns
+    high, wide, beside = height // 16, width // 8, tile.warps[1]
+
+    def hand_over(shared, sums, group, slice_, thread):
+        lane, warp = thread % 32, thread // 32
+        if warp // beside == group:
+            for i in range(high):
+                for j in range(wide):
+                    at = (16 * i + lane // 4) * columns + warp % beside * width + 8 * j + lane % 4 * 2
+                    c = 4 * (i * wide + j)
+                    shared[at], shared[at + 1] = sums[c], sums[c + 1]
+                    shared[at + 8 * columns], shared[at + 8 * columns + 1] = sums[c + 2], sums[c + 3]
+
+    return hand_over
+
+
+def nothing(op, f, step):
+    """For products that need nothing beforehand."""
+    return 0
+
+
+def make_product(
+    dtype, tile, layout, sizes, lines_of_a, lines_of_b, finish, digest, prepare=nothing, ones=False, split=False
+):
+    """Kernel of a product.
+
+    Parameters
+    ----------
+    dtype : type
+    tile : Tile
+    layout : {'NN', 'NT', 'TN'}
+        Whether A and B are as they stand in memory, or transposed.
+    sizes : callable
+        ``sizes(op, f, step)`` returns M, N, K.
+    lines_of_a, lines_of_b : callable
+        ``line(op, f, step, number)`` is the address of a line in memory: of a row of the factor as it stands.
+    finish : callable
+        ``finish(op, f, step, ready, part, m, n, total)`` gets a number of C, or a part of it where the depth is
+        divided.
+    digest : str
+        What the kernel closes over, so that the cache knows it from others.
+    prepare : callable
+        ``prepare(op, f, step)`` is called once; what it returns, `finish` gets as `ready`.
+    ones : bool
+        Whether the last line of A is not in memory, but ones.
+    split : bool
+        Whether the depth is divided among ``op.n_slots`` blocks.
+    """
+    vector, zero, slices, columns = 16 // dtype().itemsize, dtype(0), tile.slices, tile.columns
+    rows, depth, threads = tile.rows, tile.depth, tile.threads(vector)
+    a_along, b_along = layout[0] == "N", layout[1] == "T"
+    fetch_a, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, ones)
+    fetch_b, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b, False)
+    stage_a = make_stage(dtype, a_along, tile, rows, threads)
+    stage_b = make_stage(dtype, b_along, tile, columns, threads)
+    multiply, n_sums = make_tensor_multiply(tile) if tile.tensor else make_multiply(dtype, tile)
+    hand_over = make_tensor_hand_over(tile) if tile.tensor else make_hand_over(dtype, tile)
+    multiply, hand_over = register(multiply), register(hand_over)
+    for function in (sizes, lines_of_a, lines_of_b, finish, prepare):
+        register(function)
+    a_stage = depth * (rows + tile.pad)
+    both = a_stage + depth * (columns + tile.pad)
+    groups = tile.groups_of_rows
+    part_rows = rows // groups
+
+    def product(op_address, frames, step):
+        digest  # part of the cache key
+        op = op_at(op_address)
+        parts = op.n_slots if split else 1
+        f, part = model_frame(frames, parts), cuda.blockIdx.z % parts
+        n_rows, n_columns, n_depth = sizes(op, f, step)
+        ready = prepare(op, f, step)
+        top, left = cuda.blockIdx.y * rows, cuda.blockIdx.x * columns
+        if top >= n_rows or left >= n_columns:
+            return
+        slice_, thread = cuda.threadIdx.x // threads, cuda.threadIdx.x % threads
+        sums = cuda.local.array(n_sums, dtype)
+        a, b = cuda.local.array(a_count, dtype), cuda.local.array(b_count, dtype)
+        shared, place = cuda.shared.array(0, dtype), slice_ * 2 * both
+        for i in range(n_sums):
+            sums[i] = zero
+        steps = (n_depth + depth - 1) // depth
+        each = (steps + parts * slices - 1) // (parts * slices)
+        k = (part * slices + slice_) * each * depth
+        end = min(n_depth, k + each * depth)
+        fetch_a(op, f, step, a, thread, top, n_rows, k, end)
+        fetch_b(op, f, step, b, thread, left, n_columns, k, end)
+        stage_a(shared, place, a, thread)
+        stage_b(shared, place + a_stage, b, thread)
+        cuda.syncthreads()
+        for s in range(each):
+            now, after = place + s % 2 * both, place + (s + 1) % 2 * both
+            if s + 1 < each:
+                fetch_a(op, f, step, a, thread, top, n_rows, k + (s + 1) * depth, end)
+                fetch_b(op, f, step, b, thread, left, n_columns, k + (s + 1) * depth, end)
+            multiply(shared, now, now + a_stage, sums, thread)
+            if s + 1 < each:
+                stage_a(shared, after, a, thread)
+                stage_b(shared, after + a_stage, b, thread)
+            cuda.syncthreads()
+        for group in range(groups):
+            hand_over(shared, sums, group, slice_, thread)
+            cuda.syncthreads()
+            for e in range(cuda.threadIdx.x, part_rows * columns, threads * slices):
+                m, n = top + group * part_rows + e // columns, left + e % columns
+                if m < n_rows and n < n_columns:
+                    total = shared[e]
+                    for s in range(1, slices):
+                        total += shared[s * part_rows * columns + e]
+                    finish(op, f, step, ready, part, m, n, total)
+            cuda.syncthreads()
+
+    return product
+
+
+def choose_tile(precision, n_rows, n_columns, n_depth, n_processors, split=False):
+    """The tile for a product, and the parts of its depth: large ones if they keep half of the device busy.
+
+    Parameters
+    ----------
+    precision : {'float32', 'float64', 'tf32'}
+    n_rows, n_columns, n_depth : int
+    n_processors : int
+        Of the device: as many blocks can run at a time.
+    split : bool, default=False
+        Whether the depth may be divided.
+    """
+    for tile in TILES[precision]:
+        tiles = -(-n_rows // tile.rows) * -(-n_columns // tile.columns)
+        parts = max(1, min(n_processors // tiles, n_depth // LEAST_DEPTH, MOST_PARTS)) if split else 1
+        if 2 * tiles * parts >= n_processors:
+            break
+    return tile, parts

@@ -1,0 +1,144 @@
+"""Kernels between the layers: where the run stands. They do on the device what the CPU's walker does between kernels.
+
+Each is one block a model, or a single thread. Here alone is arithmetic in double precision: sums over an epoch.
+"""
+
+import numpy as np
+
+from skneural.backends.cuda.compiler import DIGEST, formula
+from skneural.backends.cuda.hub import cuda
+from skneural.backends.cuda.intrinsics import model_frame, vector
+from skneural.backends.cuda.updates import make_sum_block
+from skneural.maths import random
+from skneural.maths.stopping import count_epoch
+
+formula(count_epoch)
+
+
+def make_keep_parameters(dtype):
+    """Copy the parameters: whether they are good is known when the epoch that begins with them has ended."""
+    digest = DIGEST
+
+    def keep_parameters(op_address, frames, step):
+        digest  # part of the cache key
+        f = model_frame(frames, 1)
+        params, candidate = vector(f.params, dtype), vector(f.candidate, dtype)  # OUT: candidate
+        for j in range(cuda.grid(1), f.n_params, cuda.gridsize(1)):
+            candidate[j] = params[j]
+
+    return keep_parameters
+
+
+def make_shuffle():
+    """A random order of the rows (Fisher and Yates), the one that the CPU draws.
+
+    Its exchanges, one for every row from the last to the second, depend on one another only where they share a place.
+    So as many as a block has threads are tried at once: each reserves its two places for itself, unless one that comes
+    before it wants them, and those that have both are done (Shun et al., "Sequential random permutation, list
+    contraction and tree contraction are highly parallel", SODA 2015).
+    """
+    digest, bits, stream, key_of = DIGEST, random.bits, random.ORDER, random.key
+
+    def shuffle(op_address, frames, step):
+        digest  # part of the cache key
+        f = model_frame(frames, 1)
+        order, reserved = vector(f.order, np.int64), vector(f.scratch, np.int64)  # OUT: order
+        key, t, threads = key_of(np.uint64(f.seed), np.uint64(stream), np.uint64(f.epoch)), cuda.threadIdx.x, 0
+        threads += cuda.blockDim.x
+        for i in range(t, f.n_rows, threads):
+            order[i] = i
+            reserved[i] = 0
+        cuda.syncthreads()
+        for top in range(f.n_rows - 1, 0, -threads):
+            i = top - t
+            waits = i > 0
+            i = max(i, 0)
+            j = np.int64((bits(key, np.uint64(i)) * np.uint64(i + 1)) >> np.uint64(32))
+            while cuda.syncthreads_or(np.int32(waits)):
+                if waits:
+                    cuda.atomic.max(reserved, i, i)
+                    cuda.atomic.max(reserved, j, i)
+                cuda.syncthreads()
+                mine = waits and reserved[i] == i and reserved[j] == i
+                cuda.syncthreads()
+                if waits:
+                    reserved[i] = 0
+                    reserved[j] = 0
+                if mine:
+                    order[i], order[j] = order[j], order[i]
+                    waits = False
+
+    return shuffle
+
+
+def make_step_begin(dtype, scaled):
+    """The next piece of a batch, number `step`: its rows, and with the first the batch's sum of weights.
+
+    Without `scaled` the gradient is that of the sum of the losses.
+    """
+    digest, zero, sum_block = DIGEST, dtype(0), make_sum_block(dtype)
+
+    def step_begin(op_address, frames, step):
+        digest  # part of the cache key
+        f, t = model_frame(frames, 1), cuda.threadIdx.x
+        rows, weight = min(f.batch, f.n_rows - f.row), zero
+        if scaled and step == 0 and f.weights != 0:
+            order, weights = vector(f.order, np.int64), vector(f.weights, dtype)
+            for r in range(f.row + t, f.row + rows, cuda.blockDim.x):
+                weight += weights[order[r] if f.order != 0 else r]
+            weight = sum_block(cuda.shared.array(0, dtype), weight)
+        else:
+            weight = dtype(rows)
+        if t == 0:
+            if scaled and step == 0:
+                f.scale = 1.0 / weight if weight > zero else 0.0
+                f.factor = 1.0
+            f.done = step * f.capacity
+            f.start = f.row + f.done
+            f.piece = max(min(f.capacity, rows - f.done), 0)
+
+    return step_begin
+
+
+def make_step_end(dtype):
+    """Add the losses of the batch and the penalty to those of the epoch; go on to the next batch."""
+    digest, zero, sum_block = DIGEST, dtype(0), make_sum_block(dtype)
+
+    def step_end(op_address, frames, step):
+        digest  # part of the cache key
+        f, t, shared = model_frame(frames, 1), cuda.threadIdx.x, cuda.shared.array(0, dtype)
+        rows, losses, penalties = min(f.batch, f.n_rows - f.row), vector(f.losses, dtype), vector(f.penalties, dtype)
+        loss, penalty = zero, zero
+        for r in range(t, rows, cuda.blockDim.x):
+            loss += losses[r]
+        for slot in range(t, f.n_slots, cuda.blockDim.x):
+            penalty += penalties[slot]
+        loss, penalty = sum_block(shared, loss), sum_block(shared, penalty)
+        if t == 0:
+            f.sum_loss += (loss * f.averaging + f.alpha * penalty) * f.scale * rows
+            f.row += rows
+            f.step += 1
+            f.batches += 1
+            f.steps_done += 1
+
+    return step_end
+
+
+def make_epoch_end(dtype):
+    """Note the loss of the epoch, and what the stopping rule makes of it. One thread."""
+    digest = DIGEST
+
+    def epoch_end(op_address, frames, step):
+        digest  # part of the cache key
+        f = model_frame(frames, 1)
+        loss = f.sum_loss / f.n_rows
+        vector(f.epoch_losses, np.float64)[0] = loss  # OUT (1,)
+        if loss < f.best_loss:
+            f.good, f.candidate, f.good_epoch = f.candidate, f.good, f.epoch
+        f.best_loss, f.no_improvement = count_epoch(loss, f.best_loss, f.no_improvement, f.tol)
+        f.row, f.sum_loss, f.steps_done = 0, 0.0, 0
+        f.epoch += 1
+        f.epochs_left -= 1
+        f.epochs_done += 1
+
+    return epoch_end

@@ -1,0 +1,95 @@
+"""Matrix products of the CUDA backend, tile by tile, against NumPy."""
+
+import numpy as np
+import pytest
+
+from skneural.backends.cuda import compiler, hub
+from skneural.backends.cuda.binding import bind_product
+from skneural.backends.cuda.intrinsics import vector
+from skneural.backends.cuda.kernels import make_lines, row_of
+from skneural.backends.cuda.memory import Arena
+from skneural.backends.cuda.product import TILES, choose_tile, make_product
+from skneural.backends.cuda.steps import make_shuffle
+from skneural.backends.frame import Frame
+from skneural.maths import random
+from skneural.network.program import OP, padded
+
+pytestmark = pytest.mark.gpu
+
+#: Bits of the mantissa that an element of a product keeps.
+CLOSE = {"float32": 2e-6, "float64": 1e-14, "tf32": 3e-3}
+
+
+def make_plain_product(dtype, tile, layout):
+    """C = A B: A stands in buffer x, B in dy, C in y."""
+    size = dtype().itemsize
+
+    def sizes(op, f, step):
+        return op.steps, op.n_out, op.n_in
+
+    def finish(op, f, step, ready, part, m, n, total):
+        vector(row_of(f, op.y, op.ld_gates, m, size), dtype)[n] = total
+
+    key = f"{layout} {tile.name}"
+    return make_product(
+        dtype, tile, layout, sizes, make_lines(dtype, "x", ""), make_lines(dtype, "dy", ""), finish, key
+    )
+
+
+def padded_rows(a):
+    """A matrix in rows padded with zeros."""
+    out = np.zeros((len(a), padded(a.shape[1], a.dtype)), a.dtype)
+    out[:, : a.shape[1]] = a
+    return out
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3), (17, 16, 33), (16, 40, 9)])
+@pytest.mark.parametrize("layout", ["NN", "NT", "TN"])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("precision", TILES)
+def test_product(precision, which, layout, shape):
+    tile, dtype = TILES[precision][which], np.float64 if precision == "float64" else np.float32
+    (m, n, k), rng = shape, np.random.default_rng(0)
+    A, B = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+    stored = [padded_rows(A.T if layout[0] == "T" else A), padded_rows(B.T if layout[1] == "T" else B)]
+    arena, frame, op = Arena(hub.new_stream(0)), Frame(), np.zeros(1, OP)
+    ld = padded(n, dtype)
+    memory = np.concatenate([*(a.ravel() for a in stored), np.zeros(m * ld, dtype)])
+    op["x"], op["dy"], op["y"] = 0, stored[0].size, stored[0].size + stored[1].size
+    op["ld_in"], op["ld_out"], op["ld_gates"] = stored[0].shape[1], stored[1].shape[1], ld
+    op["steps"], op["n_out"], op["n_in"] = m, n, k
+    frame.update(work=arena.put("work", memory), capacity=1)
+    ops, frames = arena.put("ops", op.view(np.int64)), arena.put("frames", frame.numbers)
+    bind_product((make_plain_product, dtype, tile, layout), tile, dtype().itemsize, m, n, 0).start(
+        arena.stream, ops, frames
+    )
+    arena.get("work", memory)
+    C, exact = memory[-m * ld :].reshape(m, ld), A.astype(float) @ B.astype(float)
+    np.testing.assert_allclose(C[:, :n], exact, atol=CLOSE[precision] * np.sqrt(k) * 3)
+    assert (C[:, n:] == 0).all()
+    arena.close()
+
+
+def test_large_tiles_where_there_are_enough_of_them():
+    large, small = TILES["float32"]
+    assert choose_tile("float32", 64 * large.rows, 4 * large.columns, 100, 132) == (large, 1)
+    assert choose_tile("float32", small.rows, small.columns, 100, 132) == (small, 1)
+    _, parts = choose_tile("float32", large.rows, large.columns, 10**6, 132, split=True)
+    assert parts > 1
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3, 40, 301])
+def test_order_of_rows_is_that_of_the_cpu(n_rows):
+    arena, frame, seed, epoch = Arena(hub.new_stream(0)), Frame(), 98765432109, 3
+    order = np.zeros(n_rows, np.int64)
+    frame.update(order=arena.put("order", order), scratch=arena.put("scratch", order), n_rows=n_rows)
+    frame.update(seed=seed, epoch=epoch)
+    frames = arena.put("frames", frame.numbers)
+    hub.launch(compiler.kernel(make_shuffle), (1, 1, 1), 16, 0, arena.stream, (0, frames, 0))
+    arena.get("order", order)
+    expected, key = list(range(n_rows)), random.key(seed, random.ORDER, epoch)
+    for i in range(n_rows - 1, 0, -1):
+        j = random.bits(key, i) * (i + 1) >> 32
+        expected[i], expected[j] = expected[j], expected[i]
+    assert order.tolist() == expected
+    arena.close()
