@@ -7,7 +7,7 @@ import warnings
 USAGE = """usage: python -m skneural [info]
 
   (nothing)  train classifier and regressor next to scikit-learn's on the data sets it comes with; a table
-  info       versions, cores, vector instructions, cache folder: what a bug report needs"""
+  info       versions, cores, vector instructions, GPUs, cache folder: what a bug report needs"""
 
 
 def _datasets():
@@ -96,6 +96,7 @@ def _print_table(rows):
 
 def info():
     """Print what a bug report needs."""
+    import contextlib
     import importlib.metadata
     import os
     import platform
@@ -103,17 +104,20 @@ def info():
     import skneural
 
     print(f"skneural      {skneural.__version__}")
-    for name in ("numpy", "scipy", "numba", "llvmlite", "scikit-learn", "joblib"):
-        print(f"{name:13} {importlib.metadata.version(name)}")
+    for name in ("numpy", "scipy", "numba", "llvmlite", "scikit-learn", "joblib", "numba-cuda"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # the last is optional
+            print(f"{name:13} {importlib.metadata.version(name)}")
     print(f"Python        {platform.python_version()} on {platform.platform()}")
 
     from skneural.backends.cpu.compiler import cache_state
     from skneural.backends.cpu.crew import n_threads
     from skneural.backends.cpu.simd import INSTRUCTION_SET
+    from skneural.backends.devices import describe
 
     print(f"cores         {n_threads(None)} usable, {os.cpu_count()} in the machine")
     forced = " (forced by SKNEURAL_SIMD)" if os.environ.get("SKNEURAL_SIMD") else ""
     print(f"vectors       {INSTRUCTION_SET.name}, {8 * INSTRUCTION_SET.vector_bytes} bits{forced}")
+    print(f"GPU           {describe()}")
     folder, writable, count, size = cache_state()
     print(f"cache folder  {folder or 'none: kernels are compiled anew in every process'}")
     if folder:

@@ -50,6 +50,18 @@ def is_plain(dtype):
     return dtype.kind in "biufcSU" and dtype.names is None and dtype.subdtype is None
 
 
+def same(a, b):
+    """Whether two values mean the same: list, tuple and array are one, nan is nan, generators are generators."""
+    a, b = (value.tolist() if isinstance(value, np.ndarray | np.generic) else value for value in (a, b))
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, np.random.RandomState | np.random.Generator):
+        return type(a) is type(b)
+    return bool(a == b or (a != a and b != b))
+
+
 # -- there -------------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,8 @@ import zipfile
 
 import numpy as np
 
-from skneural.encoding import Decoder, Encoder, array_from, classes_of
+from skneural.backends.devices import is_device
+from skneural.encoding import Decoder, Encoder, array_from, classes_of, same
 from skneural.maths.losses import LOSSES
 from skneural.network.program import Program
 
@@ -23,7 +24,7 @@ DOCUMENT = "document"
 #: Attributes that belong to a running fit, or to the session: callbacks.
 PASSING = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")
 #: Constructor parameters that may change where a fit goes on.
-FREE = ("max_iter", "verbose", "n_jobs")
+FREE = ("max_iter", "verbose", "n_jobs", "device", "precision")
 
 
 def save(est, path):
@@ -124,8 +125,8 @@ def read_state(path, est):
     path : str or os.PathLike
         The file.
     est : estimator
-        Of the class in the file, with the parameters in the file; `max_iter`, `verbose` and `n_jobs` may differ. Random
-        generators are not compared: the one in the file has been drawn from.
+        Of the class in the file, with the parameters in the file, `FREE` apart. Random generators are not compared: the
+        one in the file has been drawn from.
 
     Returns
     -------
@@ -149,7 +150,7 @@ def read_state(path, est):
     differing = [
         f"{key}={there[key]!r} (here {value!r})"
         for key, value in here.items()
-        if key not in FREE and not _same(there[key], value)
+        if key not in FREE and not same(there[key], value)
     ]
     if differing:
         raise ValueError(
@@ -157,18 +158,6 @@ def read_state(path, est):
             f"{FREE[-1]} may differ."
         )
     return {**there, **state}
-
-
-def _same(a, b):
-    """Whether two parameters mean the same: list, tuple and array are one, nan is nan, generators are generators."""
-    a, b = (value.tolist() if isinstance(value, np.ndarray | np.generic) else value for value in (a, b))
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, np.random.RandomState | np.random.Generator):
-        return type(a) is type(b)
-    return bool(a == b or (a != a and b != b))
 
 
 # -- estimators --------------------------------------------------------------------------------------------------------
@@ -273,6 +262,8 @@ def check(est, state):
     for name, value in expected.items():
         if name in state and state[name] != value:
             raise ValueError(f"{name} is {state[name]!r}, of the network {value}.")
+    if not is_device(state.get("device_", "cpu")):  # older files name none
+        raise ValueError(f"there is no device {state['device_']!r}.")
     _check_targets(targets, state.get("classes_"), program.n_outputs, loss)
 
 

@@ -167,8 +167,6 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
             )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=7)
-    finally:
-        trainer.close()
     if validation:
         validation.restore()
 
@@ -290,7 +288,5 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
             )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=6)
-    finally:
-        trainer.close()
     if validation:
         validation.restore()

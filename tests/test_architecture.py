@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -64,7 +66,9 @@ ALLOWED = {
         "skneural.estimators", "skneural.training", "skneural.backends", "skneural.network", "skneural.maths",
     ],
     "skneural.encoding": ["skneural.network", "skneural.maths"],
-    "skneural.persistence": ["skneural.encoding", "skneural.network", "skneural.maths"],
+    "skneural.persistence": [
+        "skneural.encoding", "skneural.network", "skneural.maths", "skneural.backends.devices",
+    ],
     "skneural.callbacks": ["skneural.persistence"],
     "skneural.timeseries": ["skneural.timeseries"],  # around estimators, which it is given
     # displays read fitted attributes, inspection asks estimators: both look into pipelines and searches for them
@@ -80,6 +84,9 @@ LATE = {
     "skneural.timeseries._forecaster": ["skneural"],
     "skneural.plotting._importance": ["skneural.inspection"],
 }
+KERNELS = ("skneural.backends.cpu", "skneural.backends.cuda")
+#: Modules of the backends without kernels: all that belong to none of them.
+HOST = [m for m in MODULES if within(m, "skneural.backends") and not within(m, *KERNELS)]
 #: These stand above all others.
 TOP = ("skneural", "skneural.__main__")
 
@@ -105,7 +112,7 @@ def test_modules_do_not_import_in_circles():
 
 #: Packages that only some parts may know, and who: the compiler stays exchangeable, the engine free of scikit-learn.
 GUARDED = {
-    ("numba", "llvmlite"): ("skneural.backends",),
+    ("numba", "llvmlite", "cuda"): ("skneural.backends",),
     ("sklearn",): (
         "skneural.estimators", "skneural.training", "skneural.callbacks", "skneural.timeseries", "skneural.plotting",
         "skneural.inspection", "skneural.__main__",
@@ -127,7 +134,20 @@ def test_packages_stay_where_they_belong(module):
 def test_backends_are_loaded_when_they_are_needed(module):
     # `import skneural` must not load the compiler: outside the backends they are imported inside functions.
     for name in imports_of(MODULES[module], module_level_only=True):
-        assert not within(name, "skneural.backends", "numba", "llvmlite", "matplotlib"), f"{module} imports {name}"
+        fine = name in HOST or not within(name, "skneural.backends", "numba", "llvmlite", "matplotlib")
+        assert fine, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", HOST)
+def test_modules_without_kernels_need_no_compiler(module):
+    assert not [name for name in imports_of(MODULES[module]) if within(name, "numba", "llvmlite")]
+    for name in imports_of(MODULES[module], module_level_only=True):
+        assert not within(name, "cuda", *KERNELS), f"{module} imports {name}"
+
+
+def test_package_is_imported_without_compiler():
+    loads = "import sys, skneural; print([name for name in ('numba', 'llvmlite', 'cuda') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -36,7 +36,7 @@ def test_info_says_what_a_bug_report_needs(capsys):
     out = capsys.readouterr().out
     assert skneural.__version__ in out
     assert importlib.metadata.version("numba") in out
-    for word in ("cores", "vectors", "cache folder"):
+    for word in ("cores", "vectors", "GPU", "cache folder"):
         assert word in out
 
 

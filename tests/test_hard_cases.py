@@ -381,6 +381,10 @@ def test_bad_parameters(kind, parameter, value):
         ("multiclass", "dropout", 2.0),
         ("multiclass", "n_jobs", 0),
         ("multiclass", "dtype", "int8"),
+        ("multiclass", "device", "gpu"),
+        ("regression", "device", "cuda:"),
+        ("regression", "precision", "half"),
+        ("multiclass", "precision", "tf32"),
     ],
 )
 def test_bad_parameters_of_our_own(kind, parameter, value):

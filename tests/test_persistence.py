@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skneural import MLPClassifier, MLPRegressor, persistence
+from skneural import MLPClassifier, MLPRegressor, encoding, persistence
 from skneural.callbacks import Checkpoint
 from skneural.network.program import Program
 from skneural.persistence import load, read_state, save
@@ -812,7 +812,8 @@ def test_states_that_are_of_another_estimator(sample, path):
     other = small(alpha=0.5, hidden_layer_sizes=(7, 5), scoring=len, max_iter=5)
     words = (
         rf"^{whole} was written with other parameters: alpha=0.0001 \(here 0.5\), hidden_layer_sizes=\(7, 4\) "
-        r"\(here \(7, 5\)\), scoring=None \(here <built-in function len>\)\. Only max_iter, verbose and n_jobs may "
+        r"\(here \(7, 5\)\), scoring=None \(here <built-in function len>\)\. Only max_iter, verbose, n_jobs, device "
+        "and precision may "
     )
     with pytest.raises(ValueError, match=words):
         read_state(whole, other)
@@ -834,8 +835,8 @@ def test_states_that_are_of_another_estimator(sample, path):
     ],
 )  # fmt: skip
 def test_which_parameters_are_the_same(a, b, same):
-    assert persistence._same(a, b) is same
-    assert persistence._same(b, a) is same
+    assert encoding.same(a, b) is same
+    assert encoding.same(b, a) is same
 
 
 class Watch:

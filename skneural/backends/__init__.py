@@ -1,1 +1,1 @@
-"""Engines that run programs. One today: the CPU's."""
+"""Engines that run programs: the CPU's and that of NVIDIA's GPUs. Beside them modules without kernels."""

@@ -17,12 +17,21 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
+from skneural.backends import devices
 from skneural.estimators._parameters import FlatParameters, rows_of
 from skneural.estimators._resume import adopt_checkpoint, check_same_data, fingerprints, random_of
-from skneural.estimators._settings import CONSTRAINTS, STOCHASTIC_SOLVERS, activations, check_settings, hidden_layers
+from skneural.estimators._settings import (
+    CONSTRAINTS,
+    STOCHASTIC_SOLVERS,
+    activations,
+    check_held_out,
+    check_settings,
+    find_device,
+    hidden_layers,
+    input_dtypes,
+)
 from skneural.estimators._summary import Summary
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
@@ -76,7 +85,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             Weights of the validation data.
         resume_from : str or path-like, default=None
             File of a :class:`skneural.callbacks.Checkpoint` of this fit: go on from it, with the same data, to the
-            same end as if the fit had not been interrupted. Not with 'lbfgs'.
+            same end as if the fit had not been interrupted (but for rounding, on another device). Not with 'lbfgs'.
 
         Returns
         -------
@@ -89,13 +98,15 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             If the data is empty, not finite, of inconsistent lengths or of the wrong shape; if weights are negative or
             all zero; if training diverges before an epoch has improved the weights; if `resume_from` is damaged, or
             of another fit.
+        RuntimeError
+            If `device` names a GPU that cannot be used.
         """
         held_out = X_val, y_val, sample_weight_val
         return self._fit(X, y, sample_weight, incremental=False, held_out=held_out, resume_from=resume_from)
 
     def _fit(self, X, y, sample_weight, *, incremental, held_out=(None, None, None), classes=None, resume_from=None):
         given = X, y, None if sample_weight is None else {"sample_weight": sample_weight}
-        before = vars(self).copy()
+        before, begun = vars(self).copy(), False
         try:
             if incremental:  # scikit-learn checks parameters at the first of several calls
                 self._validate_params()
@@ -104,14 +115,17 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
                 adopt_checkpoint(self, resume_from)
             going_on = self.warm_start or incremental or resume_from is not None
             first_pass = not hasattr(self, "coefs_") or not going_on
+            self.device_ = find_device(self, None if first_pass else self._weights_dtype())
             prepared = self._prepare((X, y, sample_weight), held_out, first_pass, classes, resume_from)
             program, targets, seed, run, train, held_out = prepared
             self._begin(program, targets, seed, run, first_pass, incremental, train, held_out is not None)
-        except BaseException:  # data that is refused leaves no trace
-            vars(self).clear()
-            vars(self).update(before)
+            begun = True
+            self._run(program, train, held_out, given, incremental, first_pass)
+        except BaseException:  # data that is refused, or does not fit a GPU, leaves no trace
+            if not begun or self.n_iter_ == 0:
+                vars(self).clear()
+                vars(self).update(before)
             raise
-        self._run(program, train, held_out, given, incremental, first_pass)
         if not np.isfinite(self._params).all():
             raise ValueError(NON_FINITE)
         return self
@@ -157,11 +171,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         check_settings(self)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        X_val, y_val, weights_val = held_out
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val must be given together.")
-        if weights_val is not None and X_val is None:
-            raise ValueError("sample_weight_val was given without X_val and y_val.")
+        check_held_out(*held_out)
 
     def _hidden_layers(self):
         """The layers before the last one; raises where parameters do not describe them."""
@@ -178,10 +188,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         """Let targets learn what they need of the training data: nothing here."""
 
     def _validate(self, X, y, first_pass, dtype=None):
-        if dtype is None and not first_pass:
-            dtype = self._params.dtype if hasattr(self, "_params") else np.asarray(self.coefs_[0]).dtype
         if dtype is None:
-            dtype = (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
+            dtype = input_dtypes(self) if first_pass else self._weights_dtype()
         X, y = validate_data(
             self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._numeric_targets,
             dtype=dtype, order="C", reset=first_pass,
@@ -218,11 +226,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         """Rows, targets and weights as the engine reads them."""
         class_weight = getattr(self, "class_weight", None)
         if class_weight is not None:
-            if isinstance(class_weight, dict) and not targets.multilabel:  # y may lack some of its classes
-                factors = compute_class_weight(class_weight, classes=targets.classes_, y=targets.classes_)
-                by_class = factors[np.searchsorted(targets.classes_, y)]
-            else:
-                by_class = compute_sample_weight(class_weight, y)
+            by_class = targets.sample_weights(class_weight, y)
             weights = by_class if weights is None else weights * by_class
         weights = None if weights is None else np.ascontiguousarray(weights, X.dtype)
         return self._read(X), targets.encode(y, X.dtype.type), weights
@@ -276,14 +280,13 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         return initialize(program, seed, self.weight_init, [*names, *(names[-1:] or [self.activation])])
 
     def _run(self, program, train, held_out, given, incremental, first_pass):
-        from skneural.backends.cpu.engine import Trainer
-
         X, targets, weights = train[0]
         names = ("clip_norm", "clip_value", "max_norm") if self.solver in STOCHASTIC_SOLVERS else ()
         limits = {name: value for name in names if (value := getattr(self, name, None))}
-        trainer = Trainer(
-            program, self._params, X, targets, weights, alpha=self.alpha, l1_ratio=self.l1_ratio, limits=limits,
-            seed=self._state["seed"], n_threads=self._n_threads(), monitor=self.monitor_gradients,
+        trainer = devices.make_trainer(
+            self.device_, self.precision, program, self._params, X, targets, weights, alpha=self.alpha,
+            l1_ratio=self.l1_ratio, limits=limits, seed=self._state["seed"], n_threads=self._n_threads(),
+            monitor=self.monitor_gradients,
         )  # fmt: skip
         max_iter, run = 1 if incremental else self.max_iter, self._state["run"]
         validation = None
@@ -300,6 +303,8 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             record.close()
         finally:
             del self._state["run"]
+            for holder in (trainer, *self._predictors.values()):
+                holder.close()
 
     def _run_stochastic(self, trainer, record, validation, max_iter, incremental, first_pass):
         hyper = [float(getattr(self, name)) for name in OPTIMIZERS[self.solver].hyper]
@@ -326,11 +331,6 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
             )
         return min(self.batch_size, n_samples)
-
-    def _n_threads(self):
-        from skneural.backends.cpu.crew import n_threads
-
-        return n_threads(self.n_jobs)
 
     def _evaluator(self, encoded, plain):
         """A function that returns loss and score on validation data, for the parameters as they are."""

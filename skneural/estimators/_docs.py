@@ -165,7 +165,18 @@ n_jobs : int or None, default=None
     use, and 1 within a joblib worker. Results do not depend on it.
 
 dtype : {'auto', 'float32', 'float64'}, default='auto'
-    Precision of the network. 'auto' is float32 for float32 `X`, else float64.
+    Precision of the network. 'auto' is float32 for float32 `X`, else float64; on a GPU it is float32 for every `X`. A
+    fit that goes on with the weights of one before keeps their precision.
+
+device : {'cpu', 'cuda', 'auto'} or 'cuda:N', default='cpu'
+    Where the network is trained and predicts. 'cuda' is the NVIDIA GPU number 0, 'cuda:N' number N: where it cannot be
+    used, a fit is an error that says why. 'auto' is 'cuda' where that can be used, else 'cpu'. GPUs need
+    ``pip install "skneural[cuda]"``. A fitted model predicts on the device of its fit, or on the CPU where that cannot
+    be used. Results on a GPU differ from those on the CPU by rounding.
+
+precision : {'full', 'tf32'}, default='full'
+    'tf32' rounds the factors of matrix products to 10 bits of mantissa, which tensor cores multiply faster; weights
+    stay float32. Only on a GPU and in float32; with ``device='auto'`` it is 'full' where there is no such GPU.
 """
 
 #: The default score of regressors.
@@ -273,6 +284,9 @@ n_outputs_ : int
 
 out_activation_ : str
     Name of the output activation.
+
+device_ : str
+    Device of the last fit: 'cpu', or 'cuda:N' with the number of the GPU.
 """
 
 

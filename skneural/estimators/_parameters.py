@@ -5,12 +5,15 @@ import operator
 import numpy as np
 from scipy import sparse
 
+from skneural.backends import devices
 from skneural.network.program import aligned_zeros
 
 #: Variants of a network that are kept ready for prediction.
 MOST_PREDICTORS = 16
 #: Parameters of estimators that decide how many weights there are.
 SHAPING = ("hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "normalization")
+#: What a pickle means that was written before there were these parameters.
+BEFORE_DEVICES = {"device": "cpu", "precision": "full"}
 
 
 def rows_of(X):
@@ -71,6 +74,9 @@ class FlatParameters:
                 place[...] = before[name]
         return fresh
 
+    def _weights_dtype(self):
+        return self._params.dtype if hasattr(self, "_params") else np.asarray(self.coefs_[0]).dtype
+
     def _is_current(self):
         """Whether the arrays that users see are the views that `_adopt` made."""
         arrays = [*self.coefs_, *self.intercepts_, *vars(self).get("recurrent_coefs_", ())]
@@ -78,17 +84,22 @@ class FlatParameters:
 
     def _predictor(self, with_loss=False, **variant):
         """A compiled forward pass over the parameters as they are now, for a variant of the program."""
-        from skneural.backends.cpu.engine import Predictor
-
         params = self._collected(self._program)
         if params is not self._params:
             self._adopt(self._program, params)
-        kind = with_loss, *variant.values()
+        device = devices.predicting_device(self.device_)
+        kind = device, self.precision, with_loss, *variant.values()
         if kind not in self._predictors:
             if len(self._predictors) >= MOST_PREDICTORS:  # sequences of ever other lengths
                 self._predictors.clear()
-            self._predictors[kind] = Predictor(self._program.variant(**variant), self._params, with_loss)
+            program = self._program.variant(**variant)
+            self._predictors[kind] = devices.make_predictor(device, self.precision, program, self._params, with_loss)
         return self._predictors[kind]
+
+    def _n_threads(self):
+        from skneural.backends.cpu.crew import n_threads
+
+        return n_threads(self.n_jobs)
 
     def _snapshot(self):
         """Attributes of an estimator that predicts with the parameters as they are now."""
@@ -107,8 +118,9 @@ class FlatParameters:
         return state
 
     def __setstate__(self, state):
-        super().__setstate__(state)
+        super().__setstate__({**BEFORE_DEVICES, **state})
         if "_params" in self.__dict__:  # memory of our own, aligned: what was loaded may be mapped and read-only
+            self.__dict__.setdefault("device_", "cpu")
             self._adopt(self._program, _aligned_copy(self._params))
         if "_state" in self.__dict__:
             self._state = {**self._state, **{name: _aligned_copy(self._state[name]) for name in ("s", "v")}}

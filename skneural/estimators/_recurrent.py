@@ -19,7 +19,7 @@ from skneural.estimators._sequences import (
     stack,
     statistics,
 )
-from skneural.estimators._settings import RECURRENT_CONSTRAINTS, ROWS_ONLY, recurrent_layers, sizes_of
+from skneural.estimators._settings import RECURRENT_CONSTRAINTS, ROWS_ONLY, input_dtypes, recurrent_layers, sizes_of
 from skneural.estimators._tasks import NetworkClassifier, NetworkRegressor
 from skneural.network.initializers import initialize
 from skneural.network.layers import Dense
@@ -62,9 +62,9 @@ class SequenceNetwork:
     # -- X -----------------------------------------------------------------------------------------------------------
 
     def _validate(self, X, y, first_pass, dtype=None):
-        if dtype is None:
-            dtype = self.dtype if first_pass else self._params.dtype
-        dtypes = [np.float64, np.float32] if dtype == "auto" else [np.dtype(dtype).type]
+        if dtype is None and not first_pass:
+            dtype = self._params.dtype
+        dtypes = input_dtypes(self) if dtype is None else [np.dtype(dtype).type]
         X, y = self._check(X, y, dtypes, reset=first_pass)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -143,7 +143,7 @@ class RecurrentClassifier(SequenceNetwork, NetworkClassifier):
         decay_epochs: int | str = "auto", warmup: float = 0.0, weight_init: str | Callable = "auto",
         input_noise: float = 0.0, clip_norm: float | None = 1.0, clip_value: float | None = None,
         monitor_gradients: bool = False, scoring: str | Callable | None = None, score_training: bool = False,
-        n_jobs: int | None = None, dtype: str = "auto",
+        n_jobs: int | None = None, dtype: str = "auto", device: str = "cpu", precision: str = "full",
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes, self.head_layer_sizes = hidden_layer_sizes, head_layer_sizes
         self.head_activation, self.bidirectional, self.pooling = head_activation, bidirectional, pooling
@@ -164,6 +164,7 @@ class RecurrentClassifier(SequenceNetwork, NetworkClassifier):
         self.input_noise, self.clip_norm, self.clip_value = input_noise, clip_norm, clip_value
         self.monitor_gradients, self.scoring = monitor_gradients, scoring
         self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
+        self.device, self.precision = device, precision
 
 
 class RecurrentRegressor(SequenceNetwork, NetworkRegressor):
@@ -191,7 +192,7 @@ class RecurrentRegressor(SequenceNetwork, NetworkRegressor):
         decay_epochs: int | str = "auto", warmup: float = 0.0, weight_init: str | Callable = "auto",
         input_noise: float = 0.0, clip_norm: float | None = 1.0, clip_value: float | None = None,
         monitor_gradients: bool = False, scoring: str | Callable | None = None, score_training: bool = False,
-        n_jobs: int | None = None, dtype: str = "auto",
+        n_jobs: int | None = None, dtype: str = "auto", device: str = "cpu", precision: str = "full",
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes, self.head_layer_sizes = hidden_layer_sizes, head_layer_sizes
         self.head_activation, self.bidirectional, self.pooling = head_activation, bidirectional, pooling
@@ -211,6 +212,7 @@ class RecurrentRegressor(SequenceNetwork, NetworkRegressor):
         self.input_noise, self.clip_norm, self.clip_value = input_noise, clip_norm, clip_value
         self.monitor_gradients, self.scoring = monitor_gradients, scoring
         self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
+        self.device, self.precision = device, precision
 
     def _fit_targets(self, targets, y, weights, first_pass):
         """Scale y as X is, by the training rows of the first fit."""

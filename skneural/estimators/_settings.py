@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from skneural.backends import devices
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import SCHEDULES
@@ -17,6 +18,17 @@ STOCHASTIC_SOLVERS = tuple(OPTIMIZERS)
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="left")
+
+
+class _Devices(StrOptions):
+    """Names of devices: 'cuda' may have a number."""
+
+    def is_satisfied_by(self, val):
+        return super().is_satisfied_by(val) or (isinstance(val, str) and devices.NUMBERED.fullmatch(val) is not None)
+
+    def __str__(self):
+        return f"{super().__str__()} or 'cuda:N', N the number of a GPU"
+
 
 #: What scikit-learn's validation of parameters knows of those that all estimators share.
 CONSTRAINTS = {
@@ -62,6 +74,8 @@ CONSTRAINTS = {
     "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
     "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
     "dtype": [StrOptions({"auto", "float32", "float64"})],
+    "device": [_Devices({"cpu", "cuda", "auto"})],
+    "precision": [StrOptions({"full", "tf32"})],
 }
 
 
@@ -170,4 +184,47 @@ def check_settings(est):
                     f"{name} needs a stochastic solver (one of {', '.join(map(repr, STOCHASTIC_SOLVERS))}): lbfgs does "
                     "not support it."
                 )
+    if est.precision == "tf32":
+        for name, value in {"device": "cpu", "dtype": "float64"}.items():
+            if getattr(est, name) == value:
+                raise ValueError(f"precision='tf32' is for float32 on a GPU: it does not go with {name}={value!r}.")
     est._hidden_layers()
+
+
+def check_held_out(X_val, y_val, sample_weight_val):
+    """Raise unless validation data is complete."""
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val must be given together.")
+    if sample_weight_val is not None and X_val is None:
+        raise ValueError("sample_weight_val was given without X_val and y_val.")
+
+
+def find_device(est, dtype):
+    """Where a fit runs: 'cpu' or 'cuda:N'.
+
+    Parameters
+    ----------
+    est : estimator
+    dtype : dtype or None
+        Of the weights that the fit goes on from.
+
+    Raises
+    ------
+    RuntimeError
+        If `device` names a GPU that cannot be used.
+    ValueError
+        If `precision` is not one that a GPU named by `device` has, or not one for the weights.
+    """
+    device = devices.resolve(est.device)
+    usable = devices.usable_precision(device, est.precision, np.float32 if dtype is None else dtype)
+    if est.device != "auto" and est.precision != usable:
+        why = "the weights of the previous fit are float64" if dtype == np.float64 else f"{device} is too old for it"
+        raise ValueError(f"precision={est.precision!r} is for float32 on a GPU with tensor cores: {why}.")
+    return device
+
+
+def input_dtypes(est):
+    """Types in which a first fit reads X; what has another becomes the first of them."""
+    if est.dtype != "auto":
+        return [np.dtype(est.dtype).type]
+    return [np.float64, np.float32] if est.device_ == "cpu" else [np.float32]

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from skneural.maths.losses import LOSSES
@@ -93,6 +94,13 @@ class ClassTargets:
         if len(self.classes_) == 1:
             return np.zeros((len(y), 1), dtype)
         return np.searchsorted(self.classes_, y).astype(dtype).reshape(-1, 1)
+
+    def sample_weights(self, class_weight, y):
+        """The weight of every row by its class."""
+        if not isinstance(class_weight, dict) or self.multilabel:
+            return compute_sample_weight(class_weight, y)
+        factors = compute_class_weight(class_weight, classes=self.classes_, y=self.classes_)  # y may lack some of them
+        return factors[np.searchsorted(self.classes_, y)]
 
     def stratify(self, y, smaller):
         """What a split should be stratified by, if anything; `smaller` is the number of rows of its smaller part."""

@@ -79,7 +79,8 @@ class MLPClassifier(NetworkClassifier):
         dropout: float | ArrayLike = 0.0, input_noise: float = 0.0, normalization: str | None = None,
         residual: bool = False, clip_norm: float | None = None, clip_value: float | None = None,
         max_norm: float | None = None, monitor_gradients: bool = False, scoring: str | Callable | None = None,
-        score_training: bool = False, n_jobs: int | None = None, dtype: str = "auto",
+        score_training: bool = False, n_jobs: int | None = None, dtype: str = "auto", device: str = "cpu",
+        precision: str = "full",
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes, self.activation = hidden_layer_sizes, activation
         self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
@@ -98,6 +99,7 @@ class MLPClassifier(NetworkClassifier):
         self.residual, self.clip_norm, self.clip_value = residual, clip_norm, clip_value
         self.max_norm, self.monitor_gradients, self.scoring = max_norm, monitor_gradients, scoring
         self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
+        self.device, self.precision = device, precision
 
 
 @describe(REAL_METRIC, REAL_LOSSES, REAL_LOSS_OPTIONS)
@@ -164,7 +166,8 @@ class MLPRegressor(NetworkRegressor):
         dropout: float | ArrayLike = 0.0, input_noise: float = 0.0, normalization: str | None = None,
         residual: bool = False, clip_norm: float | None = None, clip_value: float | None = None,
         max_norm: float | None = None, monitor_gradients: bool = False, scoring: str | Callable | None = None,
-        score_training: bool = False, n_jobs: int | None = None, dtype: str = "auto",
+        score_training: bool = False, n_jobs: int | None = None, dtype: str = "auto", device: str = "cpu",
+        precision: str = "full",
     ) -> None:  # fmt: skip
         self.loss, self.hidden_layer_sizes, self.activation = loss, hidden_layer_sizes, activation
         self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
@@ -182,3 +185,4 @@ class MLPRegressor(NetworkRegressor):
         self.residual, self.clip_norm, self.clip_value = residual, clip_norm, clip_value
         self.max_norm, self.monitor_gradients, self.scoring = max_norm, monitor_gradients, scoring
         self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
+        self.device, self.precision = device, precision

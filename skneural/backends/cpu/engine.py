@@ -110,6 +110,9 @@ class Predictor:
             self._run_together(frame, crew)
         return outputs, losses
 
+    def close(self):
+        """Nothing to do: other backends keep memory."""
+
     def _run(self, frame):
         """One thread's rows, in buffers of its own."""
         numbers = frame["capacity"] * self.program.n_work

@@ -107,6 +107,10 @@ class Binder:
     training : bool
     sparse : bool
         Whether the input is a CSR matrix.
+    with_loss : bool
+        Whether a prediction measures the loss of every row.
+    nominal : int
+        Rows that tiles are chosen for: how products are summed then does not depend on `capacity`.
 
     Attributes
     ----------
@@ -117,8 +121,11 @@ class Binder:
         Numbers that parts of sums need.
     """
 
-    def __init__(self, program, precision, capacity, n_processors, *, training, sparse=False, with_loss=False):
+    def __init__(
+        self, program, precision, capacity, n_processors, *, training, sparse=False, with_loss=False, nominal=None
+    ):
         self.program, self.capacity, self.n_processors, self.sparse = program, capacity, n_processors, sparse
+        self.nominal = nominal or capacity
         self.dtype, self.size, self.training = program.dtype.type, program.dtype.itemsize, training
         self.precision = "tf32" if precision == "tf32" else program.dtype.name
         self.ops, self.n_scratch = program.ops.copy(), 0
@@ -183,7 +190,7 @@ class Binder:
         if self.training and self.kinds[i + 1] == "dropout" and function is not None:
             for name in ("rate", "limit", "stream"):
                 op[name] = self.ops[i + 1][name]
-        tile, _ = self._tile(self.capacity, op["n_out"], op["n_in"])
+        tile, _ = self._tile(self.nominal, op["n_out"], op["n_in"])
         activation = ACTIVATIONS[function] if function else None
         key = (make_dense_forward, dtype, tile, activation, i in self.gathers)
         self.forward.append(bind_product(key, tile, self.size, self.capacity, int(op["n_out"]), i))

@@ -4,6 +4,7 @@ The host only says which steps come next. Rows, their order, parameters and all 
 the device; after an epoch the frame comes back, some hundred bytes, and says what became of it.
 """
 
+import contextlib
 import time
 
 import numpy as np
@@ -79,13 +80,16 @@ class Run:
         hub.copy_out(self.arena.arrays["frames"], frame.numbers, self.stream)
 
     def close(self):
-        """Free the memory."""
-        with hub.on_device(self.device):
+        """Free the memory. Where the GPU has been lost there is none, and the error that said so matters more."""
+        with contextlib.suppress(Exception), hub.on_device(self.device):
             self.arena.close()
 
 
 class Predictor:
-    """Forward passes on a GPU. Memory is taken for each call and given back.
+    """Forward passes on a GPU.
+
+    Memory there is taken for each call and given back; one that measures the loss, which a fit asks for again and
+    again, keeps it with the data until it is closed.
 
     Parameters
     ----------
@@ -100,60 +104,76 @@ class Predictor:
     def __init__(self, program, params, with_loss=False, *, device=0, precision="full"):
         self.program, self.params, self.with_loss = program, params, with_loss
         self.device, self.precision, self.settings = device, precision, check_settings(program)
+        self._kept = None
 
     def __call__(self, X, targets=None, weights=None, n_threads=None):
         """Outputs of shape (n_rows, n_outputs), and the weighted loss of every row if there are targets, else None."""
         with hub.on_device(self.device), hub.readable_errors("predicting"):
+            if self._kept is not None and self._kept[0] is X:
+                return self._predict(*self._kept)
+            self.close()
             run = Run(self.program, self.device)
             try:
-                return self._predict(run, X, targets, weights)
+                outputs, losses, self._kept = self._predict_parts(run, X, targets, weights)
             finally:
-                run.close()
+                if self._kept is None:
+                    run.close()
+            return outputs, losses
 
-    def _predict(self, run, X, targets, weights):
+    def close(self):
+        """Free what has been kept on the device."""
+        if self._kept is not None:
+            self._kept[1].close()
+            self._kept = None
+
+    def _predict_parts(self, run, X, targets, weights):
+        """Outputs and losses, of rows that fit at a time; what may be kept."""
+        n_rows, part = memory.n_rows_of(X), memory.n_rows_of(X)
         # A number that does not depend on how many rows there are: it decides how products are summed.
-        capacity = min(max(PREDICT_BYTES // run.row_bytes, 1), PREDICT_ROWS)
-        dtype, n_rows, n_outputs = run.dtype, memory.n_rows_of(X), self.program.n_outputs
-        needed = capacity * run.row_bytes + self.params.nbytes
-        step = n_rows
-        while not memory.fits(needed + memory.data_bytes(X, dtype) * step // max(n_rows, 1)):
-            if step <= capacity or not isinstance(X, np.ndarray):
-                memory.refuse(needed + memory.data_bytes(X, dtype), KNOBS)
-            step = -(-step // 2)
-        frame = Frame()
-        facts = {"training": False, "sparse": isinstance(X, tuple), "with_loss": targets is not None}
-        run.bind(self.precision, capacity, frame, **facts)
+        nominal = min(max(PREDICT_BYTES // run.row_bytes, 1), PREDICT_ROWS)
+        capacity = max(1, min(nominal, n_rows))
+        fixed, data = capacity * run.row_bytes + self.params.nbytes, memory.data_bytes(X, run.dtype)
+        while not memory.fits(fixed + data * part // max(n_rows, 1)):
+            if part <= capacity or not isinstance(X, np.ndarray):
+                memory.refuse(fixed + data, KNOBS)
+            part = -(-part // 2)
+        frame, facts = Frame(), {"sparse": isinstance(X, tuple), "with_loss": targets is not None}
+        run.bind(self.precision, capacity, frame, nominal=nominal, training=False, **facts)
         frame.update(
-            params=run.arena.put("params", self.params), settings=run.arena.put("settings", self.settings),
-            outputs=run.arena.empty("outputs", capacity * n_outputs, dtype), scale=1.0, window=-1,
-            losses=run.arena.empty("losses", capacity, dtype),
+            settings=run.arena.put("settings", self.settings), scale=1.0, window=-1,
+            outputs=run.arena.empty("outputs", capacity * self.program.n_outputs, run.dtype),
+            losses=run.arena.empty("losses", capacity, run.dtype),
         )  # fmt: skip
-        outputs = np.empty((n_rows, n_outputs), dtype)
-        losses = None if targets is None else np.empty(n_rows, dtype)
-        for begin in range(0, n_rows, step):
-            part = X[begin : begin + step] if step < n_rows else X
-            rows = slice(begin, begin + step)
-            frame.update(**memory.put_data(run.arena, part, dtype))
+        results = []
+        for begin in range(0, n_rows, part):
+            rows = slice(begin, begin + part)
+            frame.update(**memory.put_data(run.arena, X[rows] if part < n_rows else X, run.dtype))
             if targets is not None:
                 own = None if weights is None else weights[rows]
                 frame.update(
                     targets=run.arena.put("targets", targets[rows]), n_targets=targets.shape[1],
                     weights=run.arena.put("weights", own),
                 )  # fmt: skip
-            self._predict_part(run, frame, outputs[rows], None if losses is None else losses[rows])
-        return outputs, None if losses is None else losses.astype(np.float64)
+            results.append(self._predict(X, run, frame, min(part, n_rows - begin)))
+        outputs, losses = zip(*results, strict=True)
+        losses = None if targets is None else np.concatenate(losses)
+        keep = (X, run, frame, n_rows) if self.with_loss and part == n_rows else None
+        return np.concatenate(outputs), losses, keep
 
-    @staticmethod
-    def _predict_part(run, frame, outputs, losses):
-        capacity = frame["capacity"]
-        for begin in range(0, len(outputs), capacity):
-            rows = slice(begin, begin + capacity)
+    def _predict(self, X, run, frame, n_rows):
+        """Outputs and losses of the rows that stand on the device."""
+        outputs = np.empty((n_rows, self.program.n_outputs), run.dtype)
+        losses = np.empty(n_rows, run.dtype) if run.binder.with_loss else None
+        frame["params"] = run.arena.put("params", self.params)
+        for begin in range(0, n_rows, frame["capacity"]):
+            rows = slice(begin, begin + frame["capacity"])
             frame.update(start=begin, piece=len(outputs[rows]))
             run.push(frame)
             run.start(run.binder.forward)
             run.arena.get("outputs", outputs[rows])
             if losses is not None:
                 run.arena.get("losses", losses[rows])
+        return outputs, None if losses is None else losses.astype(np.float64)
 
 
 class Trainer(BaseTrainer):

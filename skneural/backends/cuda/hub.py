@@ -9,7 +9,6 @@ pieces that it lacks.
 """
 
 import contextlib
-import os
 
 import numba
 import numpy as np
@@ -61,15 +60,14 @@ def compile_function(function, *, cached):
 
 def to_ptx(function, capability):
     """PTX of a kernel for a compute capability like (9, 0). Needs no GPU."""
-    return _cuda.compile_ptx(function, signature(), cc=capability)[0]
+    from numba.cuda import dispatcher
 
-
-def without_device(capability):
-    """Let kernels be compiled for a compute capability where there is no GPU to ask for its own: for tests."""
-    import numba.cuda.dispatcher
-
-    device = type("Absent", (), {"compute_capability": capability})()
-    numba.cuda.dispatcher.get_current_device = lambda: device
+    asked, absent = dispatcher.get_current_device, type("Absent", (), {"compute_capability": capability})()
+    dispatcher.get_current_device = lambda: absent  # some instructions ask what the GPU can do
+    try:
+        return _cuda.compile_ptx(function, signature(), cc=capability)[0]
+    finally:
+        dispatcher.get_current_device = asked
 
 
 def launch(kernel, grid, block, shared, stream, arguments):
@@ -256,13 +254,12 @@ def readable_errors(what):
                 "needs less, and device='cpu' none."
             ) from error
         if isinstance(error, CudaAPIError) or "CUDA_ERROR" in text:
-            raise RuntimeError(
-                f"The GPU failed while {what}: {text}. The estimator holds the weights of the last epoch that was "
-                "noted. After an error like this the process has often lost the GPU: restart it, or use device='cpu'."
-            ) from error
+            another = "DEVICE_UNAVAILABLE" in text or "DEVICE_ALREADY" in text
+            advice = "Another process holds the GPU for itself: wait for it, or use device='cpu'."
+            if not another:
+                advice = (
+                    "The estimator holds the weights of the last epoch that was noted. After an error like this the "
+                    "process has often lost the GPU: restart it, or use device='cpu'."
+                )
+            raise RuntimeError(f"The GPU failed while {what}: {text}. {advice}") from error
         raise
-
-
-def process():
-    """Number of this process: a GPU that was used before a fork cannot be used after it."""
-    return os.getpid()

@@ -36,6 +36,8 @@ else:
 
     _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
     _UNBOUNDED = 1 << 50
+    for _type in (_I32, _I64, _F32):  # they remember what they are printed as, which would change the cache's keys
+        str(_type)
 
     def _global_pointer(builder, address, element):
         """Pointer to an element in global memory, as a generic one: the compiler sees where it came from."""
@@ -220,6 +222,11 @@ else:
     _overload(elementary.log1p, lambda kind: lambda x: math.log1p(x))
     _overload(elementary.erfc, lambda kind: lambda x: math.erfc(x))
     _overload(elementary.sqrt, lambda kind: lambda x: math.sqrt(x))
+
+    # Numba names an intrinsic by a number of the process: under names that stay, kernels are found in the cache.
+    for _name, _value in list(globals().items()):
+        if hasattr(_value, "_set_uuid"):
+            _value._set_uuid(f"{__name__}.{_name}")
 
 
 @register

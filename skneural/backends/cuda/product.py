@@ -225,6 +225,45 @@ def nothing(op, f, step):
     return 0
 
 
+def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, ones):
+    """A function that adds up a tile of C along the depth, or a part of it, and how many sums a thread has."""
+    slices, rows, columns, depth = tile.slices, tile.rows, tile.columns, tile.depth
+    threads, a_along, b_along = tile.threads(16 // dtype().itemsize), layout[0] == "N", layout[1] == "T"
+    fetch_a, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, ones)
+    fetch_b, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b, False)
+    stage_a = make_stage(dtype, a_along, tile, rows, threads)
+    stage_b = make_stage(dtype, b_along, tile, columns, threads)
+    multiply, n_sums = make_tensor_multiply(tile) if tile.tensor else make_multiply(dtype, tile)
+    register(multiply)
+    a_stage = depth * (rows + tile.pad)
+    both = a_stage + depth * (columns + tile.pad)
+
+    def walk(op, f, step, shared, sums, top, left, n_rows, n_columns, n_depth, part, parts):
+        slice_, thread = cuda.threadIdx.x // threads, cuda.threadIdx.x % threads
+        a, b, place = cuda.local.array(a_count, dtype), cuda.local.array(b_count, dtype), slice_ * 2 * both
+        steps = (n_depth + depth - 1) // depth
+        each = (steps + parts * slices - 1) // (parts * slices)
+        k = (part * slices + slice_) * each * depth
+        end = min(n_depth, k + each * depth)
+        fetch_a(op, f, step, a, thread, top, n_rows, k, end)
+        fetch_b(op, f, step, b, thread, left, n_columns, k, end)
+        stage_a(shared, place, a, thread)
+        stage_b(shared, place + a_stage, b, thread)
+        cuda.syncthreads()
+        for s in range(each):
+            now, after = place + s % 2 * both, place + (s + 1) % 2 * both
+            if s + 1 < each:
+                fetch_a(op, f, step, a, thread, top, n_rows, k + (s + 1) * depth, end)
+                fetch_b(op, f, step, b, thread, left, n_columns, k + (s + 1) * depth, end)
+            multiply(shared, now, now + a_stage, sums, thread)
+            if s + 1 < each:
+                stage_a(shared, after, a, thread)
+                stage_b(shared, after + a_stage, b, thread)
+            cuda.syncthreads()
+
+    return register(walk), n_sums
+
+
 def make_product(
     dtype, tile, layout, sizes, lines_of_a, lines_of_b, finish, digest, prepare=nothing, ones=False, split=False
 ):
@@ -252,22 +291,12 @@ def make_product(
     split : bool
         Whether the depth is divided among ``op.n_slots`` blocks.
     """
-    vector, zero, slices, columns = 16 // dtype().itemsize, dtype(0), tile.slices, tile.columns
-    rows, depth, threads = tile.rows, tile.depth, tile.threads(vector)
-    a_along, b_along = layout[0] == "N", layout[1] == "T"
-    fetch_a, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, ones)
-    fetch_b, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b, False)
-    stage_a = make_stage(dtype, a_along, tile, rows, threads)
-    stage_b = make_stage(dtype, b_along, tile, columns, threads)
-    multiply, n_sums = make_tensor_multiply(tile) if tile.tensor else make_multiply(dtype, tile)
-    hand_over = make_tensor_hand_over(tile) if tile.tensor else make_hand_over(dtype, tile)
-    multiply, hand_over = register(multiply), register(hand_over)
+    zero, slices, columns, groups = dtype(0), tile.slices, tile.columns, tile.groups_of_rows
+    rows, threads, part_rows = tile.rows, tile.threads(16 // dtype().itemsize), tile.rows // groups
+    walk, n_sums = make_walk(dtype, tile, layout, lines_of_a, lines_of_b, ones)
+    hand_over = register(make_tensor_hand_over(tile) if tile.tensor else make_hand_over(dtype, tile))
     for function in (sizes, lines_of_a, lines_of_b, finish, prepare):
         register(function)
-    a_stage = depth * (rows + tile.pad)
-    both = a_stage + depth * (columns + tile.pad)
-    groups = tile.groups_of_rows
-    part_rows = rows // groups
 
     def product(op_address, frames, step):
         digest  # part of the cache key
@@ -275,35 +304,14 @@ def make_product(
         parts = op.n_slots if split else 1
         f, part = model_frame(frames, parts), cuda.blockIdx.z % parts
         n_rows, n_columns, n_depth = sizes(op, f, step)
-        ready = prepare(op, f, step)
         top, left = cuda.blockIdx.y * rows, cuda.blockIdx.x * columns
         if top >= n_rows or left >= n_columns:
             return
-        slice_, thread = cuda.threadIdx.x // threads, cuda.threadIdx.x % threads
-        sums = cuda.local.array(n_sums, dtype)
-        a, b = cuda.local.array(a_count, dtype), cuda.local.array(b_count, dtype)
-        shared, place = cuda.shared.array(0, dtype), slice_ * 2 * both
+        sums, shared = cuda.local.array(n_sums, dtype), cuda.shared.array(0, dtype)
         for i in range(n_sums):
             sums[i] = zero
-        steps = (n_depth + depth - 1) // depth
-        each = (steps + parts * slices - 1) // (parts * slices)
-        k = (part * slices + slice_) * each * depth
-        end = min(n_depth, k + each * depth)
-        fetch_a(op, f, step, a, thread, top, n_rows, k, end)
-        fetch_b(op, f, step, b, thread, left, n_columns, k, end)
-        stage_a(shared, place, a, thread)
-        stage_b(shared, place + a_stage, b, thread)
-        cuda.syncthreads()
-        for s in range(each):
-            now, after = place + s % 2 * both, place + (s + 1) % 2 * both
-            if s + 1 < each:
-                fetch_a(op, f, step, a, thread, top, n_rows, k + (s + 1) * depth, end)
-                fetch_b(op, f, step, b, thread, left, n_columns, k + (s + 1) * depth, end)
-            multiply(shared, now, now + a_stage, sums, thread)
-            if s + 1 < each:
-                stage_a(shared, after, a, thread)
-                stage_b(shared, after + a_stage, b, thread)
-            cuda.syncthreads()
+        walk(op, f, step, shared, sums, top, left, n_rows, n_columns, n_depth, part, parts)
+        ready, slice_, thread = prepare(op, f, step), cuda.threadIdx.x // threads, cuda.threadIdx.x % threads
         for group in range(groups):
             hand_over(shared, sums, group, slice_, thread)
             cuda.syncthreads()

@@ -1,0 +1,244 @@
+"""Devices by their names: which can be used in this process, why one cannot, and the engine for each.
+
+Nothing is compiled here and Numba is not imported, so asking is cheap where there is no GPU.
+"""
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import re
+import sys
+
+import numpy as np
+
+#: Names of a GPU that is meant by its number.
+NUMBERED = re.compile(r"cuda:([0-9]{1,4})")
+#: What a GPU needs: modules, and the first generation (compute capability) that the compiler knows.
+PACKAGES = ("numba_cuda", "cuda.bindings", "cuda.core")
+OLDEST = (7, 5)
+#: The first generation whose tensor cores multiply numbers of 10 bits of mantissa.
+OLDEST_WITH_TF32 = (8, 0)
+#: Which driver is the first for a version of CUDA.
+DRIVERS = {12: "525", 13: "580"}
+FORKED = (
+    "this process was forked from one that had started CUDA, which a fork does not survive: use joblib's loky (its "
+    "default) or multiprocessing's 'spawn'"
+)
+
+#: Number of the process in which the driver was started.
+_started_in = None
+
+
+def index_of(device):
+    """Number of the GPU that 'cuda' or 'cuda:N' means."""
+    return int(NUMBERED.fullmatch(device)[1]) if device != "cuda" else 0
+
+
+def is_device(name):
+    """Whether something is the name of one device: 'cpu' or 'cuda:N'."""
+    return isinstance(name, str) and (name == "cpu" or NUMBERED.fullmatch(name) is not None)
+
+
+def problem(index=0):
+    """Why a GPU cannot be used in this process, and what to do about it; None if it can.
+
+    Parameters
+    ----------
+    index : int, default=0
+        Its number.
+
+    Returns
+    -------
+    str or None
+        One line, without a full stop.
+    """
+    if _is_simulated():
+        return "Numba's simulator of CUDA is on: unset NUMBA_ENABLE_CUDASIM and start Python again"
+    if _started_in not in (None, os.getpid()):
+        return FORKED
+    return _lasting_problem(index)
+
+
+def _is_simulated():
+    settings = sys.modules.get("numba.core.config")  # if it is loaded, what it read counts
+    if settings is not None:
+        return bool(settings.ENABLE_CUDASIM)
+    return os.environ.get("NUMBA_ENABLE_CUDASIM", "0").strip() not in ("", "0")
+
+
+@functools.cache
+def _lasting_problem(index):
+    """A problem that stays as long as the process."""
+    if sys.platform == "darwin":
+        return "there is no CUDA for macOS"
+    if not _is_installed():
+        return 'numba-cuda is not installed: pip install "skneural[cuda]"'
+    try:
+        return _problem_of_driver() or _problem_of_gpu(index)
+    except ImportError as error:
+        words = " ".join(str(error).split())
+        return f'numba-cuda is not installed as it should be ({words}): pip install --force-reinstall "skneural[cuda]"'
+    except (RuntimeError, OSError):  # of whoever looks for the driver's library, and for functions in it
+        return f"no NVIDIA driver was found: install {_driver_for(_version_of_cuda())}"
+
+
+def _is_installed():
+    try:
+        return all(importlib.util.find_spec(name) is not None for name in PACKAGES)
+    except ModuleNotFoundError:  # the package around one of them
+        return False
+
+
+def _driver():
+    """The driver's functions. Each returns an error, then the answer."""
+    from cuda.bindings import driver
+
+    return driver
+
+
+def _version_of_cuda():
+    """The major version of CUDA that is installed as packages, 0 if none says so."""
+    for package in ("nvidia-cuda-runtime", "cuda-bindings"):
+        try:
+            return int(importlib.metadata.version(package).split(".")[0])
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return 0
+
+
+def _driver_for(cuda):
+    return f"version {DRIVERS[cuda]} or newer" if cuda in DRIVERS else f"one for CUDA {cuda}"
+
+
+def _problem_of_driver():
+    """What is wrong with the driver or with what it sees. Starts it."""
+    global _started_in
+    driver, needed = _driver(), _version_of_cuda()
+    error, version = driver.cuDriverGetVersion()
+    if error.name == "CUDA_SUCCESS" and version // 1000 < needed:
+        found = f"{version // 1000}.{version % 1000 // 10}"
+        return (
+            f"the NVIDIA driver is for CUDA {found}, too old for CUDA {needed}, which is installed here: update the "
+            f"driver to {_driver_for(needed)}"
+        )
+    (error,) = driver.cuInit(0)
+    if error.name == "CUDA_SUCCESS":
+        _started_in = os.getpid()
+        return None
+    if error.name == "CUDA_ERROR_NO_DEVICE":
+        return _no_gpu()
+    if error.name == "CUDA_ERROR_NOT_INITIALIZED":  # another package had started CUDA before the fork
+        return FORKED
+    return f"the NVIDIA driver cannot be started ({error.name}): see what nvidia-smi says"
+
+
+def _no_gpu():
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return "the NVIDIA driver finds no GPU: see what nvidia-smi says"
+    return f"no GPU is visible with CUDA_VISIBLE_DEVICES={visible!r}: unset it, or name a GPU there"
+
+
+def _problem_of_gpu(index):
+    error, count = _driver().cuDeviceGetCount()
+    if error.name != "CUDA_SUCCESS" or count == 0:
+        return _no_gpu()
+    if index >= count:
+        among = "the only one is number 0" if count == 1 else f"the {count} that are visible have numbers from 0"
+        return f"there is no GPU number {index}: {among}"
+    found = capability(index)
+    if found < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        return f"GPU {index} is too old: its compute capability is {found[0]}.{found[1]}, at least {needed} is needed"
+    return None
+
+
+# -- what a GPU is -----------------------------------------------------------------------------------------------------
+
+
+def _ask(function, *arguments):
+    error, answer = function(*arguments)
+    if error.name != "CUDA_SUCCESS":
+        raise RuntimeError(f"The NVIDIA driver does not answer: {error.name}.")
+    return answer
+
+
+@functools.cache
+def capability(index):
+    """Compute capability of a GPU that can be used, like (9, 0)."""
+    driver = _driver()
+    device, names = _ask(driver.cuDeviceGet, index), driver.CUdevice_attribute
+    wanted = names.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, names.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR
+    return tuple(_ask(driver.cuDeviceGetAttribute, name, device) for name in wanted)
+
+
+def describe():
+    """The GPUs that can be used, with their memory, or why there is none: one line."""
+    why = problem()
+    if why is not None:
+        return f"none: {why}"
+    driver, words = _driver(), []
+    for index in range(_ask(driver.cuDeviceGetCount)):
+        device = _ask(driver.cuDeviceGet, index)
+        name = _ask(driver.cuDeviceGetName, 256, device).split(b"\0")[0].decode(errors="replace").strip()
+        words.append(f"{index}: {name}, {_ask(driver.cuDeviceTotalMem, device) / 1e9:.1f} GB")
+    return "; ".join(words)
+
+
+# -- devices of estimators ---------------------------------------------------------------------------------------------
+
+
+def resolve(device):
+    """The device that an estimator's parameter means: 'cpu' or 'cuda:N'.
+
+    Raises
+    ------
+    RuntimeError
+        If it names a GPU that cannot be used.
+    """
+    if device == "cpu":
+        return "cpu"
+    index = 0 if device == "auto" else index_of(device)
+    why = problem(index)
+    if why is None:
+        return f"cuda:{index}"
+    if device == "auto":
+        return "cpu"
+    raise RuntimeError(f"device={device!r}, but {why}. device='auto' takes a GPU only where it can be used.")
+
+
+def predicting_device(device):
+    """The device of a fit if it can be used in this process, else 'cpu'."""
+    return device if device == "cpu" or problem(index_of(device)) is None else "cpu"
+
+
+def usable_precision(device, precision, dtype):
+    """`precision` if a device computes so with numbers of that type, else 'full'."""
+    if precision == "full" or device == "cpu" or dtype != np.float32 or capability(index_of(device)) < OLDEST_WITH_TF32:
+        return "full"
+    return precision
+
+
+def make_trainer(device, precision, program, *args, **kwargs):
+    """A Trainer on a device that can be used, in `precision` where it has it. The rest is for the engine."""
+    if device == "cpu":
+        from skneural.backends.cpu.engine import Trainer
+
+        return Trainer(program, *args, **kwargs)
+    from skneural.backends.cuda.engine import Trainer
+
+    precision = usable_precision(device, precision, program.dtype)
+    return Trainer(program, *args, device=index_of(device), precision=precision, **kwargs)
+
+
+def make_predictor(device, precision, program, *args, **kwargs):
+    """A Predictor on a device that can be used, in `precision` where it has it. The rest is for the engine."""
+    if device == "cpu":
+        from skneural.backends.cpu.engine import Predictor
+
+        return Predictor(program, *args, **kwargs)
+    from skneural.backends.cuda.engine import Predictor
+
+    precision = usable_precision(device, precision, program.dtype)
+    return Predictor(program, *args, device=index_of(device), precision=precision, **kwargs)
