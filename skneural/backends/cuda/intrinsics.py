@@ -196,7 +196,7 @@ else:
         return types.void(c, types.int64, a, b, types.int64, types.int64), codegen
 
     def _overload(function, make):
-        @hub.overload(function, inline="always")
+        @hub.overload(function, jit_options={"forceinline": True})
         def _implementation(x):
             return make(x)
 

@@ -72,7 +72,7 @@ class Tile:
 #: For each precision a tile for large matrices, and one for small ones, of which there are then enough.
 TILES = {
     "float32": (Tile("large", 128, 128, 8, groups=2), Tile("small", 32, 32, 16, slices=4)),
-    "float64": (Tile("large", 64, 64, 8, groups=2), Tile("small", 32, 32, 8, slices=1)),
+    "float64": (Tile("large", 64, 64, 8, groups=2), Tile("small", 32, 32, 16)),
     "tf32": (Tile("tensor", 128, 128, 16, tensor=True), Tile("small", 32, 32, 16, slices=4)),
 }
 if IS_SIMULATED:
@@ -92,6 +92,7 @@ def make_fetch(dtype, along, lines, depth, threads, address, ones):
     """
     size, vector, zero, one = dtype().itemsize, 16 // dtype().itemsize, dtype(0), dtype(1)
     count, across = lines * depth // vector // threads, (depth if along else lines) // vector
+    assert count * threads * vector == lines * depth, "every thread has as many vectors as the others"
 
     def fetch(op, f, step, taken, thread, begin, n_lines, start, n_depth):
         for i in range(count):

@@ -1,0 +1,130 @@
+"""Every kernel of the CUDA backend as machine code for an H100 or H200: needs neither a GPU nor a driver.
+
+The simulator runs kernels as Python: it sees no types and no registers. What it cannot see is asserted here.
+"""
+
+import numba
+import numpy as np
+import pytest
+from assembly import assemble
+
+from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.losses import LINKS, LOSSES
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.network.layers import Dense, Dropout, Noise, Residual
+from skneural.network.program import lower
+
+pytest.importorskip("numba_cuda", reason="the GPU part is not installed")
+if numba.config.ENABLE_CUDASIM:
+    pytest.skip("the simulator compiles nothing", allow_module_level=True)
+
+from skneural.backends import sources
+from skneural.backends.cuda import hub, outputs, steps, streaming, updates
+from skneural.backends.cuda.binding import Binder
+from skneural.backends.cuda.product import Tile
+
+CAPABILITY, PROCESSORS = (9, 0), 132
+#: Registers of a multiprocessor, and bytes of shared memory that a block of an H100 may have.
+REGISTERS, SHARED = 65536, 227 * 1024
+#: Kernels that add up an epoch in double precision; all others compute in the precision of the network.
+BOOKKEEPING = {"step_begin", "step_end", "epoch_end"}
+
+
+#: Networks that have every layer, and one that has every activation.
+NETWORKS = [
+    [Noise(0.1), Dense(40, "relu"), Dropout(0.2), Dense(40, "relu", "batch"), Dropout(0.2), Dense(3)],
+    [Dense(40, "relu", "layer"), Residual((Dense(40, "relu"),)), Dense(3)],
+]
+EVERY_ACTIVATION = [*(Dense(40, name) for name in ACTIVATIONS), Dense(3)]
+
+
+def launches(networks, dtype, precision="full", capacities=(64, 100_000)):
+    """Every launch that training and prediction need, by the key of its kernel."""
+    found = {}
+    for layers in networks:
+        program = lower(layers, 50, dtype=dtype, loss="log_loss", settings=(0.0,))
+        for capacity in capacities:
+            for facts in ({"training": True}, {"training": True, "sparse": True}, {"training": False}):
+                binder = Binder(program, precision, capacity, PROCESSORS, **facts)
+                found |= {launch.key: launch for launch in binder.forward + binder.backward}
+    return found
+
+
+def others(dtype):
+    """Keys of kernels that belong to no layer."""
+    keys = [(outputs.make_loss_forward, dtype, entry) for entry in LOSSES.values()]
+    keys += [(outputs.make_output_forward, dtype, entry) for entry in LINKS.values()]
+    keys += [(updates.make_optimizer, dtype, entry) for entry in OPTIMIZERS.values()]
+    keys += [(make, dtype) for make in (updates.make_measure, updates.make_clip, updates.make_constrain)]
+    keys += [(steps.make_step_begin, dtype, scaled) for scaled in (True, False)]
+    keys += [(make, dtype) for make in (steps.make_keep_parameters, steps.make_step_end, steps.make_epoch_end)]
+    return keys + [(steps.make_shuffle,), (streaming.make_set_window,)]
+
+
+SINGLE = launches(NETWORKS, np.float32) | launches([EVERY_ACTIVATION], np.float32, capacities=(64,))
+DOUBLE = launches(NETWORKS, np.float64, capacities=(64,))
+TENSOR = {key: launch for key, launch in launches(NETWORKS, np.float32, "tf32").items() if key not in SINGLE}
+
+
+def name_of(key):
+    """A name for a kernel."""
+    return sources.kernel_name(*key)
+
+
+def compile_for_gpu(key):
+    """Machine code of a kernel."""
+    make, *options = key
+    function = make(*options)
+    function.__name__ = function.__qualname__ = name_of(key)
+    return assemble(hub.to_ptx(function, CAPABILITY))
+
+
+def check(report, launch=None):
+    """Assert that a kernel fits a multiprocessor and keeps its numbers in registers."""
+    threads, shared = (launch.block, launch.shared) if launch else (256, 0)
+    assert report.spills == 0
+    assert report.stack == 0
+    assert report.shared == 0  # what a kernel needs it is given at the launch
+    assert report.registers * threads <= REGISTERS
+    assert shared <= SHARED
+
+
+@pytest.mark.parametrize("key", SINGLE, ids=name_of)
+def test_layer_in_single_precision(key):
+    report = compile_for_gpu(key)
+    check(report, SINGLE[key])
+    assert report.doubles == 0
+    assert "atom" not in report.ptx  # sums have an order
+    if any(isinstance(option, Tile) for option in key):
+        for instruction in ("ld.global.v4", "ld.shared.v4", "st.shared.v4"):  # 16 bytes at a time
+            assert instruction in report.ptx
+
+
+@pytest.mark.parametrize("key", TENSOR, ids=name_of)
+def test_product_on_tensor_cores(key):
+    report = compile_for_gpu(key)
+    check(report, TENSOR[key])
+    assert "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32" in report.ptx
+    assert report.doubles == 0
+
+
+@pytest.mark.parametrize("key", others(np.float32), ids=name_of)
+def test_other_kernel_in_single_precision(key):
+    report = compile_for_gpu(key)
+    check(report)
+    assert report.doubles == 0 or key[0].__name__.removeprefix("make_") in BOOKKEEPING
+
+
+@pytest.mark.parametrize("key", DOUBLE, ids=name_of)
+def test_layer_in_double_precision(key):
+    check(compile_for_gpu(key), DOUBLE[key])
+
+
+@pytest.mark.parametrize("key", others(np.float64)[-8:], ids=name_of)
+def test_other_kernel_in_double_precision(key):
+    check(compile_for_gpu(key))
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(RuntimeError, match="bogus"):
+        assemble(hub.to_ptx(steps.make_epoch_end(np.float32), CAPABILITY).replace("ld.global", "ld.bogus"))
