@@ -9,9 +9,10 @@ import pytest
 from assembly import assemble
 
 from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.cells import CELLS
 from skneural.maths.losses import LINKS, LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.layers import Dense, Dropout, Noise, Residual
+from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Residual, Standardize
 from skneural.network.program import lower
 
 pytest.importorskip("numba_cuda", reason="the GPU part is not installed")
@@ -35,17 +36,33 @@ NETWORKS = [
     [Noise(0.1), Dense(40, "relu"), Dropout(0.2), Dense(40, "relu", "batch"), Dropout(0.2), Dense(3)],
     [Dense(40, "relu", "layer"), Residual((Dense(40, "relu"),)), Dense(3)],
 ]
+RECURRENT = [
+    *([Recurrent(cell, 128), Pool("last"), Dense(3)] for cell in CELLS),
+    [Recurrent("gru", 200), Pool("last"), Dense(3)],
+    [
+        Standardize(),
+        Noise(0.1),
+        Recurrent("rnn", 40, True, 0.2),
+        Dropout(0.2),
+        Recurrent("rnn", 40),
+        Pool("max"),
+        Dense(3),
+    ],
+    [Recurrent("rnn", 40), Pool("mean"), Dense(3)],
+]
 EVERY_ACTIVATION = [*(Dense(40, name) for name in ACTIVATIONS), Dense(3)]
 
+FACTS = [{"training": True}, {"training": True, "sparse": True}, {"training": False}]
 
-def launches(networks, dtype, precision="full", capacities=(64, 100_000)):
+
+def launches(networks, dtype, precision="full", capacities=(64, 100_000), n_timesteps=0):
     """Every launch that training and prediction need, by the key of its kernel."""
     found = {}
     for layers in networks:
-        program = lower(layers, 50, dtype=dtype, loss="log_loss", settings=(0.0,))
+        program = lower(layers, 50, dtype=dtype, loss="log_loss", settings=(0.0,), n_timesteps=n_timesteps)
         for capacity in capacities:
-            for facts in ({"training": True}, {"training": True, "sparse": True}, {"training": False}):
-                binder = Binder(program, precision, capacity, PROCESSORS, **facts)
+            for facts in FACTS if n_timesteps == 0 else FACTS[:1]:
+                binder = Binder(program, precision, capacity, PROCESSORS, SHARED, **facts)
                 found |= {launch.key: launch for launch in binder.forward + binder.backward}
     return found
 
@@ -62,7 +79,9 @@ def others(dtype):
 
 
 SINGLE = launches(NETWORKS, np.float32) | launches([EVERY_ACTIVATION], np.float32, capacities=(64,))
+SINGLE |= launches(RECURRENT, np.float32, capacities=(64,), n_timesteps=4)
 DOUBLE = launches(NETWORKS, np.float64, capacities=(64,))
+DOUBLE |= launches(RECURRENT[:1], np.float64, capacities=(64,), n_timesteps=4)
 TENSOR = {key: launch for key, launch in launches(NETWORKS, np.float32, "tf32").items() if key not in SINGLE}
 
 

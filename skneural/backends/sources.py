@@ -26,6 +26,7 @@ def digest(backend, host, salt=""):
     """
     content = hashlib.sha256(salt.encode())
     sources = [*sorted((PACKAGE / "maths").glob("*.py")), PACKAGE / "network" / "program.py"]
+    sources.append(PACKAGE / "backends" / "gates.py")
     sources += sorted(p for p in (PACKAGE / "backends" / backend).glob("*.py") if p.name not in host)
     for path in sources:
         content.update(path.read_bytes())

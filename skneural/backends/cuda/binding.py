@@ -31,13 +31,56 @@ from skneural.backends.cuda.normalization import (
 )
 from skneural.backends.cuda.outputs import make_loss_forward, make_output_forward
 from skneural.backends.cuda.product import choose_tile
+from skneural.backends.cuda.recurrent import (
+    choose_rows,
+    loop_launch,
+    make_recurrent_backward,
+    make_recurrent_forward,
+    uses_loops,
+)
+from skneural.backends.cuda.recurrent_steps import (
+    make_cell_backward,
+    make_cell_forward,
+    make_recurrent_inputs,
+    make_recurrent_inputs_backward,
+    make_recurrent_step_backward,
+    make_recurrent_step_forward,
+)
+from skneural.backends.cuda.recurrent_updates import COLUMNS as BIAS_COLUMNS
+from skneural.backends.cuda.recurrent_updates import (
+    LINES,
+    gradient_scratch,
+    make_recurrent_bias,
+    make_recurrent_gradient,
+    make_recurrent_sum_parts,
+)
+from skneural.backends.cuda.sequences import (
+    make_join_backward,
+    make_join_forward,
+    make_pool_backward,
+    make_pool_forward,
+    make_sequence_dropout,
+    make_sequence_input_forward,
+)
 from skneural.backends.cuda.updates import FIXED, LEARNT, WEIGHT
 from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.cells import CELLS, weighted_gates
 from skneural.maths.losses import LINKS, LOSSES
 from skneural.network.program import KINDS
 
 #: Blocks of a kernel whose threads go on to further numbers, at the most.
 MOST_BLOCKS = 4 if hub.IS_SIMULATED else 2048
+
+
+#: Kernels of operations whose threads share all numbers of all steps: forward, backward.
+SEQUENCES = {
+    "sequence_input": ((make_sequence_input_forward,), None),
+    "join": ((make_join_forward,), (make_join_backward,)),
+    "sequence_dropout": ((make_sequence_dropout, False), (make_sequence_dropout, True)),
+    **{
+        f"pool_{how}": ((make_pool_forward, how), (make_pool_backward, how)) for how in ("last", "mean", "max")
+    },
+}  # fmt: skip
 
 
 @dataclass
@@ -103,7 +146,8 @@ class Binder:
     precision : {'full', 'tf32'}
     capacity : int
         Rows.
-    n_processors : int
+    n_processors, shared : int
+        Multiprocessors of the GPU, and bytes of shared memory that a block there can have.
     training : bool
     sparse : bool
         Whether the input is a CSR matrix.
@@ -122,9 +166,11 @@ class Binder:
     """
 
     def __init__(
-        self, program, precision, capacity, n_processors, *, training, sparse=False, with_loss=False, nominal=None
-    ):
+        self, program, precision, capacity, n_processors, shared, *, training, sparse=False, with_loss=False,
+        nominal=None,
+    ):  # fmt: skip
         self.program, self.capacity, self.n_processors, self.sparse = program, capacity, n_processors, sparse
+        self.shared = shared
         self.nominal = nominal or capacity
         self.dtype, self.size, self.training = program.dtype.type, program.dtype.itemsize, training
         self.precision = "tf32" if precision == "tf32" else program.dtype.name
@@ -174,6 +220,11 @@ class Binder:
             add(self.forward, i, (make_dropout_forward, dtype))
         elif kind == "residual":
             add(self.forward, i, (make_residual_forward, dtype))
+        elif kind in SEQUENCES:
+            (make, *options), _ = SEQUENCES[kind]
+            add(self.forward, i, (make, dtype, *options), grid=over(self.capacity * int(op["steps"] * op["n_out"])))
+        elif kind == "recurrent":
+            self._bind_recurrent(i, CELLS[function])
         elif kind == "loss":
             grid = (-(-self.capacity // THREADS), 1, 1)
             if not self.training:
@@ -215,6 +266,12 @@ class Binder:
                 add(self.backward, i, (make_layer_norm_backward, dtype), **self._rows())
         elif kind == "residual":
             add(self.backward, i, (make_residual_backward, dtype))
+        elif kind in SEQUENCES and SEQUENCES[kind][1]:
+            _, (make, *options) = SEQUENCES[kind]
+            add(self.backward, i, (make, dtype, *options), grid=over(self.capacity * int(op["steps"] * op["n_out"])))
+        elif kind == "recurrent":
+            self._bind_recurrent_backward(i, CELLS[function])
+            self._bind_recurrent_gradient(i, CELLS[function])
 
     def _bind_dense_gradient(self, i):
         op, dtype = self.ops[i], self.dtype
@@ -229,6 +286,77 @@ class Binder:
             numbers = int((op["n_in"] + 1) * op["ld_out"])
             self.n_scratch += parts * numbers
             self._add(self.backward, i, (make_sum_parts, dtype), grid=over(numbers))
+
+    def _product(self, launches, i, make, *options, sizes, parts=1, tile=None, step=0):
+        """Append the launch of a product for an operation."""
+        rows, columns, depth = map(int, sizes)
+        tile = tile or self._tile(rows * self.nominal // self.capacity, columns, depth)[0]
+        key = (make, self.dtype, tile, *options)
+        launches.append(bind_product(key, tile, self.size, rows, columns, i, parts, step))
+
+    def _loop(self, launches, i, make, entry, backward):
+        """Append the launch of all steps of a narrow recurrent layer."""
+        rows = choose_rows(self.capacity, 1, self.n_processors)
+        facts = loop_launch(
+            self.ops[i], entry, self.dtype, rows, self.capacity, self.shared, backward=backward
+        )  # fmt: skip
+        key = (make, self.dtype, entry, rows)
+        launches.append(Launch(key, i, (facts.blocks, 1, 1), facts.threads, facts.shared, facts.step))
+
+    def _bind_recurrent(self, i, entry):
+        op, launches = self.ops[i], self.forward
+        units, steps, width = int(op["n_out"]), int(op["steps"]), weighted_gates(entry) * int(op["pitch"])
+        sizes = (steps * self.capacity, width, op["n_in"])
+        self._product(launches, i, make_recurrent_inputs, entry, sizes=sizes)
+        if uses_loops(op):
+            self._loop(launches, i, make_recurrent_forward, entry, backward=False)
+            return
+        for s in range(steps):
+            if s > 0:
+                sizes = (self.capacity, width, units)
+                self._product(launches, i, make_recurrent_step_forward, entry, sizes=sizes, step=s)
+            self._add(launches, i, (make_cell_forward, self.dtype, entry), grid=over(self.capacity * units), step=s)
+
+    def _bind_recurrent_backward(self, i, entry):
+        op, launches = self.ops[i], self.backward
+        units, steps, width = int(op["n_out"]), int(op["steps"]), weighted_gates(entry) * int(op["pitch"])
+        if uses_loops(op):
+            self._loop(launches, i, make_recurrent_backward, entry, backward=True)
+        else:
+            for s in range(steps - 1, -1, -1):
+                grid = over(self.capacity * units)
+                self._add(launches, i, (make_cell_backward, self.dtype, entry), grid=grid, step=s)
+                if s > 0:
+                    sizes = (self.capacity, units, width)
+                    self._product(launches, i, make_recurrent_step_backward, entry, sizes=sizes, step=s)
+        if op["dx"] >= 0:
+            sizes = (steps * self.capacity, op["n_in"], width)
+            self._product(launches, i, make_recurrent_inputs_backward, entry, sizes=sizes)
+
+    def _bind_recurrent_gradient(self, i, entry):
+        op, launches, depth = self.ops[i], self.backward, int(self.ops[i]["steps"]) * self.capacity
+        width, all_gates = weighted_gates(entry) * int(op["pitch"]), len(entry.gates) * int(op["pitch"])
+        tile, parts = self._tile(max(op["n_in"], op["n_out"]), width, depth, split=True)
+        op["n_slots"], op["slot"] = parts, self.n_scratch
+        for of_state, rows in ((False, op["n_in"]), (True, op["n_out"])):
+            self._product(
+                launches,
+                i,
+                make_recurrent_gradient,
+                entry,
+                of_state,
+                sizes=(rows, width, depth),
+                parts=parts,
+                tile=tile,
+            )
+        grid, block = (-(-all_gates // BIAS_COLUMNS), 1, parts), BIAS_COLUMNS * LINES
+        bias = (make_recurrent_bias, self.dtype, entry)
+        self._add(launches, i, bias, grid=grid, block=block, shared=block * self.size)
+        if parts > 1:
+            scratch = gradient_scratch(op)
+            self.n_scratch += scratch
+            key = (make_recurrent_sum_parts, self.dtype, entry)
+            self._add(launches, i, key, grid=over(scratch // parts))
 
 
 def roles_of(program):

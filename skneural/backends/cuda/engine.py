@@ -53,12 +53,12 @@ class Run:
         with hub.on_device(device), hub.readable_errors("getting ready"):
             self.stream = hub.new_stream(device)
             self.arena = memory.Arena(self.stream)
-            self.n_processors = hub.n_processors()
+            self.limits = hub.n_processors(), hub.shared_limit()
             self.frames = self.arena.zeros("frames", FRAME_SIZE // 8, np.int64)
 
     def bind(self, precision, capacity, frame, **facts):
         """Bind the program for batches of `capacity` rows; make its buffers."""
-        self.binder = Binder(self.program, precision, capacity, self.n_processors, **facts)
+        self.binder = Binder(self.program, precision, capacity, *self.limits, **facts)
         self.ops, arena, dtype = self.arena.put("ops", self.binder.ops.view(np.int64)), self.arena, self.dtype
         frame.update(
             capacity=capacity, ops=self.ops, n_ops=len(self.binder.ops),

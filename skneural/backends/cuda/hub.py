@@ -70,9 +70,21 @@ def to_ptx(function, capability):
         dispatcher.get_current_device = asked
 
 
+def _compiled(kernel):
+    """What Numba compiled for the one signature that kernels have."""
+    (compiled,) = kernel.overloads.values()
+    return compiled
+
+
 def launch(kernel, grid, block, shared, stream, arguments):
-    """Start a kernel on a stream, or add it to the graph that is being captured."""
-    kernel[grid, block, stream, shared](*arguments)
+    """Start a kernel on a stream, or add it to the graph that is captured from it.
+
+    Numba's own way there, ``kernel[grid, block]``, warns of small grids, and remembers streams that are gone.
+    """
+    if IS_SIMULATED:
+        kernel[grid, block, stream, shared](*arguments)
+    else:
+        _compiled(kernel).launch(arguments, grid, (block, 1, 1), stream, shared)
 
 
 def allow_shared(kernel, size):
@@ -81,8 +93,7 @@ def allow_shared(kernel, size):
         return
     from cuda.bindings import driver
 
-    (overload_,) = kernel.overloads.values()
-    handle = overload_._codelibrary.get_cufunc().kernel.handle
+    handle = _compiled(kernel)._codelibrary.get_cufunc().kernel.handle
     attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     (error,) = driver.cuKernelSetAttribute(attribute, size, handle, driver.CUdevice(_cuda.get_current_device().id))
     if error != driver.CUresult.CUDA_SUCCESS:
@@ -198,12 +209,6 @@ def new_stream(index):
     return device.create_stream()
 
 
-def wait(stream):
-    """Wait until the work of a stream is done."""
-    if not IS_SIMULATED:
-        stream.sync()
-
-
 def mark(stream):
     """A point in the work of a stream that others can wait for."""
     return None if IS_SIMULATED else stream.record()
@@ -231,9 +236,8 @@ def capture(index, start_all):
     from cuda.core import Device
 
     builder = Device(index).create_graph_builder().begin_building()
-    start_all(builder)
-    graph = builder.end_building().complete()
-    return graph.launch
+    start_all(builder.stream)
+    return builder.end_building().complete().launch
 
 
 @contextlib.contextmanager
