@@ -14,7 +14,7 @@ import time
 
 from _common import HERE
 
-BENCHMARKS = ("networks", "features", "recurrent", "predict", "startup", "grid", "scaling", "loaded", "quality")
+BENCHMARKS = ("networks", "features", "recurrent", "predict", "startup", "grid", "scaling", "loaded", "quality", "gpu")
 
 
 def main():

@@ -1,9 +1,38 @@
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from skneural import MLPClassifier, MLPRegressor
 
 KINDS = ("binary", "multiclass", "multilabel", "regression", "multioutput", "poisson")
+
+
+def simulate(path):
+    """Exit status and output of a file of tests in Numba's CUDA simulator."""
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "--no-header", "-p", "no:cacheprovider", str(path)]
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def pytest_collection_finish(session):
+    """Start what `test_simulator.py` waits for: some minutes on one core, beside the other tests."""
+    wanted = [item for item in session.items if item.path.name == "test_simulator.py"]
+    if wanted and not session.config.option.collectonly:
+        pool = session.config.simulator_pool = ThreadPoolExecutor(1)
+        names = dict.fromkeys(item.callspec.params["name"] for item in wanted)
+        folder = wanted[0].path.parent / "gpu"
+        session.config.simulations = {name: pool.submit(simulate, folder / name) for name in names}
+
+
+def pytest_unconfigure(config):
+    """Wait for the one that runs, drop the others."""
+    if hasattr(config, "simulator_pool"):
+        config.simulator_pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture

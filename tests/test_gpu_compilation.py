@@ -34,7 +34,7 @@ BOOKKEEPING = {"step_begin", "step_end", "epoch_end"}
 #: Networks that have every layer, and one that has every activation.
 NETWORKS = [
     [Noise(0.1), Dense(40, "relu"), Dropout(0.2), Dense(40, "relu", "batch"), Dropout(0.2), Dense(3)],
-    [Dense(40, "relu", "layer"), Residual((Dense(40, "relu"),)), Dense(3)],
+    [Dense(40, "relu", "layer"), Residual((Dense(40, "gelu"),)), Dense(3)],
 ]
 RECURRENT = [
     *([Recurrent(cell, 128), Pool("last"), Dense(3)] for cell in CELLS),
@@ -50,7 +50,7 @@ RECURRENT = [
     ],
     [Recurrent("rnn", 40), Pool("mean"), Dense(3)],
 ]
-EVERY_ACTIVATION = [*(Dense(40, name) for name in ACTIVATIONS), Dense(3)]
+EVERY_ACTIVATION = [*(Dense(40, name, "layer") for name in ACTIVATIONS), Dense(3)]
 
 FACTS = [{"training": True}, {"training": True, "sparse": True}, {"training": False}]
 
