@@ -130,6 +130,18 @@ def test_packages_stay_where_they_belong(module):
             assert not within(name, *packages) or within(module, *users), f"{module} imports {name}"
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_one_file_knows_the_cuda_target(module):
+    # So that its successor is an edit of one file.
+    names = imports_of(MODULES[module])
+    if module != "skneural.backends.cuda.hub":
+        assert not [name for name in names if within(name, "numba.cuda", "cuda.core")]
+    other = {"cpu": "cuda", "cuda": "cpu"}
+    for one, another in other.items():
+        if within(module, f"skneural.backends.{one}"):
+            assert not [name for name in names if within(name, f"skneural.backends.{another}")]
+
+
 @pytest.mark.parametrize("module", [m for m in MODULES if not within(m, "skneural.backends")])
 def test_backends_are_loaded_when_they_are_needed(module):
     # `import skneural` must not load the compiler: outside the backends they are imported inside functions.

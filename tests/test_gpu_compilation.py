@@ -3,6 +3,10 @@
 The simulator runs kernels as Python: it sees no types and no registers. What it cannot see is asserted here.
 """
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -147,3 +151,43 @@ def test_other_kernel_in_double_precision(key):
 def test_nonsense_is_refused():
     with pytest.raises(RuntimeError, match="bogus"):
         assemble(hub.to_ptx(steps.make_epoch_end(np.float32), CAPABILITY).replace("ld.global", "ld.bogus"))
+
+
+WITH_A_CACHE = """
+import sys
+import numpy as np
+from numba.cuda import dispatcher
+from skneural.backends.cuda import compiler, kernels, product, recurrent, updates
+from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.cells import CELLS
+from skneural.maths.optimizers import OPTIMIZERS
+
+device = type("Absent", (), {"compute_capability": (9, 0), "id": 0})()
+context = type("Context", (), {"device": device})()
+for module in list(sys.modules.values()):
+    for name, value in (("get_current_device", device), ("get_context", context)):
+        if getattr(module, "__name__", "").startswith("numba.cuda") and hasattr(module, name):
+            setattr(module, name, lambda *arguments, value=value: value)
+dispatcher._Kernel.bind = lambda self: None
+single, found = np.float32, []
+for key in (
+    (kernels.make_dense_forward, single, product.TILES["float32"][1], ACTIVATIONS["gelu"], True),
+    (recurrent.make_recurrent_forward, single, CELLS["gru"], 2),
+    (updates.make_optimizer, single, OPTIMIZERS["adam"]),
+    (kernels.make_noise_forward, single),
+):
+    found.append(sum(compiler.kernel(*key).stats.cache_hits.values()))
+print(found)
+"""
+
+
+def test_kernels_come_from_the_cache(tmp_path):
+    # Numba hashes what a kernel closes over: nothing in it may change with the process, nor while it is compiled.
+    results = []
+    for seed in ("1", "2"):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-W", "ignore", "-c", WITH_A_CACHE]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        results.append(done.stdout.strip())
+    assert results == ["[0, 0, 0, 0]", "[1, 1, 1, 1]"]

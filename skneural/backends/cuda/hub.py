@@ -21,9 +21,11 @@ if not hasattr(np, "row_stack"):  # numba-cuda 0.30 asks for it at its first com
 from numba import cuda as _cuda  # noqa: E402
 
 if IS_SIMULATED:
+    from numba.cuda.simulator.kernel import _get_kernel_context
+
     from skneural.backends.cuda import simulator
 
-    cuda = simulator.InsideKernel(_cuda)
+    cuda = simulator.InsideKernel(_cuda, _get_kernel_context)
     types = cgutils = from_dtype = None
 else:
     from numba.cuda import cgutils, types  # noqa: F401

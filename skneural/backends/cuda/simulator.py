@@ -14,6 +14,7 @@ import numpy as np
 SHARED = 1 << 20
 
 _starts, _blocks = [], []
+_context = None
 
 # The thread that watches over a block's threads is always busy: let the others have their turn sooner, which makes a
 # kernel ten times as fast.
@@ -21,10 +22,18 @@ sys.setswitchinterval(1e-4)
 
 
 class InsideKernel:
-    """Numba's module `cuda` as a kernel sees it, from whatever file the code is called."""
+    """Numba's module `cuda` as a kernel sees it, from whatever file the code is called.
 
-    def __init__(self, module):
-        self._module = module
+    Parameters
+    ----------
+    module : module
+    context : callable
+        Returns what the kernel that runs sees of its place in the grid; None if there is none.
+    """
+
+    def __init__(self, module, context):
+        global _context
+        self._module, _context = module, context
 
     def __getattr__(self, name):
         return getattr(_context() or self._module, name)
@@ -37,13 +46,6 @@ class InsideKernel:
     def array(self, shape, dtype):
         """Shared memory as an array of `dtype`."""
         return _context().shared.array(shape, np.dtype(dtype))
-
-
-def _context():
-    """What the kernel that runs sees of its place in the grid; None if there is none."""
-    from numba.cuda.simulator.kernel import _get_kernel_context
-
-    return _get_kernel_context()
 
 
 def allocate(count, dtype):
