@@ -1,12 +1,19 @@
+import importlib.util
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 
 from skneural import MLPClassifier, MLPRegressor
+from skneural.backends import devices
+
+SIMULATED = bool(numba.config.ENABLE_CUDASIM)
+#: Tests in there import the CUDA backend.
+collect_ignore_glob = [] if SIMULATED or importlib.util.find_spec("numba_cuda") else ["gpu/*"]
 
 KINDS = ("binary", "multiclass", "multilabel", "regression", "multioutput", "poisson")
 
@@ -17,6 +24,24 @@ def simulate(path):
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where there is none; a simulated one does for most."""
+    wanted = [item for item in items if item.get_closest_marker("gpu")]
+    reason = None if SIMULATED or not wanted else devices.problem()
+    for item in wanted:
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+        elif SIMULATED and item.get_closest_marker("hardware"):
+            item.add_marker(pytest.mark.skip(reason="needs a GPU, not the simulator"))
+
+
+@pytest.fixture
+def usable(monkeypatch):
+    """Let estimators take the simulator for a GPU."""
+    if SIMULATED:
+        monkeypatch.setattr(devices, "problem", lambda index=0: None)
 
 
 def pytest_collection_finish(session):

@@ -131,7 +131,7 @@ def over(count):
 
 def bind_product(key, tile, size, n_rows, n_columns, op, parts=1, step=0):
     """Launch of a product of `n_rows` by `n_columns` numbers."""
-    grid = (-(-n_columns // tile.columns), -(-n_rows // tile.rows), parts)
+    grid = (-(-n_rows // tile.rows), -(-n_columns // tile.columns), parts)  # only the first may exceed 65,535
     threads = tile.threads(16 // size) * tile.slices
     return Launch(key, op, grid, threads, tile.shared(size) * size, step)
 

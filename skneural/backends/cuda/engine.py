@@ -50,7 +50,7 @@ class Run:
         # Rows of a sparse matrix are written out; prediction, too, runs the program that training does.
         self.program = program.variant(sparse=False, training=True)
         self.row_bytes = self.program.n_work * self.size
-        with hub.on_device(device), hub.readable_errors("getting ready"):
+        with hub.readable_errors("getting ready"), hub.on_device(device):
             self.stream = hub.new_stream(device)
             self.arena = memory.Arena(self.stream)
             self.limits = hub.n_processors(), hub.shared_limit()
@@ -108,7 +108,7 @@ class Predictor:
 
     def __call__(self, X, targets=None, weights=None, n_threads=None):
         """Outputs of shape (n_rows, n_outputs), and the weighted loss of every row if there are targets, else None."""
-        with hub.on_device(self.device), hub.readable_errors("predicting"):
+        with hub.readable_errors("predicting"), hub.on_device(self.device):
             if self._kept is not None and self._kept[0] is X:
                 return self._predict(*self._kept)
             self.close()
@@ -248,7 +248,7 @@ class Trainer(BaseTrainer):
         """Get ready to run epochs: see `BaseTrainer.start`."""
         super().start(optimizer, hyper, state, shuffle=shuffle, batch=batch, **rules)
         run, f, arena = self.run, self.template, self.run.arena
-        with hub.on_device(run.device), hub.readable_errors("copying the data"):
+        with hub.readable_errors("copying the data"), hub.on_device(run.device):
             self._prepare(batch, kept=6)
             n_params, n_layers = self.program.n_params, len(self.program.tensors)
             f.update(
@@ -300,7 +300,7 @@ class Trainer(BaseTrainer):
     def _call(self, rates):
         """Run epochs until some time has passed, or the stopping rule says so; then copy the parameters back."""
         run, f, begin = self.run, self.frame, time.perf_counter()
-        with hub.on_device(run.device), hub.readable_errors("training"):
+        with hub.readable_errors("training"), hub.on_device(run.device):
             while True:
                 done = f["epochs_done"]
                 fresh = f.copy()
@@ -364,7 +364,7 @@ class Trainer(BaseTrainer):
     def good_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
         f, good = self.frame, self.params.copy()
-        with hub.on_device(self.run.device):
+        with hub.readable_errors("training"), hub.on_device(self.run.device):
             arrays = self.run.arena.arrays
             name = next(name for name in ("good", "candidate") if hub.address(arrays[name]) == f["good"])
             self.run.arena.get(name, good)
@@ -375,7 +375,7 @@ class Trainer(BaseTrainer):
     def loss_and_gradient(self):
         """Sum of the weighted losses over all rows, and the gradient of it as a vector like `params`."""
         run, f, n_rows = self.run, self.template, self.template["n_rows"]
-        with hub.on_device(run.device), hub.readable_errors("training"):
+        with hub.readable_errors("training"), hub.on_device(run.device):
             if self.stepper is None:
                 self._prepare(n_rows, kept=2)
                 self.stepper, sums = [], {"shared": THREADS * run.size}

@@ -28,16 +28,21 @@ class Arena:
         return hub.address(self.arrays[name])
 
     def empty(self, name, count, dtype):
-        """A new array on the device; its address."""
-        self.arrays[name] = hub.empty(max(int(count), 1), dtype, self.stream)
+        """An array on the device, the one of that name if it is long enough; its address."""
+        known = self.arrays.get(name)
+        if known is None or len(known) < count or known.dtype != dtype:
+            known = self.arrays.pop(name, None)
+            if known is not None:  # both at a time may not fit
+                known = None
+                hub.give_back_memory()
+            self.arrays[name] = hub.empty(max(int(count), 1), dtype, self.stream)
         return hub.address(self.arrays[name])
 
     def put(self, name, host):
         """Copy a contiguous array to the device; its address, 0 for None."""
         if host is None:
             return 0
-        if name not in self.arrays or len(self.arrays[name]) < host.size:
-            self.empty(name, host.size, host.dtype)
+        self.empty(name, host.size, host.dtype)
         hub.copy_in(self.arrays[name], host, self.stream)
         return hub.address(self.arrays[name])
 
@@ -46,8 +51,11 @@ class Arena:
         hub.copy_out(self.arrays[name], host, self.stream)
 
     def close(self):
-        """Free everything."""
-        self.arrays.clear()
+        """Free everything, once nothing uses it any more."""
+        try:
+            hub.wait(self.stream)
+        finally:
+            self.arrays.clear()
         hub.give_back_memory()
 
 

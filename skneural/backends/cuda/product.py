@@ -305,7 +305,7 @@ def make_product(
         parts = op.n_slots if split else 1
         f, part = model_frame(frames, parts), cuda.blockIdx.z % parts
         n_rows, n_columns, n_depth = sizes(op, f, step)
-        top, left = cuda.blockIdx.y * rows, cuda.blockIdx.x * columns
+        top, left = cuda.blockIdx.x * rows, cuda.blockIdx.y * columns
         if top >= n_rows or left >= n_columns:
             return
         sums, shared = cuda.local.array(n_sums, dtype), cuda.shared.array(0, dtype)
