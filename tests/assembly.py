@@ -23,8 +23,8 @@ class Report:
         return len(DOUBLE.findall(self.ptx))
 
 
-def assemble(ptx, architecture="sm_90"):
-    """Assemble PTX; a `Report`.
+def assemble(ptx, registers=None, architecture="sm_90"):
+    """Assemble PTX for at most so many registers; a `Report`.
 
     Raises
     ------
@@ -33,7 +33,9 @@ def assemble(ptx, architecture="sm_90"):
     """
     from cuda.bindings import nvjitlink
 
-    handle = nvjitlink.create(3, [f"-arch={architecture}", "-O3", "-Xptxas=-v"])
+    options = [f"-arch={architecture}", "-O3", "-Xptxas=-v"]
+    options += [] if registers is None else [f"-maxrregcount={registers}"]
+    handle = nvjitlink.create(len(options), options)
     try:
         code = ptx.encode()
         nvjitlink.add_data(handle, nvjitlink.InputType.PTX, code, len(code), "kernel")

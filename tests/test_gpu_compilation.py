@@ -99,7 +99,7 @@ def compile_for_gpu(key):
     make, *options = key
     function = make(*options)
     function.__name__ = function.__qualname__ = name_of(key)
-    return assemble(hub.to_ptx(function, CAPABILITY))
+    return assemble(hub.to_ptx(function, CAPABILITY), getattr(function, "most_registers", None))
 
 
 def check(report, launch=None):

@@ -70,6 +70,8 @@ from skneural.network.program import KINDS
 
 #: Blocks of a kernel whose threads go on to further numbers, at the most.
 MOST_BLOCKS = 4 if hub.IS_SIMULATED else 2048
+#: Threads of a block where each has a row: few, so that many multiprocessors take part.
+FEW = 4 if hub.IS_SIMULATED else 32
 
 
 #: Kernels of operations whose threads share all numbers of all steps: forward, backward.
@@ -226,11 +228,11 @@ class Binder:
         elif kind == "recurrent":
             self._bind_recurrent(i, CELLS[function])
         elif kind == "loss":
-            grid = (-(-self.capacity // THREADS), 1, 1)
+            facts = {"grid": (-(-self.capacity // FEW), 1, 1), "block": FEW}
             if not self.training:
-                add(self.forward, i, (make_output_forward, dtype, LINKS[LOSSES[function].link]), grid=grid)
+                add(self.forward, i, (make_output_forward, dtype, LINKS[LOSSES[function].link]), **facts)
             if self.with_loss:
-                add(self.forward, i, (make_loss_forward, dtype, LOSSES[function]), grid=grid)
+                add(self.forward, i, (make_loss_forward, dtype, LOSSES[function]), **facts)
 
     def _is_fused(self, i):
         """Whether a dropout is part of the dense layer before it."""

@@ -32,6 +32,8 @@ WORK_BYTES, PREDICT_BYTES = 1 << 32, 1 << 28
 PREDICT_ROWS = 16 if hub.IS_SIMULATED else 1 << 14
 #: Launches in one graph, at the most.
 MOST_NODES = 2000
+#: Threads that draw the order of the rows.
+SHUFFLING = THREADS if hub.IS_SIMULATED else 1024
 #: Which parameter to turn where memory does not suffice.
 KNOBS = "A smaller batch_size or smaller hidden layers need less; device='cpu' none."
 
@@ -188,13 +190,14 @@ class Trainer(BaseTrainer):
 
     Attributes
     ----------
-    execution : {'launches', 'graph'}
-        How the last epoch was run. The first one compiles and loads the kernels; later ones are replayed.
+    execution : {'graph', 'launches'}
+        How steps are run: 'launches' where a graph could not be captured, for the reason in `capture_error`.
     """
 
     def __init__(self, program, params, X, targets, weights, *, n_threads=None, device=0, precision="full", **settings):
         super().__init__(program, params, X, targets, weights, **settings)
-        self.precision, self.execution, self.stepper, self.graphs = precision, "launches", None, {}
+        self.precision, self.stepper, self.graphs, self.most_steps = precision, None, {}, 0
+        self.execution, self.capture_error = "graph", None
         self.frame = self.template
         self.template["n_rows"] = memory.n_rows_of(X)
         self.run = Run(program, device)
@@ -256,7 +259,6 @@ class Trainer(BaseTrainer):
                 good=arena.put("good", self.params), candidate=arena.empty("candidate", n_params, run.dtype),
                 order=arena.empty("order", f["n_rows"], np.int64) if shuffle else 0,
                 constants=arena.empty("constants", self.steps_per_epoch * N_CONSTANTS, run.dtype),
-                epoch_losses=arena.zeros("epoch_losses", 1, np.float64),
                 squares=arena.zeros("squares", n_layers * MEASURING, run.dtype),
                 layer_norms=arena.zeros("layer_norms", n_layers, run.dtype) if self.monitor else 0,
             )  # fmt: skip
@@ -266,19 +268,20 @@ class Trainer(BaseTrainer):
         """The launches of a step, and of the beginning and the end of an epoch."""
         run, f, dtype, binder = self.run, self.template, self.run.dtype, self.run.binder
         sums = {"shared": THREADS * run.size}
-        step = []
+        step, first = [], Launch((make_step_begin, dtype, True), **sums)
         for piece in range(self.pieces):
-            step.append(Launch((make_step_begin, dtype, True), step=piece, **sums))
+            if piece > 0:  # the first piece is begun where the step before ends
+                step.append(Launch((make_step_begin, dtype, True), step=piece, **sums))
             step += binder.forward + binder.backward
         if self.monitor or f["clip_norm"] > 0:
             ranges = np.zeros(len(self.program.tensors), binder.ops.dtype)
             for layer, (begin, count) in enumerate(layer_ranges(self.program)):
                 ranges[layer]["weight"], ranges[layer]["n_in"] = begin, count
-            first = len(binder.ops)
+            begins = len(binder.ops)
             run.ops = run.arena.put("ops with layers", np.concatenate([binder.ops, ranges]).view(np.int64))
             f["ops"] = run.ops
             step += [
-                Launch((make_measure, dtype), first + layer, (MEASURING, 1, 1), step=layer, **sums)
+                Launch((make_measure, dtype), begins + layer, (MEASURING, 1, 1), step=layer, **sums)
                 for layer in range(len(ranges))
             ]
             step.append(Launch((make_clip, dtype), block=1))
@@ -292,7 +295,8 @@ class Trainer(BaseTrainer):
         step.append(Launch((make_step_end, dtype), **sums))
         begin = [Launch((make_keep_parameters, dtype), grid=over(self.program.n_params))]
         if f["shuffle"]:
-            begin.append(Launch((make_shuffle,)))
+            begin.append(Launch((make_shuffle,), block=SHUFFLING))
+        begin.append(first)
         self.begin_epoch, self.step, self.end_epoch = begin, step, [Launch((make_epoch_end, dtype), block=1)]
 
     # -- epochs ------------------------------------------------------------------------------------------------------
@@ -308,17 +312,17 @@ class Trainer(BaseTrainer):
                 fresh["constants"] = run.arena.put("constants", constants.astype(run.dtype))
                 if self.monitor:
                     fresh["layer_norms"] = run.arena.put("layer_norms", np.zeros(len(self.program.tensors), run.dtype))
+                fresh["sum_loss"] = 0.0
                 run.push(fresh)
                 self._run_epoch()
                 run.pull(fresh)
                 f.follow(fresh, keep=())
-                loss = self.losses_of_epochs[done : done + 1]
-                run.arena.get("epoch_losses", loss)
+                self.losses_of_epochs[done] = loss = f["sum_loss"]
                 if self.monitor:
                     norms = np.empty(len(self.program.tensors), run.dtype)
                     run.arena.get("layer_norms", norms)
                     self.layer_norms[done] = norms
-                stop = f["no_improvement"] > f["patience"] or not np.isfinite(loss[0]) or f["epochs_left"] == 0
+                stop = f["no_improvement"] > f["patience"] or not np.isfinite(loss) or f["epochs_left"] == 0
                 if stop or time.perf_counter() - begin > CALL_SECONDS:
                     break
             for name, array in (("params", self.params), ("s", self.state["s"]), ("v", self.state["v"])):
@@ -331,35 +335,35 @@ class Trainer(BaseTrainer):
         else:
             self._run_steps(self.steps_per_epoch)
         self.run.start(self.end_epoch)
-        if self.execution == "launches" and self.graphs is not None:
-            self.execution = "graph"  # from now on: all kernels are there
+        self.most_steps = max(1, MOST_NODES // len(self.step))
 
     def _run_steps(self, count):
-        """Run steps, replayed from graphs once all kernels have been used."""
-        most = max(1, MOST_NODES // len(self.step))
+        """Run steps: the first one by launches, which load the kernels, others replayed from graphs.
+
+        In the first epoch these are of one step: it is not known whether larger ones would be worth while.
+        """
         while count > 0:
-            part = min(count, most)
-            replay = self._graph(part) if self.execution == "graph" else None
+            part = max(1, min(count, self.most_steps))
+            replay = self._graph(part) if self.most_steps else None
             if replay is None:
                 self.run.start(self.step * part)
+                self.most_steps = self.most_steps or 1
             else:
                 replay(self.run.stream)
             count -= part
 
     def _graph(self, count):
-        """A graph of `count` steps; None where graphs cannot be had."""
-        if count not in self.graphs:
+        """A function of a stream that runs a graph of `count` steps; None where graphs cannot be had."""
+        if self.execution == "graph" and count not in self.graphs:
             try:
                 self.graphs[count] = hub.capture(
                     self.run.device, lambda stream: self.run.start(self.step * count, stream)
                 )
-            except Exception:  # whatever it is, launching the steps one by one does the same
-                self.graphs[count] = None
+            except Exception as error:  # whatever it is, launching the steps one by one does the same
+                self.graphs[count], self.capture_error = None, error
             if self.graphs[count] is None:
                 self.execution = "launches"
-                self.graphs = None
-                return None
-        return self.graphs[count]
+        return self.graphs.get(count) if self.execution == "graph" else None
 
     def good_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
@@ -392,5 +396,5 @@ class Trainer(BaseTrainer):
 
     def close(self):
         """Free the memory on the device."""
-        self.graphs = None
+        self.graphs = {}
         self.run.close()

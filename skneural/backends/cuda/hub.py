@@ -59,7 +59,8 @@ def compile_function(function, *, cached):
     """The kernel of a function, compiled at once, or in the simulator as it is."""
     if IS_SIMULATED:
         return _cuda.jit(function)
-    return _cuda.jit(signature(), cache=cached)(function)
+    options = {"max_registers": function.most_registers} if hasattr(function, "most_registers") else {}
+    return _cuda.jit(signature(), cache=cached, **options)(function)
 
 
 def to_ptx(function, capability):
@@ -135,34 +136,37 @@ def zeros(count, dtype, stream=0):
     return array
 
 
-def copy_in(target, host, stream=0):
+def _beginning(array, count):
+    """The first numbers of an array; itself if that is all, since slicing takes longer than copying a frame."""
+    return array if array.size == count else array[:count]
+
+
+def copy_in(target, host, stream):
     """Copy a contiguous array of the host to the beginning of one on the device. Returns when `host` may change."""
     if IS_SIMULATED:
         target[: host.size] = host.reshape(-1)
         return
     if host.size:
-        target[: host.size].copy_to_device(host.reshape(-1), stream=stream)
-        if stream:
-            stream.sync()
+        _beginning(target, host.size).copy_to_device(host.reshape(-1), stream=stream)
+        stream.sync()
 
 
 def copy_in_later(target, host, stream):
     """The same from pinned memory, which must not change before the stream has come that far."""
     if IS_SIMULATED:
-        copy_in(target, host)
+        copy_in(target, host, stream)
     else:
-        target[: host.size].copy_to_device(host.reshape(-1), stream=stream)
+        _beginning(target, host.size).copy_to_device(host.reshape(-1), stream=stream)
 
 
-def copy_out(source, host, stream=0):
+def copy_out(source, host, stream):
     """Copy the beginning of an array on the device to a contiguous one of the host, and wait for it."""
     if IS_SIMULATED:
         host.reshape(-1)[:] = source[: host.size]
         return
     if host.size:
-        source[: host.size].copy_to_host(host.reshape(-1), stream=stream)
-        if stream:
-            stream.sync()
+        _beginning(source, host.size).copy_to_host(host.reshape(-1), stream=stream)
+        stream.sync()
 
 
 def pinned(count, dtype):

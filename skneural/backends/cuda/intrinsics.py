@@ -4,6 +4,7 @@ Records and arrays at an address are marked as global memory, so that loads and 
 """
 
 import math
+from collections import namedtuple
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from skneural.backends.cuda.hub import cuda, register
 from skneural.maths import elementary
 from skneural.network.program import FRAME, OP
 
-_ALIGNED_OP, _ALIGNED_FRAME = (np.dtype(record.descr, align=True) for record in (OP, FRAME))
+_ALIGNED_FRAME = np.dtype(FRAME.descr, align=True)
 FRAME_SIZE, OP_SIZE = FRAME.itemsize, OP.itemsize
 
 if hub.IS_SIMULATED:
@@ -27,7 +28,7 @@ if hub.IS_SIMULATED:
         warp_product,
     )
 
-    op_at, frame_at = record_view(_ALIGNED_OP), record_view(_ALIGNED_FRAME)
+    op_at, frame_at, record_at = map(record_view, (OP, FRAME, FRAME))
 
 else:
     from llvmlite import ir
@@ -78,21 +79,44 @@ else:
 
         return kind(types.int64, dtype, types.int64), codegen
 
-    def _record_view(dtype):
-        record = from_dtype(dtype)
+    @intrinsic
+    def record_at(typingctx, address):
+        """The frame at an address, to be written to."""
+        record = from_dtype(_ALIGNED_FRAME)
+
+        def codegen(context, builder, sig, args):
+            pointer = _global_pointer(builder, args[0], ir.IntType(8))
+            return builder.bitcast(pointer, context.get_value_type(record))
+
+        return record(types.int64), codegen
+
+    #: What operations and frames are read as.
+    Operation, Snapshot = namedtuple("Operation", OP.names), namedtuple("Snapshot", FRAME.names)
+
+    def _reader(record, fields):
+        """A function that reads all fields of a record at an address into a tuple.
+
+        The compiler drops those that nobody asks for. The others it need not read again after every store and every
+        barrier, as it must those of a record in memory.
+        """
+        kinds = [types.int64 if record[name] == np.int64 else types.float64 for name in record.names]
+        known = types.NamedTuple(kinds, fields)
 
         @intrinsic
-        def view(typingctx, address):
+        def read(typingctx, address):
             def codegen(context, builder, sig, args):
-                pointer = _global_pointer(builder, args[0], ir.IntType(8))
-                return builder.bitcast(pointer, context.get_value_type(record))
+                values = []
+                for name, kind in zip(record.names, kinds, strict=True):
+                    place = builder.add(args[0], _I64(record.fields[name][1]))
+                    values.append(builder.load(_global_pointer(builder, place, context.get_value_type(kind))))
+                return context.make_tuple(builder, known, values)
 
-            return record(types.int64), codegen
+            return known(types.int64), codegen
 
-        return view
+        return read
 
-    #: Record at an address: an operation, and a frame.
-    op_at, frame_at = _record_view(_ALIGNED_OP), _record_view(_ALIGNED_FRAME)
+    #: The operation, and the frame, at an address.
+    op_at, frame_at = _reader(OP, Operation), _reader(FRAME, Snapshot)
 
     def _element(context, builder, kind, array, index):
         return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
@@ -233,6 +257,12 @@ else:
 def model_frame(frames, splits):
     """Frame of this block's model: the last axis of the grid runs over models, and within them over `splits` parts."""
     return frame_at(frames + cuda.blockIdx.z // splits * FRAME_SIZE)
+
+
+@register
+def model_record(frames):
+    """The same to be written to, for kernels that move it on."""
+    return record_at(frames + cuda.blockIdx.z * FRAME_SIZE)
 
 
 @register

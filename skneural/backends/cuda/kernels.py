@@ -110,7 +110,7 @@ def make_dense_forward(dtype, tile, activation, gather):
 
     return make_product(
         dtype, tile, "NN", sizes, make_lines(dtype, "x", "ld_in", gather), make_lines(dtype, "weight", "ld_out"),
-        finish, digest, prepare=dropout_key if active else nothing,
+        finish, digest, prepare=dropout_key if active else nothing, gathered=gather,
     )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def make_dense_gradient(dtype, tile, bias, gather):
 
     return make_product(
         dtype, tile, "TN", sizes, make_lines(dtype, "x", "ld_in", gather), make_lines(dtype, "dy", "ld_out"), finish,
-        DIGEST, ones=bias, split=True,
+        DIGEST, ones=bias, split=True, gathered=gather,
     )  # fmt: skip
 
 

@@ -71,9 +71,9 @@ class Tile:
 
 #: For each precision a tile for large matrices, and one for small ones, of which there are then enough.
 TILES = {
-    "float32": (Tile("large", 128, 128, 8, groups=2), Tile("small", 32, 32, 16, slices=4)),
-    "float64": (Tile("large", 64, 64, 8, groups=2), Tile("small", 32, 32, 16)),
-    "tf32": (Tile("tensor", 128, 128, 16, tensor=True), Tile("small", 32, 32, 16, slices=4)),
+    "float32": (Tile("large", 128, 128, 8, groups=2), Tile("small", 32, 16, 8, slices=8)),
+    "float64": (Tile("large", 64, 64, 8, groups=2), Tile("small", 32, 16, 16, slices=2)),
+    "tf32": (Tile("tensor", 128, 128, 16, tensor=True), Tile("small", 32, 16, 8, slices=8)),
 }
 if IS_SIMULATED:
     TILES = {
@@ -82,19 +82,31 @@ if IS_SIMULATED:
         "tf32": (Tile("tensor", 16, 16, 8, tensor=True, warps=(1, 1)), Tile("small", 8, 8, 4, slices=2)),
     }
 #: Parts that a product's depth is divided into, at the most, and the depth of each at the least.
-MOST_PARTS, LEAST_DEPTH = 16, 4 if IS_SIMULATED else 256
+MOST_PARTS, LEAST_DEPTH = 64, 4 if IS_SIMULATED else 256
+#: Registers of a thread, at the most, where a multiprocessor shall have room for two blocks of large tiles.
+MOST_REGISTERS = 128
 
 
-def make_fetch(dtype, along, lines, depth, threads, address, ones):
-    """A function that takes this thread's vectors of a step from global memory; it returns nothing.
+def make_fetch(dtype, along, lines, depth, threads, address, *, ones=False, gathered=False):
+    """Two functions: find out where this thread's vectors stand, once; take those of a step from global memory.
 
     `along` is whether the vectors lie along the depth; with `ones`, the last line of all is ones, wherever they lie.
+    Lines stand equally far apart, unless they are `gathered`.
     """
     size, vector, zero, one = dtype().itemsize, 16 // dtype().itemsize, dtype(0), dtype(1)
     count, across = lines * depth // vector // threads, (depth if along else lines) // vector
     assert count * threads * vector == lines * depth, "every thread has as many vectors as the others"
 
-    def fetch(op, f, step, taken, thread, begin, n_lines, start, n_depth):
+    def find(op, f, step, places, thread, begin, n_lines):
+        if along:
+            for i in range(count):
+                line = begin + (thread + i * threads) // across
+                places[i] = address(op, f, step, line) if line < n_lines else 0
+        elif not gathered:
+            places[0] = address(op, f, step, 0)
+            places[1] = address(op, f, step, 1) - places[0]
+
+    def fetch(op, f, step, places, taken, thread, begin, n_lines, start, n_depth):
         for i in range(count):
             e = thread + i * threads
             if along:
@@ -103,7 +115,12 @@ def make_fetch(dtype, along, lines, depth, threads, address, ones):
                 k, line = start + e // across, begin + e % across * vector
             known = n_lines - 1 if ones else n_lines
             if line < known and k < n_depth:
-                at = address(op, f, step, line) + k * size if along else address(op, f, step, k) + line * size
+                if along:
+                    at = places[i] + k * size
+                elif gathered:
+                    at = address(op, f, step, k) + line * size
+                else:
+                    at = places[0] + k * places[1] + line * size
                 load_vector(taken, i * vector, at)
             else:
                 for j in range(vector):
@@ -113,7 +130,7 @@ def make_fetch(dtype, along, lines, depth, threads, address, ones):
                     if line + j == known and k < n_depth:
                         taken[i * vector + j] = one
 
-    return register(fetch), count * vector
+    return register(find), register(fetch), count if along else 2, count * vector
 
 
 def make_stage(dtype, along, tile, lines, threads):
@@ -144,18 +161,31 @@ def make_multiply(dtype, tile):
     vector, depth, groups = 16 // dtype().itemsize, tile.depth, tile.groups
     width, across = groups * vector, tile.columns // (groups * vector)
     pitch_a, pitch_b = tile.rows + tile.pad, tile.columns + tile.pad
-    apart_a, apart_b = tile.rows // groups, tile.columns // groups
+    apart_a, apart_b, lines = tile.rows // groups, tile.columns // groups, 4 if groups == 1 else 2
+
+    def multiply_line(shared, a_at, b_at, a, b, sums):
+        for g in range(groups):
+            get_vector(a, g * vector, shared, a_at + g * apart_a)
+            get_vector(b, g * vector, shared, b_at + g * apart_b)
+        for i in range(width):
+            for j in range(width):
+                sums[i * width + j] += a[i] * b[j]
+
+    register(multiply_line)
 
     def multiply(shared, a_place, b_place, sums, thread):
         a, b = cuda.local.array(width, dtype), cuda.local.array(width, dtype)
-        row, column = thread // across * vector, thread % across * vector
-        for k in range(depth):
-            for g in range(groups):
-                get_vector(a, g * vector, shared, a_place + k * pitch_a + g * apart_a + row)
-                get_vector(b, g * vector, shared, b_place + k * pitch_b + g * apart_b + column)
-            for i in range(width):
-                for j in range(width):
-                    sums[i * width + j] += a[i] * b[j]
+        a_at, b_at = a_place + thread // across * vector, b_place + thread % across * vector
+        # Lines written out: the compiler counts too much for one at a time. More than two of large tiles would need so
+        # many registers that a multiprocessor has room for one block only.
+        for _ in range(0, depth, lines):
+            multiply_line(shared, a_at, b_at, a, b, sums)
+            multiply_line(shared, a_at + pitch_a, b_at + pitch_b, a, b, sums)
+            if lines == 4:
+                multiply_line(shared, a_at + 2 * pitch_a, b_at + 2 * pitch_b, a, b, sums)
+                multiply_line(shared, a_at + 3 * pitch_a, b_at + 3 * pitch_b, a, b, sums)
+            a_at += lines * pitch_a
+            b_at += lines * pitch_b
 
     return multiply, width * width
 
@@ -226,36 +256,39 @@ def nothing(op, f, step):
     return 0
 
 
-def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, ones):
+def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
     """A function that adds up a tile of C along the depth, or a part of it, and how many sums a thread has."""
     slices, rows, columns, depth = tile.slices, tile.rows, tile.columns, tile.depth
     threads, a_along, b_along = tile.threads(16 // dtype().itemsize), layout[0] == "N", layout[1] == "T"
-    fetch_a, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, ones)
-    fetch_b, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b, False)
+    find_a, fetch_a, a_places, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, **facts)
+    find_b, fetch_b, b_places, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b)
     stage_a = make_stage(dtype, a_along, tile, rows, threads)
     stage_b = make_stage(dtype, b_along, tile, columns, threads)
     multiply, n_sums = make_tensor_multiply(tile) if tile.tensor else make_multiply(dtype, tile)
     register(multiply)
     a_stage = depth * (rows + tile.pad)
-    both = a_stage + depth * (columns + tile.pad)
+    both, whole = a_stage + depth * (columns + tile.pad), np.int64
 
     def walk(op, f, step, shared, sums, top, left, n_rows, n_columns, n_depth, part, parts):
         slice_, thread = cuda.threadIdx.x // threads, cuda.threadIdx.x % threads
         a, b, place = cuda.local.array(a_count, dtype), cuda.local.array(b_count, dtype), slice_ * 2 * both
+        at_a, at_b = cuda.local.array(a_places, whole), cuda.local.array(b_places, whole)
+        find_a(op, f, step, at_a, thread, top, n_rows)
+        find_b(op, f, step, at_b, thread, left, n_columns)
         steps = (n_depth + depth - 1) // depth
         each = (steps + parts * slices - 1) // (parts * slices)
         k = (part * slices + slice_) * each * depth
         end = min(n_depth, k + each * depth)
-        fetch_a(op, f, step, a, thread, top, n_rows, k, end)
-        fetch_b(op, f, step, b, thread, left, n_columns, k, end)
+        fetch_a(op, f, step, at_a, a, thread, top, n_rows, k, end)
+        fetch_b(op, f, step, at_b, b, thread, left, n_columns, k, end)
         stage_a(shared, place, a, thread)
         stage_b(shared, place + a_stage, b, thread)
         cuda.syncthreads()
         for s in range(each):
             now, after = place + s % 2 * both, place + (s + 1) % 2 * both
             if s + 1 < each:
-                fetch_a(op, f, step, a, thread, top, n_rows, k + (s + 1) * depth, end)
-                fetch_b(op, f, step, b, thread, left, n_columns, k + (s + 1) * depth, end)
+                fetch_a(op, f, step, at_a, a, thread, top, n_rows, k + (s + 1) * depth, end)
+                fetch_b(op, f, step, at_b, b, thread, left, n_columns, k + (s + 1) * depth, end)
             multiply(shared, now, now + a_stage, sums, thread)
             if s + 1 < each:
                 stage_a(shared, after, a, thread)
@@ -266,7 +299,7 @@ def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, ones):
 
 
 def make_product(
-    dtype, tile, layout, sizes, lines_of_a, lines_of_b, finish, digest, prepare=nothing, ones=False, split=False
+    dtype, tile, layout, sizes, lines_of_a, lines_of_b, finish, digest, prepare=nothing, split=False, **facts
 ):
     """Kernel of a product.
 
@@ -287,14 +320,14 @@ def make_product(
         What the kernel closes over, so that the cache knows it from others.
     prepare : callable
         ``prepare(op, f, step)`` is called once; what it returns, `finish` gets as `ready`.
-    ones : bool
-        Whether the last line of A is not in memory, but ones.
     split : bool
         Whether the depth is divided among ``op.n_slots`` blocks.
+    **facts : bool
+        `ones`: the last line of A is not in memory, but ones. `gathered`: lines of A stand anywhere.
     """
     zero, slices, columns, groups = dtype(0), tile.slices, tile.columns, tile.groups_of_rows
     rows, threads, part_rows = tile.rows, tile.threads(16 // dtype().itemsize), tile.rows // groups
-    walk, n_sums = make_walk(dtype, tile, layout, lines_of_a, lines_of_b, ones)
+    walk, n_sums = make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts)
     hand_over = register(make_tensor_hand_over(tile) if tile.tensor else make_hand_over(dtype, tile))
     for function in (sizes, lines_of_a, lines_of_b, finish, prepare):
         register(function)
@@ -312,6 +345,7 @@ def make_product(
         for i in range(n_sums):
             sums[i] = zero
         walk(op, f, step, shared, sums, top, left, n_rows, n_columns, n_depth, part, parts)
+        op, f = op_at(op_address), model_frame(frames, parts)  # again: registers are for the loop
         ready, slice_, thread = prepare(op, f, step), cuda.threadIdx.x // threads, cuda.threadIdx.x % threads
         for group in range(groups):
             hand_over(shared, sums, group, slice_, thread)
@@ -325,6 +359,8 @@ def make_product(
                     finish(op, f, step, ready, part, m, n, total)
             cuda.syncthreads()
 
+    if layout != "TN" and dtype is np.float32 and tile.groups == 2:  # gradients would not do with so few
+        product.most_registers = MOST_REGISTERS
     return product
 
 
@@ -342,7 +378,7 @@ def choose_tile(precision, n_rows, n_columns, n_depth, n_processors, split=False
     """
     for tile in TILES[precision]:
         tiles = -(-n_rows // tile.rows) * -(-n_columns // tile.columns)
-        parts = max(1, min(n_processors // tiles, n_depth // LEAST_DEPTH, MOST_PARTS)) if split else 1
+        parts = max(1, min(2 * n_processors // tiles, n_depth // LEAST_DEPTH, MOST_PARTS)) if split else 1
         if 2 * tiles * parts >= n_processors:
             break
     return tile, parts

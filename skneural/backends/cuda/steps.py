@@ -6,8 +6,8 @@ Each is one block a model, or a single thread. Here alone is arithmetic in doubl
 import numpy as np
 
 from skneural.backends.cuda.compiler import DIGEST, formula
-from skneural.backends.cuda.hub import cuda
-from skneural.backends.cuda.intrinsics import model_frame, vector
+from skneural.backends.cuda.hub import cuda, register
+from skneural.backends.cuda.intrinsics import model_frame, model_record, vector
 from skneural.backends.cuda.updates import make_sum_block
 from skneural.maths import random
 from skneural.maths.stopping import count_epoch
@@ -71,44 +71,54 @@ def make_shuffle():
     return shuffle
 
 
-def make_step_begin(dtype, scaled):
-    """The next piece of a batch, number `step`: its rows, and with the first the batch's sum of weights.
+def make_begin(dtype, scaled):
+    """A function that begins piece `step` of the next batch: its rows, and with the first the batch's sum of weights.
 
     Without `scaled` the gradient is that of the sum of the losses.
     """
-    digest, zero, sum_block = DIGEST, dtype(0), make_sum_block(dtype)
+    zero, sum_block = dtype(0), make_sum_block(dtype)
 
-    def step_begin(op_address, frames, step):
-        digest  # part of the cache key
-        f, t = model_frame(frames, 1), cuda.threadIdx.x
-        rows, weight = min(f.batch, f.n_rows - f.row), zero
+    def begin(f, step, row, shared):
+        rows, weight = max(min(f.batch, f.n_rows - row), 0), zero
         if scaled and step == 0 and f.weights != 0:
             order, weights = vector(f.order, np.int64), vector(f.weights, dtype)
-            for r in range(f.row + t, f.row + rows, cuda.blockDim.x):
+            for r in range(row + cuda.threadIdx.x, row + rows, cuda.blockDim.x):
                 weight += weights[order[r] if f.order != 0 else r]
-            weight = sum_block(cuda.shared.array(0, dtype), weight)
+            weight = sum_block(shared, weight)
         else:
             weight = dtype(rows)
-        if t == 0:
+        if cuda.threadIdx.x == 0:
             if scaled and step == 0:
                 f.scale = 1.0 / weight if weight > zero else 0.0
                 f.factor = 1.0
             f.done = step * f.capacity
-            f.start = f.row + f.done
+            f.start = row + f.done
             f.piece = max(min(f.capacity, rows - f.done), 0)
+
+    return register(begin)
+
+
+def make_step_begin(dtype, scaled):
+    """Begin piece `step` of a batch: the first of an epoch, and all but the first of others."""
+    digest, begin = DIGEST, make_begin(dtype, scaled)
+
+    def step_begin(op_address, frames, step):
+        digest  # part of the cache key
+        f = model_record(frames)
+        begin(f, step, f.row, cuda.shared.array(0, dtype))
 
     return step_begin
 
 
 def make_step_end(dtype):
-    """Add the losses of the batch and the penalty to those of the epoch; go on to the next batch."""
-    digest, zero, sum_block = DIGEST, dtype(0), make_sum_block(dtype)
+    """Add the losses of the batch and the penalty to those of the epoch; begin the next batch."""
+    digest, zero, sum_block, begin = DIGEST, dtype(0), make_sum_block(dtype), make_begin(dtype, True)
 
     def step_end(op_address, frames, step):
         digest  # part of the cache key
-        f, t, shared = model_frame(frames, 1), cuda.threadIdx.x, cuda.shared.array(0, dtype)
-        rows, losses, penalties = min(f.batch, f.n_rows - f.row), vector(f.losses, dtype), vector(f.penalties, dtype)
-        loss, penalty = zero, zero
+        f, t, shared = model_record(frames), cuda.threadIdx.x, cuda.shared.array(0, dtype)
+        row, rows = f.row, min(f.batch, f.n_rows - f.row)
+        losses, penalties, loss, penalty = vector(f.losses, dtype), vector(f.penalties, dtype), zero, zero
         for r in range(t, rows, cuda.blockDim.x):
             loss += losses[r]
         for slot in range(t, f.n_slots, cuda.blockDim.x):
@@ -116,27 +126,27 @@ def make_step_end(dtype):
         loss, penalty = sum_block(shared, loss), sum_block(shared, penalty)
         if t == 0:
             f.sum_loss += (loss * f.averaging + f.alpha * penalty) * f.scale * rows
-            f.row += rows
+            f.row = row + rows
             f.step += 1
             f.batches += 1
             f.steps_done += 1
+        begin(f, 0, row + rows, shared)
 
     return step_end
 
 
 def make_epoch_end(dtype):
-    """Note the loss of the epoch, and what the stopping rule makes of it. One thread."""
+    """The loss of the epoch, which stays in `sum_loss`, and what the stopping rule makes of it. One thread."""
     digest = DIGEST
 
     def epoch_end(op_address, frames, step):
         digest  # part of the cache key
-        f = model_frame(frames, 1)
+        f = model_record(frames)
         loss = f.sum_loss / f.n_rows
-        vector(f.epoch_losses, np.float64)[0] = loss  # OUT (1,)
         if loss < f.best_loss:
             f.good, f.candidate, f.good_epoch = f.candidate, f.good, f.epoch
         f.best_loss, f.no_improvement = count_epoch(loss, f.best_loss, f.no_improvement, f.tol)
-        f.row, f.sum_loss, f.steps_done = 0, 0.0, 0
+        f.row, f.sum_loss, f.steps_done = 0, loss, 0
         f.epoch += 1
         f.epochs_left -= 1
         f.epochs_done += 1

@@ -9,7 +9,7 @@ import numpy as np
 from skneural.backends.cuda import hub
 from skneural.backends.cuda.binding import Launch
 from skneural.backends.cuda.compiler import DIGEST
-from skneural.backends.cuda.intrinsics import model_frame
+from skneural.backends.cuda.intrinsics import model_record
 from skneural.network.program import Sequences, padded
 
 #: Bytes of one buffer, unless a batch needs more.
@@ -22,7 +22,7 @@ def make_set_window():
 
     def set_window(op_address, frames, step):
         digest  # part of the cache key
-        f = model_frame(frames, 1)
+        f = model_record(frames)
         f.inputs, f.window = op_address, step
 
     return set_window

@@ -8,7 +8,7 @@ import numpy as np
 
 from skneural.backends.cuda.compiler import DIGEST, digest_of, formula
 from skneural.backends.cuda.hub import cuda, register
-from skneural.backends.cuda.intrinsics import model_frame, op_at, vector
+from skneural.backends.cuda.intrinsics import model_frame, model_record, op_at, vector
 from skneural.maths.elementary import sqrt
 from skneural.network.program import N_CONSTANTS
 
@@ -108,7 +108,7 @@ def make_clip(dtype):
 
     def clip(op_address, frames, step):
         digest  # part of the cache key
-        f = model_frame(frames, 1)
+        f = model_record(frames)
         squares, everything = vector(f.squares, dtype), zero
         for layer in range(f.n_layers):
             total = zero
