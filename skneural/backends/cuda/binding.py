@@ -116,8 +116,7 @@ class Launch:
     def get_ready(self):
         """Compile the kernel, or take it from the cache."""
         if self.kernel is None:
-            self.kernel = compiler.kernel(*self.key)
-            hub.allow_shared(self.kernel, self.shared)
+            self.kernel = compiler.loaded(self.shared, *self.key)
 
     def start(self, stream, ops, frames):
         """Launch the kernel."""

@@ -6,7 +6,7 @@ from functools import cache
 from skneural.backends import sources
 from skneural.backends.cuda import hub
 
-DIGEST = sources.digest("cuda", host={"engine.py", "binding.py", "memory.py", "simulator.py"})
+DIGEST = sources.digest("cuda", host={"engine.py", "run.py", "binding.py", "memory.py", "simulator.py"})
 
 _KERNELS = {}
 _LOCK = threading.RLock()
@@ -32,6 +32,14 @@ def kernel(make, *key):
             function.__name__ = function.__qualname__ = sources.kernel_name(make, *key)
             found = sources.compile_cached(lambda cached: hub.compile_function(function, cached=cached))
             _KERNELS[make, *key] = found
+        return found
+
+
+def loaded(shared, *key):
+    """The kernel of a maker and its arguments, on the current GPU, where its blocks may have so much shared memory."""
+    with _LOCK:
+        found = kernel(*key)
+        hub.load(found, shared)
         return found
 
 

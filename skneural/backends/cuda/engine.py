@@ -11,9 +11,9 @@ import numpy as np
 
 from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
 from skneural.backends.cuda import hub, memory
-from skneural.backends.cuda.binding import Binder, Launch, layer_ranges, over, roles_of
-from skneural.backends.cuda.intrinsics import FRAME_SIZE
+from skneural.backends.cuda.binding import Launch, layer_ranges, over, roles_of
 from skneural.backends.cuda.kernels import THREADS
+from skneural.backends.cuda.run import Run
 from skneural.backends.cuda.steps import (
     make_epoch_end,
     make_keep_parameters,
@@ -36,55 +36,6 @@ MOST_NODES = 2000
 SHUFFLING = THREADS if hub.IS_SIMULATED else 1024
 #: Which parameter to turn where memory does not suffice.
 KNOBS = "A smaller batch_size or smaller hidden layers need less; device='cpu' none."
-
-
-class Run:
-    """A program, its frame, and memory on a device.
-
-    Parameters
-    ----------
-    program : Program
-    device : int
-    """
-
-    def __init__(self, program, device):
-        self.device, self.dtype, self.size = device, program.dtype.type, program.dtype.itemsize
-        # Rows of a sparse matrix are written out; prediction, too, runs the program that training does.
-        self.program = program.variant(sparse=False, training=True)
-        self.row_bytes = self.program.n_work * self.size
-        with hub.readable_errors("getting ready"), hub.on_device(device):
-            self.stream = hub.new_stream(device)
-            self.arena = memory.Arena(self.stream)
-            self.limits = hub.n_processors(), hub.shared_limit()
-            self.frames = self.arena.zeros("frames", FRAME_SIZE // 8, np.int64)
-
-    def bind(self, precision, capacity, frame, **facts):
-        """Bind the program for batches of `capacity` rows; make its buffers."""
-        self.binder = Binder(self.program, precision, capacity, *self.limits, **facts)
-        self.ops, arena, dtype = self.arena.put("ops", self.binder.ops.view(np.int64)), self.arena, self.dtype
-        frame.update(
-            capacity=capacity, ops=self.ops, n_ops=len(self.binder.ops),
-            work=arena.zeros("work", capacity * self.program.n_work, dtype),
-            statistics=arena.zeros("statistics", self.program.n_statistics, dtype),
-        )  # fmt: skip
-
-    def start(self, launches, stream=None):
-        """Launch kernels, or add them to a graph."""
-        for launch in launches:
-            launch.start(stream or self.stream, self.ops, self.frames)
-
-    def push(self, frame):
-        """Copy a frame to the device."""
-        hub.copy_in(self.arena.arrays["frames"], frame.numbers, self.stream)
-
-    def pull(self, frame):
-        """Copy the frame back, and so wait for all that has been launched."""
-        hub.copy_out(self.arena.arrays["frames"], frame.numbers, self.stream)
-
-    def close(self):
-        """Free the memory. Where the GPU has been lost there is none, and the error that said so matters more."""
-        with contextlib.suppress(Exception), hub.on_device(self.device):
-            self.arena.close()
 
 
 class Predictor:
@@ -197,7 +148,7 @@ class Trainer(BaseTrainer):
     def __init__(self, program, params, X, targets, weights, *, n_threads=None, device=0, precision="full", **settings):
         super().__init__(program, params, X, targets, weights, **settings)
         self.precision, self.stepper, self.graphs, self.most_steps = precision, None, {}, 0
-        self.execution, self.capture_error = "graph", None
+        self.execution, self.capture_error, self.streamed = "graph", None, None
         self.frame = self.template
         self.template["n_rows"] = memory.n_rows_of(X)
         self.run = Run(program, device)
@@ -243,7 +194,6 @@ class Trainer(BaseTrainer):
         if streamed:
             self.streamed = Stream(run, self.X, batch, f)
         else:
-            self.streamed = None
             f.update(**memory.put_data(arena, self.X, dtype))
         self.pieces = -(-batch // capacity)
 
@@ -397,4 +347,7 @@ class Trainer(BaseTrainer):
     def close(self):
         """Free the memory on the device."""
         self.graphs = {}
+        if self.streamed:
+            with contextlib.suppress(Exception):
+                self.streamed.close()
         self.run.close()

@@ -92,16 +92,19 @@ def launch(kernel, grid, block, shared, stream, arguments):
         _compiled(kernel).launch(arguments, grid, (block, 1, 1), stream, shared)
 
 
-def allow_shared(kernel, size):
-    """Let the blocks of a kernel have `size` bytes of shared memory, more than they get without asking.
+def load(kernel, size):
+    """Load a kernel on the current GPU, and let its blocks have `size` bytes of shared memory.
 
-    It is asked for as much as there is: that reserves nothing, and a kernel serves layers of any width.
+    If that is more than they get without asking, as much as there is is asked for: it reserves nothing, and a kernel
+    serves layers of any width.
     """
-    if IS_SIMULATED or size <= SHARED_WITHOUT_ASKING:
+    if IS_SIMULATED:
+        return
+    handle = _compiled(kernel)._codelibrary.get_cufunc().kernel.handle
+    if size <= SHARED_WITHOUT_ASKING:
         return
     from cuda.bindings import driver
 
-    handle = _compiled(kernel)._codelibrary.get_cufunc().kernel.handle
     attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     device = driver.CUdevice(_cuda.get_current_device().id)
     (error,) = driver.cuKernelSetAttribute(attribute, shared_limit(), handle, device)

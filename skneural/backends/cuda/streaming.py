@@ -111,3 +111,7 @@ class Stream:
         rows = slice(begin, end) if order is None else order[begin:end]
         part = self.values[rows]
         buffer[: len(part) * self.row].reshape(len(part), self.row)[:, : part[0].size] = part.reshape(len(part), -1)
+
+    def close(self):
+        """Wait until nothing reads the host's buffers any more."""
+        hub.wait(self.copies)

@@ -1,0 +1,119 @@
+"""The host's side of fits and predictions on a GPU, with the driver of `driver.c`, which runs no kernels.
+
+Run by `test_driver.py` in a process of its own. Results mean nothing here: what counts is that every call is right.
+"""
+
+import contextlib
+import gc
+import os
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from skneural import LSTMRegressor, MLPClassifier
+from skneural.backends.cuda import engine, hub, memory, streaming
+
+warnings.simplefilter("ignore")
+engine.CALL_SECONDS = 0
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 20)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(int)
+SEQUENCES = RNG.normal(size=(60, 5, 3)).astype(np.float32)
+
+
+def pull(self, frame, before=engine.Run.pull):
+    """The frame as it is after an epoch, which no kernel has moved on."""
+    before(self, frame)
+    frame.update(
+        epoch=frame["epoch"] + 1, epochs_done=frame["epochs_done"] + 1, epochs_left=frame["epochs_left"] - 1,
+        sum_loss=1.0, no_improvement=0,
+    )  # fmt: skip
+
+
+engine.Run.pull = pull
+
+
+def classifier(**changed):
+    """A network that needs every kind of memory."""
+    facts = {"hidden_layer_sizes": (32,), "max_iter": 4, "batch_size": 64, "random_state": 0, "dropout": 0.2}
+    return MLPClassifier(**facts | {"device": "cuda", "early_stopping": True} | changed)
+
+
+def free():
+    """Bytes that are free on the device."""
+    gc.collect()
+    with hub.on_device(0):
+        hub.give_back_memory()
+        return hub.memory_info()[0]
+
+
+@contextlib.contextmanager
+def setting(**variables):
+    """Environment variables that tell the driver what to do."""
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+
+
+def fails(kind, words, work):
+    """Assert that something raises what it should."""
+    with pytest.raises(kind, match=words):
+        work()
+
+
+def ordinary():
+    """Fits and predictions, of which nothing is left on the device."""
+    classifier().fit(X, Y).predict(X)
+    before = free()
+    classifier().fit(X, Y).predict_proba(X)
+    classifier(normalization="batch", clip_norm=1.0, max_norm=1.0, early_stopping=False).fit(X, Y)
+    assert free() == before
+
+
+def layers_of_two_widths():
+    """They share kernels, not what these need of shared memory."""
+    LSTMRegressor((128, 100), device="cuda", max_iter=3, batch_size=32).fit(SEQUENCES, SEQUENCES[:, 0, 0])
+    before = free()
+    LSTMRegressor((100, 128), device="cuda", max_iter=3, batch_size=32).fit(SEQUENCES, SEQUENCES[:, 0, 0])
+    assert free() == before
+
+
+def streamed():
+    """Data that does not fit."""
+    window, streaming.WINDOW, fits = streaming.WINDOW, 4000, memory.fits
+    answers = iter([False, False])
+    memory.fits = lambda needed: next(answers, True)
+    classifier(early_stopping=False).fit(X, Y)
+    streaming.WINDOW, memory.fits = window, fits
+
+
+def faults():
+    """Errors are readable, the estimator stays as it was, and memory comes back."""
+    clf, before = classifier(early_stopping=False).fit(X, Y), free()
+    weights = clf.coefs_[0].copy()
+    with setting(DRIVER_LIMIT="100000"):
+        fails(MemoryError, "ran out of memory", lambda: clf.fit(X, Y))
+    np.testing.assert_array_equal(clf.coefs_[0], weights)
+    assert free() == before
+    with setting(DRIVER_NO_GRAPHS="1"):
+        clf.fit(X, Y)
+    with setting(DRIVER_LOST="3"):
+        fails(RuntimeError, "The GPU failed while training: ", lambda: clf.fit(X, Y))
+    assert np.isfinite(clf.coefs_[0]).all()
+    assert free() == before
+
+
+def exclusive():
+    """Another process holds the GPU."""
+    fails(RuntimeError, "Another process holds the GPU", lambda: classifier().fit(X, Y))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        globals()[name]()
+        print(name, "done")
