@@ -20,7 +20,17 @@ KINDS = ("binary", "multiclass", "multilabel", "regression", "multioutput", "poi
 
 def simulate(path):
     """Exit status and output of a file of tests in Numba's CUDA simulator."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "--no-header", "-p", "no:cacheprovider", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "gpu and not slow",
+        "--no-header",
+        "-p",
+        "no:cacheprovider",
+        str(path),
+    ]
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout

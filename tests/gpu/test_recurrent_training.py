@@ -92,3 +92,20 @@ def test_prediction(name):
     outputs, found = OnGPU(program.variant(training=False), params, with_loss=True)(X, targets, weights)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
     np.testing.assert_allclose(found, losses, rtol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cell", "units"), [("lstm", 128), ("gru", 100)])
+def test_loop_with_the_blocks_that_gpus_use(monkeypatch, cell, units):
+    monkeypatch.setattr(recurrent, "WARP", 32)
+    monkeypatch.setattr("skneural.backends.cuda.hub.shared_limit", lambda: 227 * 1024)
+    monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: 132)
+    program, params = make_network([Recurrent(cell, units), Pool("last"), Dense(3)], np.float32)
+    data, results = make_data(5, np.float32), []
+    for backend in (TrainerOnCPU, TrainerOnGPU):
+        trainer = backend(program, params, *data, alpha=0.0, seed=1, n_threads=1)
+        loss, gradient = trainer.loss_and_gradient()
+        results.append((loss, gradient.copy()))
+        trainer.close()
+    np.testing.assert_allclose(results[1][0], results[0][0], rtol=1e-5)
+    np.testing.assert_allclose(results[1][1], results[0][1], atol=1e-5 * np.abs(results[0][1]).max())

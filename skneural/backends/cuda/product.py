@@ -70,17 +70,18 @@ class Tile:
 
 
 #: For each precision a tile for large matrices, and one for small ones, of which there are then enough.
-TILES = {
+REAL_TILES = {
     "float32": (Tile("large", 128, 128, 8, groups=2), Tile("small", 32, 16, 8, slices=8)),
     "float64": (Tile("large", 64, 64, 8, groups=2), Tile("small", 32, 16, 16, slices=2)),
     "tf32": (Tile("tensor", 128, 128, 16, tensor=True), Tile("small", 32, 16, 8, slices=8)),
 }
-if IS_SIMULATED:
-    TILES = {
-        "float32": (Tile("large", 16, 16, 4, groups=2), Tile("small", 8, 8, 4, slices=2)),
-        "float64": (Tile("large", 8, 8, 4, groups=2), Tile("small", 4, 4, 4, slices=2)),
-        "tf32": (Tile("tensor", 16, 16, 8, tensor=True, warps=(1, 1)), Tile("small", 8, 8, 4, slices=2)),
-    }
+#: The same with few threads: the simulator takes long for each.
+TINY_TILES = {
+    "float32": (Tile("large", 16, 16, 4, groups=2), Tile("small", 8, 8, 4, slices=2)),
+    "float64": (Tile("large", 8, 8, 4, groups=2), Tile("small", 4, 4, 4, slices=2)),
+    "tf32": (Tile("tensor", 16, 16, 8, tensor=True, warps=(1, 1)), Tile("small", 8, 8, 4, slices=2)),
+}
+TILES = TINY_TILES if IS_SIMULATED else REAL_TILES
 #: Parts that a product's depth is divided into, at the most, and the depth of each at the least.
 MOST_PARTS, LEAST_DEPTH = 64, 4 if IS_SIMULATED else 256
 #: Registers of a thread, at the most, where a multiprocessor shall have room for two blocks of large tiles.
