@@ -228,15 +228,18 @@ def test_edited_formulas_are_compiled_again(tmp_path):
     assert by_user["hits"] == [True, False, False]
 
 
-def test_edit_of_any_source_of_kernels_changes_the_digest(tmp_path):
+@pytest.mark.parametrize("backend", ["cpu", "cuda"])
+def test_edit_of_any_source_of_kernels_changes_the_digest(tmp_path, backend):
+    if backend == "cuda":
+        pytest.importorskip("numba_cuda", reason="the GPU part is not installed")
     package = copy_of_package(tmp_path)
-    folders = [tmp_path / "skneural" / "maths", tmp_path / "skneural" / "backends" / "cpu"]
+    folders = [tmp_path / "skneural" / "maths", tmp_path / "skneural" / "backends" / backend]
     files = [path for folder in folders for path in sorted(folder.glob("*.py"))]
-    files.append(tmp_path / "skneural" / "network" / "program.py")
+    files += [tmp_path / "skneural" / name for name in ("network/program.py", "backends/gates.py")]
     changed = run(
         f"""
 import pathlib
-from skneural.backends.cpu.compiler import digest
+from skneural.backends.{backend}.compiler import digest
 changed = {{}}
 for name in {[str(f) for f in files]!r}:
     path, before = pathlib.Path(name), digest()

@@ -17,7 +17,13 @@ from numba.extending import register_jitable
 from skneural.backends import sources
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 
-DIGEST = sources.digest("cpu", host={"engine.py", "binding.py"}, salt=INSTRUCTION_SET.name)
+
+def digest():
+    """Hash of everything that decides what a kernel computes, besides its own closure."""
+    return sources.digest("cpu", host={"engine.py", "binding.py"}, salt=INSTRUCTION_SET.name)
+
+
+DIGEST = digest()
 
 
 def digest_of(*formulas):
