@@ -18,20 +18,12 @@ collect_ignore_glob = [] if SIMULATED or importlib.util.find_spec("numba_cuda") 
 KINDS = ("binary", "multiclass", "multilabel", "regression", "multioutput", "poisson")
 
 
-def simulate(path):
-    """Exit status and output of a file of tests in Numba's CUDA simulator."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-m",
-        "gpu and not slow",
-        "--no-header",
-        "-p",
-        "no:cacheprovider",
-        str(path),
-    ]
-    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+def run_apart(path):
+    """Exit status and output of a file of tests of the CUDA backend, in the simulator if it is for that."""
+    simulated = "pytest.mark.gpu" in path.read_text()
+    marker = "gpu and not slow" if simulated else "apart"
+    command = [sys.executable, "-m", "pytest", "-m", marker, "--no-header", "-p", "no:cacheprovider", str(path)]
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1" if simulated else "0"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
 
@@ -55,19 +47,19 @@ def usable(monkeypatch):
 
 
 def pytest_collection_finish(session):
-    """Start what `test_simulator.py` waits for: some minutes on one core, beside the other tests."""
-    wanted = [item for item in session.items if item.path.name == "test_simulator.py"]
+    """Start what `test_gpu.py` waits for."""
+    wanted = [item for item in session.items if item.path.name == "test_gpu.py"]
     if wanted and not session.config.option.collectonly:
-        pool = session.config.simulator_pool = ThreadPoolExecutor(1)
+        pool = session.config.pool_apart = ThreadPoolExecutor(1)
         names = dict.fromkeys(item.callspec.params["name"] for item in wanted)
         folder = wanted[0].path.parent / "gpu"
-        session.config.simulations = {name: pool.submit(simulate, folder / name) for name in names}
+        session.config.runs_apart = {name: pool.submit(run_apart, folder / name) for name in names}
 
 
 def pytest_unconfigure(config):
     """Wait for the one that runs, drop the others."""
-    if hasattr(config, "simulator_pool"):
-        config.simulator_pool.shutdown(cancel_futures=True)
+    if hasattr(config, "pool_apart"):
+        config.pool_apart.shutdown(cancel_futures=True)
 
 
 @pytest.fixture

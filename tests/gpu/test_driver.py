@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.apart
+
 FOLDER = pathlib.Path(__file__).parent / "driver"
 
 

@@ -28,6 +28,8 @@ from skneural.backends.cuda import hub, outputs, steps, streaming, updates
 from skneural.backends.cuda.binding import Binder
 from skneural.backends.cuda.product import Tile
 
+pytestmark = pytest.mark.apart
+
 CAPABILITY, PROCESSORS = (9, 0), 132
 #: Registers of a multiprocessor, and bytes of shared memory that a block of an H100 may have.
 REGISTERS, SHARED = 65536, 227 * 1024
