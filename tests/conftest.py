@@ -29,7 +29,8 @@ def run_apart(path):
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs a GPU where there is none; a simulated one does for most."""
+    """Skip what needs a GPU where there is none; a simulated one does for most. What waits for others comes last."""
+    items.sort(key=lambda item: item.path.name == "test_gpu.py")
     wanted = [item for item in items if item.get_closest_marker("gpu")]
     reason = None if SIMULATED or not wanted else devices.problem()
     for item in wanted:

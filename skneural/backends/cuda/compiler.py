@@ -47,8 +47,3 @@ def loaded(shared, *key):
         found = kernel(*key)
         hub.load(found, shared)
         return found
-
-
-def n_kernels():
-    """How many kernels this process has compiled or loaded."""
-    return len(_KERNELS)
