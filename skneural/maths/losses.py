@@ -29,6 +29,10 @@ def n_settings(loss, n_outputs):
     return entry.n_settings(n_outputs) if entry.n_settings else len(entry.settings)
 
 
+def no_exponent(raw, out):
+    """For losses and links that want no exponentials beforehand."""
+
+
 def below_top(raw, out):
     """Exponents of a softmax: the row minus its largest number, so that nothing overflows."""
     top = raw[0]

@@ -171,7 +171,7 @@ def test_windows_of_a_series_stay_windows(monkeypatch):
     assert dict(copied)["x"] <= 40
 
 
-def test_classes_of_a_grid_search_with_threads():
+def test_grid_search():
     from sklearn.model_selection import GridSearchCV
 
     with warnings.catch_warnings():

@@ -9,10 +9,7 @@ from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compile
 from skneural.backends.cpu.compiler import digest_of, formula
 from skneural.backends.cpu.intrinsics import ACTIVATION_KERNEL, LAYER_KERNEL, frame_at, op_at, row, vector
 from skneural.maths.elementary import exp
-
-
-def no_exponent(raw, out):
-    """For losses and links that want no exponentials beforehand."""
+from skneural.maths.losses import no_exponent
 
 
 def make_loss_forward(dtype, entry):

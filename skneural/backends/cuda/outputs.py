@@ -8,10 +8,7 @@ from skneural.backends.cuda.hub import cuda
 from skneural.backends.cuda.intrinsics import model_frame, op_at, row, row_number, vector
 from skneural.backends.cuda.kernels import row_of
 from skneural.maths.elementary import exp
-
-
-def no_exponent(raw, out):
-    """For losses and links that want no exponentials beforehand."""
+from skneural.maths.losses import no_exponent
 
 
 def make_loss_forward(dtype, entry):
