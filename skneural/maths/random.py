@@ -1,4 +1,4 @@
-"""Counter-based random numbers: a hash of (seed, stream, step, position), so that any of them can be had at any time.
+"""Counter-based random numbers: a hash of (seed, stream, step, time, position), so that any can be had at any time.
 
 The same numbers come out whatever the number of threads, the order of work or the backend. The functions take Python
 integers, NumPy arrays of uint64 or compiled integers: all arithmetic is modulo 2**32, held in 64 bits.
@@ -33,12 +33,25 @@ def key(seed, stream, step):
     return mix(mix(mix(seed & MASK) ^ (seed >> 32) ^ stream * 0x9E3779B9 & MASK) ^ (step & MASK) ^ (step >> 32))
 
 
-def bits(key, position):
-    """32 random bits at a position of a step: two rounds of `mix`, since one leaves neighbouring keys alike.
+def at_time(key, t):
+    """Key for time step `t` of a sequence: 64 bits. That of the first one is `key` itself, which rows use as it is.
 
-    The rounds are written out, since every function that a kernel calls costs a tenth of a second to compile.
+    The positions know nothing of time, so that steps share no number, however many rows and units there are. With 32
+    bits alone, two steps of a long fit would now and then meet in one key, and all their numbers with it.
     """
-    x = (position ^ (position >> 32)) & MASK
+    x = mix(t)
+    return key ^ x ^ (x << 32)
+
+
+def bits(key, position):
+    """32 random bits at a position, under a key: two rounds of `mix`, since one leaves neighbouring keys alike.
+
+    The upper half of the key says in which order positions come, the lower one is mixed in, and with it what a
+    position has above its own 32 bits. The rounds are written out, since every function that a kernel calls costs a
+    tenth of a second to compile.
+    """
+    x = (position & MASK) * ((key >> 32) | 1) & MASK
+    key = (key ^ (position >> 32)) & MASK
     for _ in range(2):
         x = (x ^ (x >> 16)) * 0x7FEB352D & MASK
         x = (x ^ (x >> 15)) * 0x846CA68B & MASK

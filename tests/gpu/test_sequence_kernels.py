@@ -80,8 +80,8 @@ def test_sequences_drop_out(training):
     device.run(kernels)
     key = random.key(SEED, random.DROPOUT + 16 * int(op["stream"]), STEP)
     t, r, j = np.ogrid[:3, START : START + 2, :3]
-    places = (t.astype(np.uint64) << np.uint64(40)) + (r * op["ld_out"] + j).astype(np.uint64)
-    mask = (random.bits(key, places) >= int(0.4 * 2**32)) / 0.6 if training else 1.0
+    keys, places = random.at_time(key, t.astype(np.uint64)), (r * op["ld_out"] + j).astype(np.uint64)
+    mask = (random.bits(keys, places) >= int(0.4 * 2**32)) / 0.6 if training else 1.0
     for source, target in (("x", "y"), ("dy", "dx")):
         expected = device.steps_of(i, source, 3) * mask
         np.testing.assert_allclose(device.steps_of(i, target, 3), expected, rtol=1e-6)

@@ -26,7 +26,7 @@ from skneural.maths import random
 #: How many rows ahead `input_forward` asks for.
 AHEAD = 6
 
-for _function in (random.mix, random.key, random.bits, random.normal):
+for _function in (random.mix, random.key, random.at_time, random.bits, random.normal):
     formula(_function)
 
 
@@ -52,12 +52,6 @@ def make_input_forward(dtype):
                 y[j] = x[j]
 
     return LAYER_KERNEL, input_forward
-
-
-@register_jitable(**HELPER)
-def time_position(t, position):
-    """Position in the random numbers of a step of the optimizer, for time step t: it knows not how many there are."""
-    return (np.uint64(t) << np.uint64(40)) + np.uint64(position)
 
 
 @register_jitable(**HELPER)
@@ -190,16 +184,16 @@ def make_residual_backward(dtype):
 def make_noise_forward(dtype):
     """Add Gaussian noise to y."""
     digest, size = DIGEST, dtype().itemsize
-    key, bits, normal, noise = random.key, random.bits, random.normal, random.NOISE
+    key, at_time, bits, normal, noise = random.key, random.at_time, random.bits, random.normal, random.NOISE
 
     def noise_forward(op_address, frame_address, first, last):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
-        k, deviation = key(np.uint64(f.seed), np.uint64(noise), np.uint64(f.step)), dtype(op.rate)
+        of_step, deviation = key(np.uint64(f.seed), np.uint64(noise), np.uint64(f.step)), dtype(op.rate)
         for r in range(op.steps * (last - first)):
             t, r = r // (last - first), first + r % (last - first)
             y = vector(f.work + (op.y * f.capacity + (t * f.piece + r) * op.ld_out) * size, dtype)  # OUT (T, B, O)
-            position = time_position(t, (f.start + r) * op.ld_out)
+            k, position = at_time(of_step, np.uint64(t)), np.uint64((f.start + r) * op.ld_out)
             for j in range(op.n_out):
                 # 23 bits, so that single precision holds the middle of every one of that many steps in (-1, 1)
                 step = np.int32(bits(k, position + np.uint64(j)) >> np.uint64(9))

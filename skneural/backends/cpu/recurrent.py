@@ -25,7 +25,6 @@ from skneural.backends.cpu.intrinsics import (
     vector,
 )
 from skneural.backends.cpu.intrinsics import rows as rows_at
-from skneural.backends.cpu.kernels import time_position
 from skneural.backends.cpu.updates import add_numbers
 from skneural.backends.gates import functions_of, gate_access
 from skneural.maths import random
@@ -197,7 +196,7 @@ def make_draw_mask(dtype):
         limit, scale, zero = np.uint32(op.limit), dtype(1.0 / (1.0 - op.rate)), dtype(0)
         for r in range(first, last):
             mask = vector(at_step(f, op, op.carry, op.ld_out, 2, r, size), dtype)
-            position = time_position(0, (f.start + r) * op.ld_out)
+            position = np.uint64((f.start + r) * op.ld_out)
             for j in range(op.ld_out):
                 mask[j] = scale if np.uint32(bits(k, position + np.uint64(j))) >= limit else zero
 

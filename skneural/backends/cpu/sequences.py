@@ -7,7 +7,6 @@ import numpy as np
 
 from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, frame_at, op_at, vector
-from skneural.backends.cpu.kernels import time_position
 from skneural.backends.cpu.recurrent import at_step, length_of
 from skneural.maths import random
 
@@ -82,20 +81,21 @@ def make_join_backward(dtype):
 def make_sequence_dropout(dtype, backward):
     """``y = mask * x`` on the way forward, ``dx = mask * dy`` on the way back: the mask is drawn again."""
     digest, size = DIGEST, dtype().itemsize
-    key, bits, dropout = random.key, random.bits, random.DROPOUT
+    key, at_time, bits, dropout = random.key, random.at_time, random.bits, random.DROPOUT
 
     def sequence_dropout(op_address, frame_address, first, last):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
-        k = key(np.uint64(f.seed), np.uint64(dropout + 16 * op.stream), np.uint64(f.step))
+        of_step = key(np.uint64(f.seed), np.uint64(dropout + 16 * op.stream), np.uint64(f.step))
         limit = np.uint32(op.limit)
         scale, zero = dtype(1.0 / (1.0 - op.rate)), dtype(0)
         source, target = (op.dy, op.dx) if backward else (op.x, op.y)
         for t in range(op.steps):
+            k = at_time(of_step, np.uint64(t))
             for r in range(first, last):
                 x = vector(at_step(f, op, source, op.ld_out, t, r, size), dtype)  # (T, B, O)
                 y = vector(at_step(f, op, target, op.ld_out, t, r, size), dtype)  # OUT (T, B, O)
-                position = time_position(t, (f.start + r) * op.ld_out)
+                position = np.uint64((f.start + r) * op.ld_out)
                 for j in range(op.n_out):
                     y[j] = x[j] * (scale if np.uint32(bits(k, position + np.uint64(j))) >= limit else zero)
 

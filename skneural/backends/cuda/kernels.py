@@ -14,7 +14,7 @@ from skneural.backends.cuda.intrinsics import model_frame, op_at, row_number, ve
 from skneural.backends.cuda.product import make_product, nothing
 from skneural.maths import random
 
-for _function in (random.mix, random.key, random.bits, random.normal):
+for _function in (random.mix, random.key, random.at_time, random.bits, random.normal):
     formula(_function)
 
 #: Threads of a block whose threads each look after one number.
@@ -33,12 +33,6 @@ def input_row(f, r, size):
     if f.window >= 0:
         return f.inputs + (f.start + r - f.window) * f.ld_inputs * size
     return f.inputs + row_number(f, r) * f.ld_inputs * size
-
-
-@register
-def time_position(t, position):
-    """Position in the random numbers of a step of the optimizer, for time step t."""
-    return (np.uint64(t) << np.uint64(40)) + np.uint64(position)
 
 
 def make_keep(dtype):
@@ -223,16 +217,17 @@ def make_sparse_input_forward(dtype):
 
 def make_noise_forward(dtype):
     """Add Gaussian noise to y, of rows or of sequences."""
-    digest, size, bits, normal = DIGEST, dtype().itemsize, random.bits, random.normal
+    digest, size, at_time, bits, normal = DIGEST, dtype().itemsize, random.at_time, random.bits, random.normal
 
     def noise_forward(op_address, frames, step):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
-        key = random.key(np.uint64(f.seed), np.uint64(random.NOISE), np.uint64(f.step))
+        of_step = random.key(np.uint64(f.seed), np.uint64(random.NOISE), np.uint64(f.step))
         for e in range(cuda.grid(1), op.steps * f.piece * op.n_out, cuda.gridsize(1)):
             row, j = e // op.n_out, e % op.n_out
             y = vector(row_of(f, op.y, op.ld_out, row, size), dtype)  # OUT (T, B, O)
-            position = time_position(row // f.piece, (f.start + row % f.piece) * op.ld_out)
+            key = at_time(of_step, np.uint64(row // f.piece))
+            position = np.uint64((f.start + row % f.piece) * op.ld_out)
             # 23 bits, so that single precision holds the middle of every one of that many steps in (-1, 1)
             number = np.int32(bits(key, position + np.uint64(j)) >> np.uint64(9))
             y[j] += dtype(op.rate) * normal((dtype(number) + dtype(0.5)) * dtype(2.0**-22) - dtype(1))

@@ -17,7 +17,7 @@ import numpy as np
 from skneural.backends.cuda.compiler import digest_of, formula
 from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import model_frame, op_at, row_number, vector
-from skneural.backends.cuda.kernels import make_keep, row_of, time_position
+from skneural.backends.cuda.kernels import make_keep, row_of
 from skneural.backends.cuda.product import make_product
 from skneural.backends.gates import functions_of, gate_access, gate_activations
 from skneural.maths import random
@@ -59,7 +59,7 @@ def make_factor(dtype):
     def factor_of(op, f, r, j):
         if op.rate > 0 and f.training != 0:
             key = random.key(np.uint64(f.seed), np.uint64(stream + 16 * op.stream), np.uint64(f.step))
-            return keep(op, key, time_position(0, (f.start + r) * op.ld_out + j))
+            return keep(op, key, (f.start + r) * op.ld_out + j)
         return one
 
     return register(factor_of)

@@ -3,11 +3,14 @@
 Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
 """
 
+import numpy as np
+
 from skneural.backends.cuda.compiler import DIGEST
 from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import model_frame, op_at, row_number, vector
-from skneural.backends.cuda.kernels import dropout_key, make_keep, time_position
+from skneural.backends.cuda.kernels import dropout_key, make_keep
 from skneural.backends.cuda.recurrent_steps import length_of, unit_place
+from skneural.maths import random
 
 
 def make_each_step(dtype, work, name):
@@ -77,13 +80,13 @@ def make_sequence_dropout(dtype, backward):
 
     In prediction it is a copy.
     """
-    size, keep = dtype().itemsize, make_keep(dtype)
+    size, at_time, keep = dtype().itemsize, random.at_time, make_keep(dtype)
 
     def work(op, f, key, t, r, j):
         source, target = (op.dy, op.dx) if backward else (op.x, op.y)
         value = vector(unit_place(f, source, op.ld_out, t * f.piece + r, j, size), dtype)[0]  # (T, B, O)
         if f.training != 0:
-            value *= keep(op, key, time_position(t, (f.start + r) * op.ld_out + j))
+            value *= keep(op, at_time(key, np.uint64(t)), (f.start + r) * op.ld_out + j)
         vector(unit_place(f, target, op.ld_out, t * f.piece + r, j, size), dtype)[0] = value  # OUT (T, B, O)
 
     return make_each_step(dtype, work, f"sequence_dropout_{backward}")
