@@ -33,6 +33,7 @@ from skneural.estimators._settings import (
     input_dtypes,
 )
 from skneural.estimators._summary import Summary
+from skneural.estimators._targets import without_last_axis
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import Schedule
@@ -191,7 +192,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         if dtype is None:
             dtype = input_dtypes(self) if first_pass else self._weights_dtype()
         X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._numeric_targets,
+            self, X, without_last_axis(y), accept_sparse="csr", multi_output=True, y_numeric=self._numeric_targets,
             dtype=dtype, order="C", reset=first_pass,
         )  # fmt: skip
         if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:

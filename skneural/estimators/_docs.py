@@ -305,7 +305,9 @@ def paragraphs(text, leave_out=()):
 
 
 def fill(cls, sections):
-    """Fill sections into the marks ``{name}`` of a docstring."""
+    """Fill sections into the marks ``{name}`` of a docstring, if there is one: ``python -OO`` drops them."""
+    if cls.__doc__ is None:
+        return cls
     for name, text in sections.items():
         cls.__doc__ = cls.__doc__.replace(f"{{{name}}}", textwrap.indent(text.strip("\n"), "    ").lstrip())
     return cls

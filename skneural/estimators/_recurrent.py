@@ -6,20 +6,23 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
+from skneural.estimators._handover import read_listed, rectangular
 from skneural.estimators._sequences import (
     BLOCK,
     NO_TARGETS,
+    as_array,
     check_finite,
     check_sequences,
     dimensions,
-    is_ragged,
     read,
     stack,
     statistics,
 )
 from skneural.estimators._settings import RECURRENT_CONSTRAINTS, ROWS_ONLY, input_dtypes, recurrent_layers, sizes_of
+from skneural.estimators._targets import without_last_axis
 from skneural.estimators._tasks import NetworkClassifier, NetworkRegressor
 from skneural.network.initializers import initialize
 from skneural.network.layers import Dense
@@ -65,7 +68,7 @@ class SequenceNetwork:
         if dtype is None and not first_pass:
             dtype = self._params.dtype
         dtypes = input_dtypes(self) if dtype is None else [np.dtype(dtype).type]
-        X, y = self._check(X, y, dtypes, reset=first_pass)
+        X, y = self._check(X, without_last_axis(y), dtypes, reset=first_pass)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
@@ -81,12 +84,17 @@ class SequenceNetwork:
 
     def _check(self, X, y, dtypes, reset):
         """X of shape (n_samples, n_timesteps, n_features), finite but for padding, and y."""
-        if is_ragged(X):
-            X = stack(X, self.input_format == "channels_first")
-        elif dimensions(X) > 2:
-            X = np.asarray(X)
+        X = rectangular(X)
+        arrays, flat = read_listed(X, self.input_format == "channels_first")
+        n_axes = dimensions(X) if arrays is None else 3 - flat
+        is_table = arrays is None and n_axes < 3
+        if not reset and n_axes < 3:
+            self._check_axes(X, is_table)
+        if arrays is not None:
+            X = stack(arrays)
+        elif n_axes > 2:
+            X = as_array(X)
             X = self._as_given(X) if X.ndim == 3 else X  # the way there is the way back
-        is_table = dimensions(X) < 3
         if is_table and (reset or self._table):
             # Rows of a table: its columns, which may have names, are the steps.
             options = {"dtype": dtypes, "ensure_all_finite": "allow-nan", "reset": reset}
@@ -103,6 +111,7 @@ class SequenceNetwork:
             X = X[:, : lengths.max()]
         if reset:
             self._table, self.n_timesteps_in_, self._n_channels = is_table, *X.shape[1:]
+            self._n_axes = n_axes
             if not is_table:
                 self.n_features_in_ = X.shape[2]
                 vars(self).pop("feature_names_in_", None)
@@ -110,6 +119,22 @@ class SequenceNetwork:
             name, n_features = type(self).__name__, self._n_channels
             raise ValueError(f"X has {X.shape[2]} features, but {name} is expecting {n_features} features as input.")
         return X, y
+
+    def _check_axes(self, X, is_table):
+        """Raise for X of two axes, which may be one sequence, after a fit on three.
+
+        A list of arrays with one axis each can only be sequences of one feature.
+        """
+        one_feature = not is_table and self._n_channels == 1
+        if vars(self).get("_n_axes", 2) < 3 or one_feature or sparse.issparse(X):  # which is refused in other words
+            return
+        got = f"shape {tuple(X.shape)}" if hasattr(X, "shape") else f"a list of {len(X)} sequences with one axis each"
+        last = self.input_format == "channels_last"
+        axes, expanded = ("n_timesteps, n_features", ":, :, None") if last else ("n_features, n_timesteps", ":, None")
+        raise ValueError(
+            f"Expected X with three axes, (n_samples, {axes}), as it had in fit, but got {got}: one sequence of shape "
+            f"({axes}) is X[None], or a list that holds it, and n_samples sequences of one feature are X[{expanded}]."
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -4,14 +4,11 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from sklearn.utils.validation import check_array, check_X_y
 
+from skneural.estimators._handover import EXPECTED
 from skneural.network.program import Sequences
 
 #: In place of y where there is none to check: scikit-learn's word for it.
 NO_TARGETS = "no_validation"
-EXPECTED = (
-    "Expected X of shape (n_samples, n_timesteps, n_features), (n_samples, n_timesteps), or a list of arrays of shape "
-    "(n_timesteps, n_features)"
-)
 #: Numbers that are looked at in one go, so that memory-mapped data is never read whole.
 BLOCK = 1 << 20
 #: Where they are looked at step by step: they should stay in a cache.
@@ -24,30 +21,24 @@ def blocks(X, size=None):
     return (slice(i, i + step) for i in range(0, len(X), step))
 
 
-def is_ragged(X):
-    """Whether X is a list of arrays, one for each sequence, rather than a nested list of numbers."""
-    is_list = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1)
-    return is_list and len(X) > 0 and {getattr(x, "ndim", 0) for x in X} in ({1}, {2})
-
-
-def stack(X, channels_first):
+def stack(arrays):
     """Sequences of different length as one array, NaN after their ends.
+
+    Parameters
+    ----------
+    arrays : list of ndarray of shape (n_timesteps, n_features)
 
     Raises
     ------
     ValueError
         If they have different numbers of features, or none of the steps.
     """
-    arrays = [np.asarray(x) for x in X]
-    arrays = [x[:, None] if x.ndim == 1 else x.T if channels_first else x for x in arrays]
     widths = {x.shape[1] for x in arrays}
     if len(widths) > 1:
         raise ValueError(f"All sequences must have the same number of features, got {sorted(widths)}.")
     for i, x in enumerate(arrays):
         if not len(x):
             raise ValueError(f"Sequence {i} has no time steps: at least one is required.")
-        if x.dtype.kind not in "fiub":
-            raise ValueError(f"Sequence {i} holds {x.dtype}, numbers are required.")
     dtype = np.float32 if all(x.dtype.newbyteorder("=") == np.float32 for x in arrays) else np.float64
     stacked = np.full((len(arrays), max(map(len, arrays)), widths.pop()), np.nan, dtype)
     for row, x in zip(stacked, arrays, strict=True):
@@ -75,13 +66,21 @@ def dimensions(X):
     Raises
     ------
     ValueError
-        If it becomes none, as lists of lists of different length do not.
+        If it becomes none.
     """
     if hasattr(X, "ndim"):
         return X.ndim
+    n_dimensions = as_array(X).ndim
+    if n_dimensions == 0:
+        raise ValueError(f"{EXPECTED}, got {type(X).__name__}.")
+    return n_dimensions
+
+
+def as_array(X):
+    """X as an array; an error that says what is wanted where it becomes none."""
     try:
-        return np.asarray(X).ndim
-    except ValueError as error:
+        return np.asarray(X)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{EXPECTED}, got something that is no array: {error}") from None
 
 

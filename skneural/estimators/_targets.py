@@ -14,6 +14,29 @@ from skneural.maths.losses import LOSSES
 REAL_LOSSES = tuple(name for name in LOSSES if not name.endswith(("log_loss", "focal")))
 
 
+def without_last_axis(y):
+    """Targets of shape (n_samples, n_outputs, 1), as other packages have them beside sequences, without the last axis.
+
+    Raises
+    ------
+    ValueError
+        If there are more than two axes, and the third is not of length 1.
+    """
+    try:
+        n_axes = y.ndim if hasattr(y, "ndim") else np.ndim(y)
+    except ValueError as error:  # lists of lists of different length
+        raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_outputs), got no array: {error}") from None
+    if n_axes < 3:
+        return y
+    y = np.asarray(y)
+    if y.shape[2:] != (1,):
+        raise ValueError(
+            f"y must have shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_outputs, 1), got shape {y.shape}: "
+            "several targets at several steps become columns with y.reshape(len(y), -1)."
+        )
+    return y[:, :, 0]
+
+
 def _labels(y):
     """Sorted labels. scikit-learn's `unique_labels` would find out the kind of y once more: small fits notice that."""
     return unique_labels(y) if np.asarray(y).dtype == object else np.unique(y)

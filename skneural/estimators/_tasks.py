@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._settings import STOCHASTIC_SOLVERS
-from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets
+from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets, without_last_axis
 from skneural.maths.losses import LOSSES
 
 
@@ -155,6 +155,25 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         with np.errstate(divide="ignore"):  # a probability of 0 has the logarithm -inf
             return np.log(probabilities)
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy; of multilabel targets the share of samples whose labels are all right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data; of recurrent networks sequences, as the class describes.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            The true labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            At most 1.
+        """
+        return super().score(X, without_last_axis(y), sample_weight)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
@@ -202,7 +221,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         float
             At most 1; 0 for a constant prediction that knows y (its mean, or its quantiles).
         """
-        return float(self._metric(y, self.predict(X), sample_weight))
+        return float(self._metric(without_last_axis(y), self.predict(X), sample_weight))
 
     def _targets(self, y, first_pass, classes):
         learnt, fresh = getattr(self, "_target", None), RealTargets(y, self.loss, self.quantiles)

@@ -21,8 +21,8 @@ class Entry:
 
     @property
     def summary(self):
-        """First line of the formula's docstring."""
-        return self.formula.__doc__.strip().split("\n")[0]
+        """First line of the formula's docstring; nothing where there is none, as under ``python -OO``."""
+        return (self.formula.__doc__ or "").strip().split("\n")[0]
 
 
 class Registry(dict):
