@@ -1,9 +1,11 @@
 import importlib.util
 import os
+import pathlib
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import time
 
+import joblib
 import numba
 import numpy as np
 import pytest
@@ -15,22 +17,48 @@ SIMULATED = bool(numba.config.ENABLE_CUDASIM)
 #: Tests in there import the CUDA backend.
 collect_ignore_glob = [] if SIMULATED or importlib.util.find_spec("numba_cuda") else ["gpu/*"]
 
+#: Files of few tests that take long.
+LONG = ("test_gpu.py", "test_compilation.py", "test_examples.py")
+
 KINDS = ("binary", "multiclass", "multilabel", "regression", "multioutput", "poisson")
 
 
-def run_apart(path):
-    """Exit status and output of a file of tests of the CUDA backend, in the simulator if it is for that."""
-    simulated = "pytest.mark.gpu" in path.read_text()
-    marker = "gpu and not slow" if simulated else "apart"
-    command = [sys.executable, "-m", "pytest", "-m", marker, "--no-header", "-p", "no:cacheprovider", str(path)]
-    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1" if simulated else "0"}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return done.returncode, done.stdout
+def pytest_xdist_auto_num_workers():
+    """As many processes as there are processors that this one may use, unless the plugin's variable says how many."""
+    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else joblib.cpu_count()
+
+
+def is_whole(config):
+    """Whether pytest was asked for all tests, not for some of them, and is not one of the processes that run them."""
+    option = config.option
+    narrowed = option.keyword or option.collectonly or option.deselect or getattr(option, "lf", False)
+    return config.args_source == config.ArgsSource.TESTPATHS and not narrowed and not hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session):
+    """Compile the kernels that most tests use before processes start that would compile them twice."""
+    if is_whole(session.config):
+        begin = time.perf_counter()
+        n_kernels = compile_kernels(joblib.cpu_count())
+        message = f"{n_kernels} kernels are ready, after {time.perf_counter() - begin:.0f} s"
+        session.config.pluginmanager.get_plugin("terminalreporter").write_line(message)
+
+
+def compile_kernels(n_processes):
+    """Compile all kernels, each in one of several processes; how many there are."""
+    command = [sys.executable, "-W", "error", str(pathlib.Path(__file__).parent / "compile_share.py")]
+    shares = [f"{number}/{n_processes}" for number in range(n_processes)]
+    processes = [subprocess.Popen([*command, share], stdout=subprocess.PIPE, text=True) for share in shares]
+    outputs = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        raise pytest.UsageError("The kernels could not be compiled.")
+    return sum(map(int, outputs))
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs a GPU where there is none; a simulated one does for most. What waits for others comes last."""
-    items.sort(key=lambda item: item.path.name == "test_gpu.py")
+    """Long tests first, so that no process ends late; and skip what needs a GPU, for which a simulated one may do."""
+    items.sort(key=lambda item: item.path.name not in LONG)
     wanted = [item for item in items if item.get_closest_marker("gpu")]
     reason = None if SIMULATED or not wanted else devices.problem()
     for item in wanted:
@@ -40,27 +68,22 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs a GPU, not the simulator"))
 
 
+def one_at_a_time(base, **axes):
+    """Parameters of a test: `base`, and every other value of every axis with the rest as in `base`.
+
+    Kernels of one kind do not know which of another kind they meet: where each has worked with one, products of all
+    with all show nothing more.
+    """
+    cases = [base] + [base | {axis: value} for axis, values in axes.items() for value in values]
+    distinct = [case for i, case in enumerate(cases) if case not in cases[:i]]
+    return pytest.mark.parametrize(list(base), [tuple(case.values()) for case in distinct])
+
+
 @pytest.fixture
 def usable(monkeypatch):
     """Let estimators take the simulator for a GPU."""
     if SIMULATED:
         monkeypatch.setattr(devices, "problem", lambda index=0: None)
-
-
-def pytest_collection_finish(session):
-    """Start what `test_gpu.py` waits for."""
-    wanted = [item for item in session.items if item.path.name == "test_gpu.py"]
-    if wanted and not session.config.option.collectonly:
-        pool = session.config.pool_apart = ThreadPoolExecutor(1)
-        names = dict.fromkeys(item.callspec.params["name"] for item in wanted)
-        folder = wanted[0].path.parent / "gpu"
-        session.config.runs_apart = {name: pool.submit(run_apart, folder / name) for name in names}
-
-
-def pytest_unconfigure(config):
-    """Wait for the one that runs, drop the others."""
-    if hasattr(config, "pool_apart"):
-        config.pool_apart.shutdown(cancel_futures=True)
 
 
 @pytest.fixture

@@ -91,15 +91,23 @@ HOST = [m for m in MODULES if within(m, "skneural.backends") and not within(m, *
 TOP = ("skneural", "skneural.__main__")
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_one_way(module):
-    if module in TOP:
-        return
+def against_the_order(module):
+    """What a module imports that stands above it."""
     allowed, late = ALLOWED[layer_of(module)], LATE.get(module, [])
     at_once = imports_of(MODULES[module], module_level_only=True)
     for name in imports_of(MODULES[module]):
         fine = within(name, *allowed) or (name in late and name not in at_once)
-        assert fine or not within(name, "skneural"), f"{module} imports {name}"
+        if within(name, "skneural") and not fine:
+            yield name
+
+
+def imported(modules, names_of):
+    """A line for every name that `names_of` a module gives: what breaks a rule about imports."""
+    return [f"{module} imports {name}" for module in modules for name in names_of(module)]
+
+
+def test_imports_go_one_way():
+    assert imported([module for module in MODULES if module not in TOP], against_the_order) == []
 
 
 def test_modules_do_not_import_in_circles():
@@ -123,38 +131,43 @@ GUARDED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_packages_stay_where_they_belong(module):
-    for packages, users in GUARDED.items():
-        for name in imports_of(MODULES[module]):
-            assert not within(name, *packages) or within(module, *users), f"{module} imports {name}"
+@pytest.mark.parametrize(("packages", "users"), GUARDED.items(), ids=map(str, GUARDED))
+def test_packages_stay_where_they_belong(packages, users):
+    others = [module for module in MODULES if not within(module, *users)]
+    assert imported(others, lambda m: [name for name in imports_of(MODULES[m]) if within(name, *packages)]) == []
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_one_file_knows_the_cuda_target(module):
+def test_one_file_knows_the_cuda_target():
     # So that its successor is an edit of one file.
-    names = imports_of(MODULES[module])
-    if module != "skneural.backends.cuda.hub":
-        assert not [name for name in names if within(name, "numba.cuda", "cuda.core")]
-    other = {"cpu": "cuda", "cuda": "cpu"}
-    for one, another in other.items():
-        if within(module, f"skneural.backends.{one}"):
-            assert not [name for name in names if within(name, f"skneural.backends.{another}")]
+    others = [module for module in MODULES if module != "skneural.backends.cuda.hub"]
+    target = ("numba.cuda", "cuda.core")
+    assert imported(others, lambda m: [name for name in imports_of(MODULES[m]) if within(name, *target)]) == []
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if not within(m, "skneural.backends")])
-def test_backends_are_loaded_when_they_are_needed(module):
+@pytest.mark.parametrize(("one", "other"), [("cpu", "cuda"), ("cuda", "cpu")])
+def test_backends_do_not_know_each_other(one, other):
+    mine = [module for module in MODULES if within(module, f"skneural.backends.{one}")]
+    theirs = f"skneural.backends.{other}"
+    assert imported(mine, lambda m: [name for name in imports_of(MODULES[m]) if within(name, theirs)]) == []
+
+
+def test_backends_are_loaded_when_they_are_needed():
     # `import skneural` must not load the compiler: outside the backends they are imported inside functions.
-    for name in imports_of(MODULES[module], module_level_only=True):
-        fine = name in HOST or not within(name, "skneural.backends", "numba", "llvmlite", "matplotlib")
-        assert fine, f"{module} imports {name}"
+    def at_once(module):
+        names = imports_of(MODULES[module], module_level_only=True)
+        heavy = [name for name in names if within(name, "skneural.backends", "numba", "llvmlite", "matplotlib")]
+        return [name for name in heavy if name not in HOST]
+
+    assert imported([module for module in MODULES if not within(module, "skneural.backends")], at_once) == []
 
 
-@pytest.mark.parametrize("module", HOST)
-def test_modules_without_kernels_need_no_compiler(module):
-    assert not [name for name in imports_of(MODULES[module]) if within(name, "numba", "llvmlite")]
-    for name in imports_of(MODULES[module], module_level_only=True):
-        assert not within(name, "cuda", *KERNELS), f"{module} imports {name}"
+def test_modules_without_kernels_need_no_compiler():
+    def compilers(module):
+        at_once = imports_of(MODULES[module], module_level_only=True)
+        kernels = [name for name in at_once if within(name, "cuda", *KERNELS)]
+        return kernels + [name for name in imports_of(MODULES[module]) if within(name, "numba", "llvmlite")]
+
+    assert imported(HOST, compilers) == []
 
 
 def test_package_is_imported_without_compiler():
@@ -162,9 +175,9 @@ def test_package_is_imported_without_compiler():
     assert subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_files_are_short(path):
-    assert len(path.read_text().splitlines()) <= 400
+def test_files_are_short():
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
 def functions_of(tree):
@@ -180,36 +193,54 @@ def length(function):
     return lines
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_functions_are_short(path):
-    too_long = {f.name: length(f) for f in functions_of(TREES[path]) if length(f) > 60}
-    assert not too_long
+def test_functions_are_short():
+    functions = [(module, function) for module, tree in MODULES.items() for function in functions_of(tree)]
+    lengths = {f"{module}.{function.name}": length(function) for module, function in functions}
+    assert {name: length for name, length in lengths.items() if length > 60} == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_public_things_are_described(path):
-    tree = TREES[path]
-    assert ast.get_docstring(tree), "the module"
+def undescribed(module):
+    """Public things of a module, and itself, that have no docstring."""
+    tree = MODULES[module]
+    if not ast.get_docstring(tree):
+        yield module
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            assert ast.get_docstring(node), node.name
+        is_public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        if is_public and not ast.get_docstring(node):
+            yield f"{module}.{node.name}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_no_construct_that_the_design_rules_out(path):
-    for node in ast.walk(TREES[path]):
-        if isinstance(node, ast.Call):
-            called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-            assert called not in ("exec", "eval", "prange", "set_num_threads", "threadpool_limits"), called
-            for keyword in node.keywords:
-                # Numba's own threads abort when two fits start them at once, and die in a fork.
-                assert keyword.arg != "parallel", "Numba's threading layers"
-                if keyword.arg == "fastmath" and isinstance(keyword.value, ast.Constant):
-                    assert keyword.value.value is not True, "fastmath=True promises that NaN does not occur"
-        if isinstance(node, ast.Name | ast.Attribute | ast.alias):
-            named = getattr(node, "id", getattr(node, "attr", getattr(node, "name", "")))
-            assert "jitclass" not in str(named), "jitclass arguments defeat the cache"
-            assert not str(named).startswith("prange")
+def test_public_things_are_described():
+    assert [name for module in MODULES for name in undescribed(module)] == []
+
+
+def ruled_out(node):
+    """Why the design has no such construct, if it has none."""
+    if isinstance(node, ast.Call):
+        called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if called in ("exec", "eval", "prange", "set_num_threads", "threadpool_limits"):
+            yield f"calls {called}"
+        for keyword in node.keywords:
+            if keyword.arg == "parallel":
+                yield "Numba's own threads abort when two fits start them at once, and die in a fork"
+            if keyword.arg == "fastmath" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
+                yield "fastmath=True promises that NaN does not occur"
+    if isinstance(node, ast.Name | ast.Attribute | ast.alias):
+        named = str(getattr(node, "id", getattr(node, "attr", getattr(node, "name", ""))))
+        if "jitclass" in named:
+            yield "jitclass arguments defeat the cache"
+        if named.startswith("prange"):
+            yield "prange"
+
+
+def test_no_construct_that_the_design_rules_out():
+    nodes = [(module, node) for module, tree in MODULES.items() for node in ast.walk(tree)]
+    assert [f"{module}: {reason}" for module, node in nodes for reason in ruled_out(node)] == []
+
+
+def test_constructs_that_are_ruled_out_are_found():
+    wrong = "prange(3); eval('1'); njit(parallel=True); njit(fastmath=True); import jitclass"
+    assert len([reason for node in ast.walk(ast.parse(wrong)) for reason in ruled_out(node)]) == 6
 
 
 def test_ctypes_is_left_to_the_kernels():
@@ -362,12 +393,12 @@ def test_activation_that_does_not_exist():
         Predictor(program, initialize(program, 0))
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if within(m, "skneural.backends.cpu")])
-def test_helpers_that_close_over_values_get_names_of_their_own(module):
+def test_helpers_that_close_over_values_get_names_of_their_own():
     # See `compiler.helper`. A formula is inlined and leaves no name behind.
-    if module == "skneural.backends.cpu.compiler":
-        return
-    functions = [node for node in ast.walk(MODULES[module]) if isinstance(node, ast.FunctionDef)]
-    for function in functions:
-        inner = {getattr(node, "id", None) for statement in function.body for node in ast.walk(statement)}
-        assert "register_jitable" not in inner, f"{module}.{function.name} should call helper() instead"
+    wrong = []
+    for module, tree in MODULES.items():
+        if within(module, "skneural.backends.cpu") and module != "skneural.backends.cpu.compiler":
+            for function in functions_of(tree):
+                inner = {getattr(node, "id", None) for statement in function.body for node in ast.walk(statement)}
+                wrong += [f"{module}.{function.name}"] * ("register_jitable" in inner)
+    assert wrong == [], "they should call helper() instead"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+from conftest import one_at_a_time
 from networks import (
     HIDDEN,
     N_OUTPUTS,
@@ -52,18 +53,18 @@ def mixed(activation="tanh", noise=True):
 # -- gradients ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize(
-    ("activation", "depth"), [("identity", 0), *((name, depth) for name in ACTIVATIONS for depth in (1, 2, 3))]
+@one_at_a_time(
+    {"activation": "tanh", "depth": 2, "loss": "log_loss"}, activation=ACTIVATIONS, depth=(0, 1, 3), loss=LOSSES
 )
 def test_gradient_is_that_of_central_differences(activation, loss, depth):
     program, params = make_network(plain(activation, depth), loss)
     assert_right_gradient(program, params, *make_data(loss, 20))
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("is_sparse", [False, True])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@one_at_a_time(
+    {"activation": "tanh", "is_sparse": False, "weighted": True},
+    activation=ACTIVATIONS, is_sparse=[True], weighted=[False],
+)  # fmt: skip
 def test_gradient_through_layers_of_every_kind(activation, is_sparse, weighted):
     # Noise and dropout are the same at every evaluation, which is step 0 of the seed.
     X, targets, weights = make_data("log_loss", 17)
@@ -72,9 +73,8 @@ def test_gradient_through_layers_of_every_kind(activation, is_sparse, weighted):
     assert_right_gradient(program, params, X, targets, weights if weighted else None, seed=11)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
-@pytest.mark.parametrize("is_sparse", [False, True])
+@one_at_a_time({"loss": "log_loss", "is_sparse": False}, loss=LOSSES, is_sparse=[True])
 def test_gradient_through_normalizations(normalization, loss, is_sparse):
     X, targets, weights = make_data(loss, 17)
     layers = [Dense(5, "tanh", normalization), Residual((Dense(5, "elu", normalization),)), Dense(N_OUTPUTS)]
@@ -107,16 +107,14 @@ def assert_gradient_of_numpy(layers, loss, is_sparse):
     assert not np.delete(gradient, index).any()
 
 
-@pytest.mark.parametrize("loss", reference.LOSSES)
-@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
 @pytest.mark.parametrize("is_sparse", [False, True])
+@one_at_a_time({"activation": "tanh", "loss": "log_loss"}, activation=ACTIVATIONS, loss=LOSSES)
 def test_gradient_is_the_one_of_plain_numpy(activation, loss, is_sparse):
     assert_gradient_of_numpy(plain(activation, 3), loss, is_sparse)
 
 
-@pytest.mark.parametrize("loss", reference.LOSSES)
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
-@pytest.mark.parametrize("is_sparse", [False, True])
+@one_at_a_time({"loss": "log_loss", "is_sparse": False}, loss=LOSSES, is_sparse=[True])
 def test_gradient_through_normalizations_is_the_one_of_plain_numpy(normalization, loss, is_sparse):
     layers = [Dense(5, "tanh", normalization), Residual((Dense(5, "gelu", normalization),)), Dense(N_OUTPUTS)]
     assert_gradient_of_numpy(layers, loss, is_sparse)
@@ -184,16 +182,14 @@ def assert_steps_of_numpy(
     return start, params, norms, expected_norms
 
 
-@pytest.mark.parametrize("loss", reference.LOSSES)
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("weighted", [False, True])
+@one_at_a_time({"method": "nesterov", "loss": "log_loss"}, method=METHODS, loss=LOSSES)
 def test_ten_steps_are_those_of_plain_numpy(method, loss, weighted):
     assert_steps_of_numpy(plain("tanh", 2), loss, method, weighted=weighted, alpha=0.3, weight_decay=0.4)
 
 
-@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
-@pytest.mark.parametrize("depth", [0, 1, 3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@one_at_a_time({"activation": "tanh", "depth": 3}, activation=ACTIVATIONS, depth=(0, 1))
 def test_ten_steps_of_every_activation(activation, depth, dtype):
     # Ten Adam steps of 0.01 in float32: its rounding, 6e-8, is amplified where a gradient is close to 0.
     tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype is np.float32 else None
@@ -218,8 +214,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
-@pytest.mark.parametrize("method", ["nesterov", "adamw"])
+@one_at_a_time({"method": "nesterov", "normalization": None}, method=["adamw"], normalization=["batch", "layer"])
 def test_ten_steps_with_every_option(method, normalization, option):
     _, plain_end, *_ = assert_steps_of_numpy(plain("tanh", 2, normalization), "squared_error", method, rate=0.1)
     _, end, norms, expected = assert_steps_of_numpy(
@@ -229,9 +224,8 @@ def test_ten_steps_with_every_option(method, normalization, option):
     np.testing.assert_allclose(norms, expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
-@pytest.mark.parametrize("is_sparse", [False, True])
+@one_at_a_time({"method": "nesterov", "is_sparse": False}, method=METHODS, is_sparse=[True])
 def test_ten_steps_with_normalizations_and_shortcuts(method, normalization, is_sparse):
     layers = [
         Dense(6, "relu", normalization), Residual((Dense(6, "tanh", normalization),)), Dense(5, "selu"),
@@ -448,9 +442,10 @@ def test_dropout_and_noise_do_nothing_in_prediction():
 # -- prediction --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", reference.LOSSES)
-@pytest.mark.parametrize("is_sparse", [False, True])
-@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+@one_at_a_time(
+    {"loss": "log_loss", "is_sparse": False, "normalization": None},
+    loss=LOSSES, is_sparse=[True], normalization=["batch", "layer"],
+)  # fmt: skip
 def test_outputs_and_losses_of_prediction(loss, is_sparse, normalization):
     X, targets, weights = make_data(loss, 250)  # more rows than are run at a time
     layers = [Dense(5, "tanh", normalization), Residual((Dense(5, "mish", normalization),)), Dense(N_OUTPUTS)]

@@ -131,8 +131,8 @@ def bind_prediction(program, with_loss=False):
     return np.array(rows, OP)
 
 
-def compile_everything(dtypes):
-    """Compile every kernel of every registry; the number of kernels."""
+def every_kernel(dtypes):
+    """What `kernel` is to be called with for every kernel of every registry: a function that makes it, and its key."""
     registries = {
         make_activation: ACTIVATIONS,
         make_loss_forward: LOSSES,
@@ -142,12 +142,18 @@ def compile_everything(dtypes):
     }
     for dtype in (np.dtype(kind).type for kind in dtypes):
         for make in (make_product, make_train, make_constrain):
-            kernel(make, dtype)
+            yield make, dtype
         for make, *options in (key for fields in KERNELS.values() for key in fields.values()):
-            kernel(make, dtype, *options)
+            yield make, dtype, *options
         for make, registry in registries.items():
             for entry in registry.values():
-                kernel(make, dtype, entry)
+                yield make, dtype, entry
     for make in (make_predict, make_loss_and_gradient, make_serve, make_lead):
-        kernel(make)
+        yield (make,)
+
+
+def compile_everything(dtypes):
+    """Compile every kernel of every registry; the number of kernels."""
+    for key in every_kernel(dtypes):
+        kernel(*key)
     return len(compiled_kernels())
