@@ -110,9 +110,9 @@ def info():
     print(f"Python        {platform.python_version()} on {platform.platform()}")
 
     from skneural.backends.cpu.compiler import cache_state
-    from skneural.backends.cpu.crew import n_threads
     from skneural.backends.cpu.simd import INSTRUCTION_SET
     from skneural.backends.devices import describe
+    from skneural.estimators._threads import n_threads
 
     print(f"cores         {n_threads(None)} usable, {os.cpu_count()} in the machine")
     forced = " (forced by SKNEURAL_SIMD)" if os.environ.get("SKNEURAL_SIMD") else ""

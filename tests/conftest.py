@@ -99,6 +99,7 @@ def crews(monkeypatch):
     Returns the list of the numbers of threads that calls of a training have used since.
     """
     from skneural.backends.cpu import crew, engine
+    from skneural.estimators import _threads
 
     used = []
 
@@ -108,7 +109,7 @@ def crews(monkeypatch):
 
     monkeypatch.setattr(engine, "_WORTH_A_THREAD", 0.0)
     monkeypatch.setattr(engine, "_WORTH_A_CALL", 1e-15)
-    monkeypatch.setattr(crew, "n_threads", lambda n_jobs: n_jobs or 1)
+    monkeypatch.setattr(_threads, "n_threads", lambda n_jobs: n_jobs or 1)
     monkeypatch.setattr(crew.Pace, "choose", choose)
     return used
 

@@ -162,7 +162,8 @@ score_training : bool, default=False
 
 n_jobs : int or None, default=None
     Cap on the number of threads of the CPU. None: as many as the work in a step is worth, up to the cores that this
-    process may use, and 1 within a joblib worker. Results do not depend on it.
+    process may use; no more than OpenMP may use, as ``OMP_NUM_THREADS`` or ``threadpoolctl.threadpool_limits`` say;
+    and 1 within a joblib worker. A number overrules these limits. Results do not depend on it.
 
 dtype : {'auto', 'float32', 'float64'}, default='auto'
     Precision of the network. 'auto' is float32 for float32 `X`, else float64; on a GPU it is float32 for every `X`. A
