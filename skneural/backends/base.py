@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from skneural.backends.frame import Frame
+from skneural.backends.inputs import Inputs
 from skneural.maths import random
 from skneural.maths.losses import LOSSES, n_settings
 from skneural.maths.optimizers import OPTIMIZERS
@@ -50,9 +51,16 @@ class BaseTrainer:
         ``clip_norm`` and ``clip_value`` of the gradient, ``max_norm`` of a unit's incoming weights; none without.
     monitor : bool, default=False
         Whether to measure the norms of the layers' gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array is not what the program reads.
     """
 
     def __init__(self, program, params, X, targets, weights, *, alpha, seed, l1_ratio=0.0, limits=None, monitor=False):
+        self.inputs = Inputs(program)
+        self.inputs.check_training(params, X, targets, weights)
         self.program, self.params, self.X, self.targets, self.weights = program, params, X, targets, weights
         self.itemsize, self.settings = program.dtype.itemsize, check_settings(program)
         self.monitor, self.layer_norms = monitor, None
@@ -81,6 +89,8 @@ class BaseTrainer:
         weight_decay : float, default=0.0
             Share of a weight that decays in a step, times the learning rate, for optimizers that decouple it.
         """
+        for name in ("s", "v"):
+            self.inputs.check_vector(f"The optimizer's {name!r}", state[name])
         self.optimizer, self.hyper, self.state = OPTIMIZERS[optimizer], tuple(hyper), state
         self.weight_decay = weight_decay if self.optimizer.decoupled else 0.0
         self.steps_per_epoch, self.first_epoch = -(-self.template["n_rows"] // batch), state["epoch"]

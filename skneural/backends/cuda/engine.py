@@ -24,6 +24,7 @@ from skneural.backends.cuda.steps import (
 from skneural.backends.cuda.streaming import Stream
 from skneural.backends.cuda.updates import MEASURING, make_clip, make_constrain, make_measure, make_optimizer
 from skneural.backends.frame import Frame
+from skneural.backends.inputs import Inputs
 from skneural.network.program import N_CONSTANTS
 
 #: Bytes of buffers that pieces of a batch, or of rows to predict, may take.
@@ -55,12 +56,15 @@ class Predictor:
     """
 
     def __init__(self, program, params, with_loss=False, *, device=0, precision="full"):
+        self.inputs = Inputs(program)
+        self.inputs.check_vector("The vector of parameters", params)
         self.program, self.params, self.with_loss = program, params, with_loss
         self.device, self.precision, self.settings = device, precision, check_settings(program)
         self._kept = None
 
     def __call__(self, X, targets=None, weights=None, n_threads=None):
         """Outputs of shape (n_rows, n_outputs), and the weighted loss of every row if there are targets, else None."""
+        self.inputs.check(X, targets, weights)
         with hub.readable_errors("predicting"), hub.on_device(self.device):
             if self._kept is not None and self._kept[0] is X:
                 return self._predict(*self._kept)

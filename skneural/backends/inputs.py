@@ -1,0 +1,135 @@
+"""The last door before compiled code, which knows arrays by their addresses: what does not fit a program stops here."""
+
+import numpy as np
+
+from skneural.maths.losses import LOSSES
+from skneural.network.program import KINDS, Sequences
+
+
+def _check_array(name, array, dtype, shape):
+    """Raise unless something is an array of that kind, contiguous; None in `shape` stands for any length."""
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        found = getattr(array, "dtype", type(array).__name__)
+        raise TypeError(f"{name} must be an array of {np.dtype(dtype)}, got {found}.")
+    expected = tuple(length if size is None else size for size, length in zip(shape, array.shape, strict=False))
+    if array.ndim != len(shape) or array.shape != expected:
+        words = ", ".join("n" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must have shape ({words}), got {array.shape}.")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} must be contiguous, in C order.")
+
+
+class Inputs:
+    """What a program may be given.
+
+    Parameters
+    ----------
+    program : Program
+    """
+
+    def __init__(self, program):
+        _, self.n_features, *_ = program.source
+        self.n_params, self.n_outputs, self.n_timesteps = program.n_params, program.n_outputs, program.n_timesteps
+        self.dtype, self.is_sparse = program.dtype, KINDS[program.ops[0]["kind"]] not in ("input", "sequence_input")
+        self.reads_rows = not self.n_timesteps and not self.is_sparse
+        self.can_train = bool(program.ops["kept"].all())
+        # Of one class out of many the target is the number.
+        self.is_class = LOSSES[program.functions[-1]].link == "softmax"
+
+    def check_vector(self, name, vector):
+        """Raise unless `vector` is like the parameters of the program."""
+        _check_array(name, vector, self.dtype, (self.n_params,))
+
+    def check_training(self, params, X, targets, weights):
+        """Raise unless the program can be trained on these arrays."""
+        if not self.can_train:
+            raise ValueError("This program was lowered for prediction: it has no room for what training keeps.")
+        self.check_vector("The vector of parameters", params)
+        self.check(X, targets, weights)
+        if targets is None:
+            raise TypeError("Training needs targets.")
+
+    def check(self, X, targets=None, weights=None):
+        """Raise unless the program reads these arrays; the number of rows.
+
+        Parameters
+        ----------
+        X : ndarray, tuple or Sequences
+            As `BaseTrainer` takes it.
+        targets : ndarray of shape (n_rows, n_targets), default=None
+        weights : ndarray of shape (n_rows,), default=None
+
+        Raises
+        ------
+        TypeError
+            If something has another type, or holds other numbers.
+        ValueError
+            If it has another shape, is not contiguous, or refers to what does not exist.
+        """
+        if isinstance(X, Sequences):
+            n_rows = self._check_sequences(X)
+        elif isinstance(X, tuple):
+            n_rows = self._check_sparse(*X)
+        else:
+            n_rows = self._check_rows(X)
+        if targets is not None:
+            self._check_targets(n_rows, targets)
+        if weights is not None:
+            _check_array("The weights", weights, self.dtype, (n_rows,))
+        return n_rows
+
+    def _check_rows(self, X):
+        # One row through a small network takes some microseconds: what is right gets by quickly.
+        if (
+            self.reads_rows and isinstance(X, np.ndarray) and X.dtype == self.dtype and X.ndim == 2
+            and X.shape[1] == self.n_features and X.flags.c_contiguous
+        ):  # fmt: skip
+            return len(X)
+        if self.n_timesteps or self.is_sparse:
+            raise TypeError(f"X must be {'sequences' if self.n_timesteps else 'sparse'}, got {type(X).__name__}.")
+        if getattr(X, "ndim", 0) == 2 and X.shape[1] != self.n_features:
+            self._refuse_width(X.shape[1])
+        _check_array("X", X, self.dtype, (None, self.n_features))
+        return len(X)
+
+    def _refuse_width(self, n_features):
+        raise ValueError(f"X has {n_features} features, but the network is expecting {self.n_features} features.")
+
+    def _check_sparse(self, values, indices, indptr):
+        if not self.is_sparse:
+            raise TypeError("X is sparse, but this program reads dense rows.")
+        _check_array("The values of X", values, self.dtype, (None,))
+        _check_array("The column numbers of X", indices, np.int64, (len(values),))
+        _check_array("The beginnings of the rows of X", indptr, np.int64, (None,))
+        in_order = len(indptr) and indptr[0] >= 0 and indptr[-1] <= len(values) and (indptr[1:] >= indptr[:-1]).all()
+        if not in_order:
+            raise ValueError("The rows of X must begin in order, within its values.")
+        if len(indices) and indices.view(np.uint64).max() >= self.n_features:  # a negative one is huge as well
+            raise ValueError(f"X has columns that the network, of {self.n_features} features, does not read.")
+        return len(indptr) - 1
+
+    def _check_sequences(self, X):
+        values, lengths = X.values, X.lengths
+        if not self.n_timesteps:
+            raise TypeError("X holds sequences, but this program reads rows.")
+        if not isinstance(values, np.ndarray) or values.dtype != self.dtype:
+            raise TypeError(f"X must be an array of {self.dtype}, got {getattr(values, 'dtype', type(values))}.")
+        if values.ndim == 3 and values.shape[2] != self.n_features:
+            self._refuse_width(values.shape[2])
+        if values.ndim != 3 or values.shape[1] != self.n_timesteps:
+            raise ValueError(
+                f"X must have shape (n, {self.n_timesteps}, {self.n_features}), got {values.shape}: "
+                "this program was lowered for other sequences."
+            )
+        if any(stride % values.itemsize for stride in values.strides):
+            raise ValueError("The strides of X must be whole numbers.")
+        if lengths is not None:
+            _check_array("The lengths of X", lengths, np.int64, (len(values),))
+            if len(lengths) and not 0 <= lengths.min() <= lengths.max() <= self.n_timesteps:
+                raise ValueError(f"The lengths of X must be at most {self.n_timesteps}, got {lengths.max()}.")
+        return len(values)
+
+    def _check_targets(self, n_rows, targets):
+        _check_array("The targets", targets, self.dtype, (n_rows, 1 if self.is_class else self.n_outputs))
+        if self.is_class and n_rows and not (targets.min() >= 0 and targets.max() < self.n_outputs):
+            raise ValueError(f"The targets must be numbers of classes, from 0 to {self.n_outputs - 1}.")
