@@ -12,6 +12,8 @@ import sys
 
 import numpy as np
 
+from skneural.backends import compiling
+
 #: Names of a GPU that is meant by its number.
 NUMBERED = re.compile(r"cuda:([0-9]{1,4})")
 #: What a GPU needs: modules, and the first generation (compute capability) that the compiler knows.
@@ -220,25 +222,33 @@ def usable_precision(device, precision, dtype):
     return precision
 
 
+def engine_of(device):
+    """The module that runs programs on a device that can be used.
+
+    A compiler is loaded with it. Other threads, forks and Ctrl-C wait meanwhile: half of it would be of no use.
+    """
+    with compiling.LOCK, compiling.interrupts_later():
+        if device == "cpu":
+            from skneural.backends.cpu import engine
+        else:
+            from skneural.backends.cuda import engine
+    return engine
+
+
+def _options(device, precision, program):
+    """What the engine of a GPU is told besides."""
+    if device == "cpu":
+        return {}
+    return {"device": index_of(device), "precision": usable_precision(device, precision, program.dtype)}
+
+
 def make_trainer(device, precision, program, *args, **kwargs):
     """A Trainer on a device that can be used, in `precision` where it has it. The rest is for the engine."""
-    if device == "cpu":
-        from skneural.backends.cpu.engine import Trainer
-
-        return Trainer(program, *args, **kwargs)
-    from skneural.backends.cuda.engine import Trainer
-
-    precision = usable_precision(device, precision, program.dtype)
-    return Trainer(program, *args, device=index_of(device), precision=precision, **kwargs)
+    options = _options(device, precision, program)
+    return engine_of(device).Trainer(program, *args, **options, **kwargs)
 
 
 def make_predictor(device, precision, program, *args, **kwargs):
     """A Predictor on a device that can be used, in `precision` where it has it. The rest is for the engine."""
-    if device == "cpu":
-        from skneural.backends.cpu.engine import Predictor
-
-        return Predictor(program, *args, **kwargs)
-    from skneural.backends.cuda.engine import Predictor
-
-    precision = usable_precision(device, precision, program.dtype)
-    return Predictor(program, *args, device=index_of(device), precision=precision, **kwargs)
+    options = _options(device, precision, program)
+    return engine_of(device).Predictor(program, *args, **options, **kwargs)

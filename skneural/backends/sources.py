@@ -1,15 +1,18 @@
 """What decides what a kernel computes, as a hash: part of the key under which a compiled kernel is kept on disk.
 
-Numba's cache does not see edits in other files. Every kernel therefore closes over such a hash.
+Numba's cache does not see edits in other files. Every kernel therefore closes over such a hash. Sources are asked for
+where Python has them from: files, an archive, an executable. Where there are none, the byte code counts.
 """
 
 import hashlib
+import importlib
+import importlib.util
 import pathlib
-import warnings
+import pkgutil
+import sys
+import types
 
-PACKAGE = pathlib.Path(__file__).parents[1]
-
-_warned = False
+PACKAGE = __name__.partition(".")[0]
 
 
 def digest(backend, host, salt=""):
@@ -20,17 +23,53 @@ def digest(backend, host, salt=""):
     backend : str
         Name of its folder.
     host : set of str
-        Files in there that hold no kernels.
+        Modules in there that hold no kernels.
     salt : str, default=''
         What else decides, like the instruction set.
+
+    Raises
+    ------
+    ImportError
+        If whatever Python loads the package with does not say which modules there are: the hash would miss an edit.
     """
     content = hashlib.sha256(salt.encode())
-    sources = [*sorted((PACKAGE / "maths").glob("*.py")), PACKAGE / "network" / "program.py"]
-    sources.append(PACKAGE / "backends" / "gates.py")
-    sources += sorted(p for p in (PACKAGE / "backends" / backend).glob("*.py") if p.name not in host)
-    for path in sources:
-        content.update(path.read_bytes())
+    names = _modules_of(f"{PACKAGE}.maths")
+    names += [f"{PACKAGE}.network.program", f"{PACKAGE}.backends.gates"]
+    names += [name for name in _modules_of(f"{PACKAGE}.backends.{backend}") if name.rpartition(".")[2] not in host]
+    for name in names:
+        content.update(_content_of(name))
     return content.hexdigest()[:16]
+
+
+def _modules_of(package):
+    """Dotted names of the modules of a package."""
+    path = importlib.import_module(package).__path__
+    names = sorted(f"{package}.{module.name}" for module in pkgutil.iter_modules(path))
+    if not names:
+        raise ImportError(f"The modules of {package} cannot be listed where it is installed: {list(path)}.")
+    return names
+
+
+def _content_of(module):
+    """Source of a module as it is now, or the byte code where there is no source."""
+    loader = importlib.util.find_spec(module).loader
+    source = loader.get_source(module)
+    return code_bytes(loader.get_code(module)) if source is None else source.encode()
+
+
+def code_bytes(code):
+    """What a code object does, the same in every process: unlike `marshal`, which writes sets in any order."""
+    names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
+    return b"|".join([code.co_code, repr(names).encode(), _constant_bytes(code.co_consts)])
+
+
+def _constant_bytes(value):
+    if isinstance(value, types.CodeType):
+        return code_bytes(value)
+    if isinstance(value, tuple | frozenset | set):
+        parts = [_constant_bytes(part) for part in value]
+        return b"(" + b",".join(parts if isinstance(value, tuple) else sorted(parts)) + b")"
+    return repr(value).encode()
 
 
 def digest_of(base, *formulas):
@@ -46,44 +85,38 @@ def digest_of(base, *formulas):
         seen.add(function)
         code = function.__code__
         # Docstrings decide nothing, and ``python -OO`` has none in their place: it finds the same kernels.
-        constants = [c for c in code.co_consts if c is not None and c is not function.__doc__]
-        content.update(code.co_code + repr([getattr(c, "co_code", c) for c in constants]).encode())
+        constants = tuple(c for c in code.co_consts if c is not None and c is not function.__doc__)
+        content.update(code_bytes(code.replace(co_consts=constants)))
         cells = [cell.cell_contents for cell in function.__closure__ or ()]
         for value in [*(function.__globals__.get(name) for name in code.co_names), *cells]:
             if hasattr(value, "__code__"):
                 add(value)
             elif not hasattr(value, "__dict__"):  # numbers and tuples; a module is what its name says
-                content.update(repr(value).encode())
+                content.update(_constant_bytes(value))
 
     for formula in formulas:
         add(formula)
     return content.hexdigest()[:16]
 
 
+def locate(function):
+    """Let a function name a file that exists, if the one that it was compiled from does not exist here.
+
+    Numba keeps machine code beside that file, or in a folder named after it. Byte code without sources names a file of
+    the machine where it was compiled, and a module in an archive one within: then it is the byte code, or the archive.
+    """
+    if pathlib.Path(function.__code__.co_filename).is_file():
+        return
+    origin = getattr(sys.modules.get(function.__module__), "__file__", None)
+    if origin is None:
+        return
+    for place in (pathlib.Path(origin), *pathlib.Path(origin).parents):
+        if place.is_file():
+            function.__code__ = function.__code__.replace(co_filename=str(place))
+            return
+
+
 def kernel_name(make, *key):
     """Name of the kernel ``make(*key)``: it becomes the symbol that the linker sees."""
     words = (getattr(k, "name", getattr(k, "__name__", str(k))) for k in key)
     return "_".join([make.__name__.removeprefix("make_"), *words])
-
-
-def compile_cached(compile_it):
-    """``compile_it(cached=True)``, or without the cache, with a warning, where its folder cannot be written."""
-    try:
-        return compile_it(cached=True)
-    except (RuntimeError, OSError) as error:
-        if not isinstance(error, OSError) and "cannot cache" not in str(error):
-            raise
-        _warn_once(error)
-        return compile_it(cached=False)
-
-
-def _warn_once(error):
-    global _warned
-    if not _warned:
-        _warned = True
-        warnings.warn(
-            "skneural compiles its kernels anew in this process, because the folder for the compiled ones cannot be "
-            f"written ({error}). Set NUMBA_CACHE_DIR to a folder that can.",
-            RuntimeWarning,
-            stacklevel=2,
-        )

@@ -8,22 +8,24 @@ Every kernel closes over `DIGEST`, a hash of all that decides what it computes (
 
 import os
 import pathlib
-import threading
 from functools import cache
 
 from numba import cfunc, types
+from numba.core.caching import FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import register_jitable
 
-from skneural.backends import sources
+from skneural.backends import compiling, sources
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 
 
 def digest():
     """Hash of everything that decides what a kernel computes, besides its own closure."""
-    return sources.digest("cpu", host={"engine.py", "binding.py"}, salt=INSTRUCTION_SET.name)
+    return sources.digest("cpu", host={"engine", "binding", "threads"}, salt=INSTRUCTION_SET.name)
 
 
 DIGEST = digest()
+compiling.guard(global_compiler_lock)
 
 
 def digest_of(*formulas):
@@ -52,7 +54,6 @@ def helper(function, *key):
 
 #: Kernels by how they were made: a kernel's address is only valid while the object that holds its code lives.
 _KERNELS = {}
-_LOCK = threading.RLock()
 
 
 @cache
@@ -76,7 +77,14 @@ def compile_kernel(name, arguments, function, returns=types.void):
     function.__name__ = function.__qualname__ = name
     signature = returns(*arguments)
     options = {"error_model": "numpy", "fastmath": STRICT}
-    return sources.compile_cached(lambda cached: cfunc(signature, cache=cached, **options)(function))
+    return compiling.compile_cached(
+        function, lambda cached: cfunc(signature, cache=cached, **options)(function), forget=_forget
+    )
+
+
+def _forget(function):
+    """Drop what is kept of a kernel on disk."""
+    FunctionCache(function).flush()
 
 
 def kernel(make, *key):
@@ -87,7 +95,7 @@ def kernel(make, *key):
     """
     found = _KERNELS.get((make, *key))
     if found is None:
-        with _LOCK:
+        with compiling.LOCK:
             found = _KERNELS.get((make, *key))
             if found is None:
                 arguments, function, *returns = make(*key)
@@ -108,8 +116,7 @@ def compiled_kernels():
 
 def cache_state():
     """Where kernels are kept: ``(folder, writable, number of kernels, bytes)``; the folder is None if there is none."""
-    from numba.core.caching import FunctionCache
-
+    sources.locate(cache_state)
     try:
         folder = pathlib.Path(FunctionCache(cache_state).cache_path)
     except (RuntimeError, OSError):

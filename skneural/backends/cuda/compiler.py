@@ -1,21 +1,19 @@
 """Kernels by how they are made, each compiled once in a process and kept on disk."""
 
-import threading
 from functools import cache
 
-from skneural.backends import sources
+from skneural.backends import compiling, sources
 from skneural.backends.cuda import hub
 
 
 def digest():
     """Hash of everything that decides what a kernel computes, besides its own closure."""
-    return sources.digest("cuda", host={"engine.py", "run.py", "binding.py", "memory.py", "simulator.py"})
+    return sources.digest("cuda", host={"engine", "run", "binding", "memory", "simulator"})
 
 
 DIGEST = digest()
 
 _KERNELS = {}
-_LOCK = threading.RLock()
 
 
 def digest_of(*formulas):
@@ -31,19 +29,21 @@ def formula(function):
 
 def kernel(make, *key):
     """The compiled kernel of ``make(*key)``. Compiling is serial: Numba's compiler cannot be entered by two threads."""
-    with _LOCK:
+    with compiling.LOCK:
         found = _KERNELS.get((make, *key))
         if found is None:
             function = make(*key)
             function.__name__ = function.__qualname__ = sources.kernel_name(make, *key)
-            found = sources.compile_cached(lambda cached: hub.compile_function(function, cached=cached))
+            found = compiling.compile_cached(
+                function, lambda cached: hub.compile_function(function, cached=cached), forget=hub.forget
+            )
             _KERNELS[make, *key] = found
         return found
 
 
 def loaded(shared, *key):
     """The kernel of a maker and its arguments, on the current GPU, where its blocks may have so much shared memory."""
-    with _LOCK:
+    with compiling.LOCK:
         found = kernel(*key)
         hub.load(found, shared)
         return found

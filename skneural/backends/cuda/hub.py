@@ -63,6 +63,14 @@ def compile_function(function, *, cached):
     return _cuda.jit(signature(), cache=cached, **options)(function)
 
 
+def forget(function):
+    """Drop what is kept of a kernel on disk."""
+    if not IS_SIMULATED:
+        from numba.cuda.dispatcher import CUDACache
+
+        CUDACache(function).flush()
+
+
 def to_ptx(function, capability):
     """PTX of a kernel for a compute capability like (9, 0). Needs no GPU."""
     from numba.cuda import dispatcher
