@@ -344,6 +344,6 @@ def test_many_steps_are_predicted_in_little_memory(monkeypatch):
     est = small(batch_size=14).fit(X, y)
     expected = est.predict(X)
     monkeypatch.setattr(engine, "SEQUENCE_BYTES", 1)
-    est._predictors.clear()
+    est._predictors._made.clear()
     assert_array_equal(est.predict(X), expected)
-    assert est._predictor(**est._variant(X))._block == 1
+    assert est._predictor(**est._variant(X))[0]._block == 1

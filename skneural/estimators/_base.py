@@ -124,8 +124,9 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             self._run(program, train, held_out, given, incremental, first_pass)
         except BaseException:  # data that is refused, or does not fit a GPU, leaves no trace
             if not begun or self.n_iter_ == 0:
-                vars(self).clear()
-                vars(self).update(before)
+                vars(self).update(before)  # not cleared: another thread may predict
+                for name in vars(self).keys() - before.keys():
+                    delattr(self, name)
             raise
         if not np.isfinite(self._params).all():
             raise ValueError(NON_FINITE)
@@ -193,7 +194,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             dtype = input_dtypes(self) if first_pass else self._weights_dtype()
         X, y = validate_data(
             self, X, without_last_axis(y), accept_sparse="csr", multi_output=True, y_numeric=self._numeric_targets,
-            dtype=dtype, order="C", reset=first_pass,
+            dtype=dtype, order="C", reset=first_pass or not hasattr(self, "n_features_in_"),
         )  # fmt: skip
         if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -246,14 +247,13 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
 
     def _begin(self, program, targets, seed, run, first_pass, incremental, train, validated):
         """Fitted attributes before the first epoch: parameters, curves, the state of the solver."""
-        self._target = targets
         self.n_outputs_, self.n_layers_ = program.n_outputs, len(program.tensors) + 1
         self.out_activation_ = LOSSES[targets.loss].link
         if first_pass:
-            self._adopt(program, self._initialize(program, seed, train))
+            self._adopt(program, self._initialize(program, seed, train), targets)
             self.t_ = 0
         else:
-            self._adopt(program, self._collected(program))
+            self._adopt(program, self._collected(program), targets)
             self.t_ = getattr(self, "t_", 0)
         if "finished" in run:  # all the rest is as it was when the checkpoint was written
             return
@@ -304,7 +304,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
             record.close()
         finally:
             del self._state["run"]
-            for holder in (trainer, *self._predictors.values()):
+            for holder in (trainer, self._predictors):
                 holder.close()
 
     def _run_stochastic(self, trainer, record, validation, max_iter, incremental, first_pass):
@@ -337,7 +337,7 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
         """A function that returns loss and score on validation data, for the parameters as they are."""
         rows, targets, weights = encoded
         X, y, sample_weight = plain
-        predictor = self._predictor(with_loss=True, **self._variant(X))
+        predictor, _ = self._predictor(with_loss=True, **self._variant(X))
         total = len(targets) if weights is None else float(weights.sum(dtype=np.float64))
         averaging = 1 / targets.shape[1] if LOSSES[self._target.loss].averaged else 1.0
         scorer = None if self.scoring in (None, "loss") else check_scoring(self, self.scoring)
@@ -362,11 +362,12 @@ class BaseNetwork(FlatParameters, CallbackSupportMixin, BaseEstimator):
     # -- prediction --------------------------------------------------------------------------------------------------
 
     def _outputs(self, X):
-        """Outputs of the network for checked X, shape (n_samples, n_outputs)."""
+        """Outputs of the network for X, shape (n_samples, n_outputs), and the targets that say what they mean."""
         if "_params" not in self.__dict__:
             check_is_fitted(self)
         X = self._validate_prediction(X)
-        return self._predictor(**self._variant(X))(self._read(X), n_threads=self._n_threads)[0]
+        predictor, target = self._predictor(**self._variant(X))
+        return predictor(self._read(X), n_threads=self._n_threads)[0], target
 
     def _as_given(self, X):
         """Checked X as users hand it over."""

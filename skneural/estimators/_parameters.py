@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from skneural.backends import devices
+from skneural.estimators import _threads
 from skneural.network.program import aligned_zeros
 
 #: Variants of a network that are kept ready for prediction.
@@ -31,29 +32,81 @@ def _aligned_copy(array):
     return copy
 
 
+class Predictors:
+    """Compiled forward passes over one vector of parameters, made as they are asked for.
+
+    Parameters
+    ----------
+    program : Program
+    params : ndarray of shape (n_params,)
+    views : tuple of ndarray
+        What users see of `params`.
+    target : object
+        What the outputs mean.
+    """
+
+    def __init__(self, program, params, views, target):
+        self.program, self.params, self.views, self.target = program, params, views, target
+        self._made = {}
+
+    def get(self, device, precision, with_loss, variant):
+        """The forward pass for a variant of the program."""
+        kind = device, precision, with_loss, *variant.values()
+        predictor = self._made.get(kind)
+        if predictor is None:
+            if len(self._made) >= MOST_PREDICTORS:  # sequences of ever other lengths
+                self._made.clear()
+            program = self.program.variant(**variant)
+            predictor = devices.make_predictor(device, precision, program, self.params, with_loss)
+            self._made[kind] = predictor
+        return predictor
+
+    def close(self):
+        """Give back what they keep on a device."""
+        for predictor in list(self._made.values()):
+            predictor.close()
+
+
+def _is_current(attributes):
+    """Whether the arrays that users see are the views that `FlatParameters._adopt` made."""
+    arrays = [*attributes["coefs_"], *attributes["intercepts_"], *attributes.get("recurrent_coefs_", ())]
+    views = attributes["_predictors"].views
+    return len(arrays) == len(views) and all(map(operator.is_, arrays, views))
+
+
 class FlatParameters:
     """Mixin: ``_params`` is the vector, ``_program`` says what stands where.
 
     Users may assign to ``coefs_``, ``recurrent_coefs_`` and ``intercepts_``, whole or in part; pickles hold every
-    number once.
+    number once. A thread may predict while another one fits: it sees the network before or the one after, so what
+    belongs together is set in one go, and taken in one go.
     """
 
-    def _adopt(self, program, params):
-        """Make `params` the parameters, laid out as `program` says."""
-        self._program, self._params = program, params
-        vars(self).update(self._seen(program, params))
+    def __sklearn_is_fitted__(self):
+        return "_params" in vars(self)  # users may have set weights to begin with
+
+    def _adopt(self, program, params, target=None):
+        """Make `params` the parameters, laid out as `program` says, of outputs that mean what `target` says."""
+        target = vars(self).get("_target") if target is None else target
+        fresh = {"_program": program, "_params": params, **self._seen(program, params, target)}
+        if target is not None:
+            fresh["_target"] = target
+        before = vars(self).copy()  # lives for longer: the end of an array may let another thread in
+        vars(self).update(fresh)
+        del before
 
     @staticmethod
-    def _seen(program, params):
+    def _seen(program, params, target=None):
         """Attributes that are views of the parameters, or depend on where they are."""
         views = program.views(params)
-        flat = [view for group in views.values() for view in group]
-        return {**views, "norms_": program.norm_views(params), "_views": tuple(flat), "_predictors": {}}
+        flat = tuple(view for group in views.values() for view in group)
+        predictors = Predictors(program, params, flat, target)
+        return {**views, "norms_": program.norm_views(params), "_predictors": predictors}
 
     def _collected(self, program):
         """The parameters as a vector for `program`: ``_params`` itself unless arrays have been assigned since."""
         known = getattr(self, "_program", None)
-        if known is not None and (known is program or known.same_parameters(program)) and self._is_current():
+        if known is not None and (known is program or known.same_parameters(program)) and _is_current(vars(self)):
             return self._params
         fresh = aligned_zeros(program.n_params, program.dtype)
         groups = program.views(fresh)
@@ -67,6 +120,11 @@ class FlatParameters:
                 f"{shapes}, expected {[place.shape for place in places]}. warm_start and partial_fit need the same "
                 f"{', '.join(matter)} and outputs as before."
             )
+        if known is None and program.norms:
+            raise ValueError(
+                "Weights that are set before the first fit need a network that normalizes nothing: what a "
+                "normalization has learnt cannot be set. A fit without them, of one epoch, makes room for them."
+            )
         for place, array in zip(places, arrays, strict=True):
             place[...] = array
         for norms, before in zip(program.norm_views(fresh), getattr(self, "norms_", []), strict=True):
@@ -75,36 +133,34 @@ class FlatParameters:
         return fresh
 
     def _weights_dtype(self):
-        return self._params.dtype if hasattr(self, "_params") else np.asarray(self.coefs_[0]).dtype
+        if hasattr(self, "_params"):
+            return self._params.dtype
+        dtype = np.asarray(self.coefs_[0]).dtype  # set by hand before the first fit: any numbers
+        return dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
 
-    def _is_current(self):
-        """Whether the arrays that users see are the views that `_adopt` made."""
-        arrays = [*self.coefs_, *self.intercepts_, *vars(self).get("recurrent_coefs_", ())]
-        return len(arrays) == len(self._views) and all(map(operator.is_, arrays, self._views))
+    def _current_predictors(self):
+        """The forward passes over the parameters as they are now."""
+        attributes = vars(self).copy()
+        if _is_current(attributes):
+            return attributes["_predictors"]
+        self._adopt(self._program, self._collected(self._program))
+        return self._predictors
 
     def _predictor(self, with_loss=False, **variant):
-        """A compiled forward pass over the parameters as they are now, for a variant of the program."""
-        params = self._collected(self._program)
-        if params is not self._params:
-            self._adopt(self._program, params)
-        device = devices.predicting_device(self.device_)
-        kind = device, self.precision, with_loss, *variant.values()
-        if kind not in self._predictors:
-            if len(self._predictors) >= MOST_PREDICTORS:  # sequences of ever other lengths
-                self._predictors.clear()
-            program = self._program.variant(**variant)
-            self._predictors[kind] = devices.make_predictor(device, self.precision, program, self._params, with_loss)
-        return self._predictors[kind]
+        """A compiled forward pass over the parameters as they are now, and the targets that say what comes out.
+
+        `variant` is that of the program.
+        """
+        device, predictors = devices.predicting_device(self.device_), self._current_predictors()
+        return predictors.get(device, self.precision, with_loss, variant), predictors.target
 
     def _n_threads(self):
-        from skneural.backends.cpu.crew import n_threads
-
-        return n_threads(self.n_jobs)
+        return _threads.n_threads(self.n_jobs)
 
     def _snapshot(self):
         """Attributes of an estimator that predicts with the parameters as they are now."""
         params = _aligned_copy(self._params)
-        return {"_params": params, **self._seen(self._program, params)}
+        return {"_params": params, **self._seen(self._program, params, self._target)}
 
     def __getstate__(self):
         if "_params" in self.__dict__:

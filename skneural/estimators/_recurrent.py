@@ -66,9 +66,10 @@ class SequenceNetwork:
 
     def _validate(self, X, y, first_pass, dtype=None):
         if dtype is None and not first_pass:
-            dtype = self._params.dtype
+            dtype = self._weights_dtype()
         dtypes = input_dtypes(self) if dtype is None else [np.dtype(dtype).type]
-        X, y = self._check(X, without_last_axis(y), dtypes, reset=first_pass)
+        reset = first_pass or not hasattr(self, "n_features_in_")
+        X, y = self._check(X, without_last_axis(y), dtypes, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
@@ -243,5 +244,5 @@ class RecurrentRegressor(SequenceNetwork, NetworkRegressor):
         """Scale y as X is, by the training rows of the first fit."""
         if first_pass and self.standardize:
             targets.standardize(y, weights)
-        elif not first_pass:
+        elif not first_pass and hasattr(self, "_target"):
             targets.adopt_scale(self._target)

@@ -119,8 +119,8 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             The predicted classes.
         """
-        outputs = self._outputs(X)
-        return self._target.decode(outputs)
+        outputs, target = self._outputs(X)
+        return target.decode(outputs)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probability estimates.
@@ -135,8 +135,8 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         y_prob : ndarray of shape (n_samples, n_classes)
             Probabilities of the classes, in the order of ``classes_``.
         """
-        outputs = self._outputs(X)
-        return self._target.probabilities(outputs)
+        outputs, target = self._outputs(X)
+        return target.probabilities(outputs)
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of the probability estimates.
@@ -264,8 +264,8 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
             The predicted values. With a sequence of quantiles, shape (n_samples, n_quantiles), or, for several targets,
             (n_samples, n_outputs, n_quantiles): sorted along the last axis, so that they never cross.
         """
-        outputs = self._outputs(X)
-        return self._target.decode(outputs)
+        outputs, target = self._outputs(X)
+        return target.decode(outputs)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

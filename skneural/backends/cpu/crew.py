@@ -5,8 +5,6 @@ yield, then sleep. A call commands them, does its own part and waits for theirs,
 interrupt (Ctrl-C) finds either all threads at work or none.
 """
 
-import functools
-import os
 import threading
 import time
 
@@ -15,36 +13,9 @@ from numba import types
 
 from skneural.backends.cpu.compiler import DIGEST, address, kernel
 from skneural.backends.cpu.intrinsics import atomic_add, atomic_load, call_job
+from skneural.backends.cpu.threads import join_all, start_all
 from skneural.backends.cpu.walker import BOARD_SIZE, COMMANDS, DONE, LEAVE, QUIT, wait_until
 from skneural.backends.frame import data
-
-
-@functools.cache
-def _cores_of_container():
-    from joblib import cpu_count
-
-    return cpu_count()  # reads files: half a millisecond
-
-
-def n_threads(n_jobs):
-    """How many threads an estimator may use.
-
-    Parameters
-    ----------
-    n_jobs : int or None
-        None for all cores that this process may use (affinity and the quota of a container counted), and 1 within a
-        joblib worker, where the outer parallelism owns them. A positive number caps, a negative one counts from all
-        (-1).
-    """
-    from joblib import parallel
-
-    cores = _cores_of_container()
-    if hasattr(os, "sched_getaffinity"):
-        cores = min(cores, len(os.sched_getaffinity(0)))
-    if n_jobs is None:
-        nested = getattr(parallel.get_active_backend()[0], "nesting_level", 0)
-        return 1 if nested else cores
-    return max(1, min(n_jobs, cores) if n_jobs > 0 else cores + 1 + n_jobs)
 
 
 def make_serve():
@@ -88,46 +59,61 @@ class Crew:
         Maker of the kernel to run, and its arguments; the kernel takes the address of a frame.
     frames : list of Frame
         One frame a thread.
+    held : object
+        What the frames hold addresses of: every thread holds it, too.
     """
 
-    def __init__(self, job, frames):
-        self.frames = frames
-        self.board = np.zeros(BOARD_SIZE // 8, np.int64)
+    def __init__(self, job, frames, held):
+        self.frames, self.held = frames, held
         self._alone = kernel(*job).ctypes
         self._job = address(*job)
         self._threads = []
-        for rank, frame in enumerate(frames):
-            frame.update(rank=rank, board=data(self.board))
 
     def run(self, size):
-        """Run the job on the first `size` frames, which must be all of them or one; starts threads that are missing."""
+        """Run the job on the first `size` frames: on one, or on all once their threads have been started."""
         if size == 1:
             self._alone(self.frames[0].address)
             return
-        self.start()
         self.board[LEAVE // 8] = 0
         self._lead(self._job, self.frames[0].address, data(self.board), size - 1)
 
+    @property
+    def started(self):
+        """Whether the other threads are there."""
+        return bool(self._threads)
+
     def start(self):
-        """Start the other threads; False if they are there already."""
-        if self._threads:
-            return False
+        """Start the other threads; False, and there are none, if the system has no more to give."""
         serve = kernel(make_serve).ctypes
         self._lead = kernel(make_lead).ctypes
+        self.board = np.zeros(BOARD_SIZE // 8, np.int64)
+        for rank, frame in enumerate(self.frames):
+            frame.update(rank=rank, board=data(self.board))
         for frame in self.frames[1:]:
-            arguments = (self._job, frame.address, data(self.board))
-            thread = threading.Thread(target=serve, args=arguments, daemon=True, name="skneural")
-            thread.start()
-            self._threads.append(thread)
-        return True
+            arguments = serve, self._job, frame, self.board, self.held
+            self._threads.append(threading.Thread(target=_serve, args=arguments, daemon=True, name="skneural"))
+        try:
+            refused = start_all(self._threads)
+        except BaseException:
+            self.close()
+            raise
+        if refused:
+            self.close()
+        return not refused
 
     def close(self):
         """Send the hands home."""
+        if not self._threads:
+            return
         self.board[QUIT // 8] = 1
         self.board[COMMANDS // 8] += 1
-        for thread in self._threads:
-            thread.join()
-        self._threads = []
+        threads, self._threads = self._threads, []
+        join_all(threads)
+
+
+def _serve(serve, job, frame, board, held):
+    """A hand's life. It holds what stands behind the addresses."""
+    serve(job, frame.address, data(board))
 
 
 class Pace:

@@ -1,6 +1,5 @@
 """Run programs on the CPU: fill in frames, own the buffers, choose the number of threads."""
 
-import threading
 import time
 
 import numpy as np
@@ -11,9 +10,11 @@ from skneural.backends.cpu.compiler import address, kernel
 from skneural.backends.cpu.crew import Crew, Pace
 from skneural.backends.cpu.product import make_product, panel_size
 from skneural.backends.cpu.simd import INSTRUCTION_SET
+from skneural.backends.cpu.threads import run_together
 from skneural.backends.cpu.updates import make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.backends.frame import Frame, data
+from skneural.backends.inputs import Inputs
 from skneural.network.program import Sequences, aligned_zeros
 
 #: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
@@ -68,6 +69,8 @@ class Predictor:
     """Forward passes. Safe to call from several threads: every call has its own buffers."""
 
     def __init__(self, program, params, with_loss=False):
+        self.inputs = Inputs(program)
+        self.inputs.check_vector("The vector of parameters", params)
         self.program, self.params, self.ops = program, params, bind_prediction(program, with_loss)
         self.itemsize, self.settings = program.dtype.itemsize, check_settings(program)
         self.template = Frame()
@@ -92,10 +95,15 @@ class Predictor:
         weights : ndarray of shape (n_rows,), default=None
         n_threads : callable, default=None
             Returns how many at most. Small work runs on one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array is not what the program reads.
         """
         frame = self.template.copy()
+        n_rows = self.inputs.check(X, targets, weights)
         set_inputs(frame, X)
-        n_rows = frame["n_rows"]
         outputs = np.empty((n_rows, self.program.n_outputs), self.program.dtype)
         losses = None
         if targets is not None:
@@ -107,7 +115,11 @@ class Predictor:
         if crew == 1:
             self._run(frame)
         else:
-            self._run_together(frame, crew)
+            frame["crew"] = crew
+            frames = [frame.copy() for _ in range(crew)]
+            for rank, copy in enumerate(frames):
+                copy["rank"] = rank
+            run_together(self._run, frames, held=(X, targets, weights, outputs, losses))
         return outputs, losses
 
     def close(self):
@@ -120,18 +132,6 @@ class Predictor:
         work = -(-data(memory) // 64) * 64
         frame["work"], frame["panel"] = work, work + numbers * self.itemsize
         self._predict(frame.address)
-
-    def _run_together(self, frame, crew):
-        frame["crew"] = crew
-        frames = [frame.copy() for _ in range(crew)]
-        threads = []
-        for rank in range(1, crew):
-            frames[rank]["rank"] = rank
-            threads.append(threading.Thread(target=self._run, args=(frames[rank],)))
-            threads[-1].start()
-        self._run(frames[0])
-        for thread in threads:
-            thread.join()
 
 
 class Trainer(BaseTrainer):
@@ -188,7 +188,7 @@ class Trainer(BaseTrainer):
             frame = f.copy()
             frame.update(scratch=data(scratch), panel=data(scratch) + tile * self.itemsize)
             self.frames.append(frame)
-        self.crew = Crew(job, self.frames)
+        self.crew = Crew(job, self.frames, held=self)
         self.pace = Pace(size, work)
 
     def _number_slots(self, strip):
@@ -236,9 +236,9 @@ class Trainer(BaseTrainer):
         size, steps = self.pace.choose(CALL_SECONDS)
         done = first["epochs_done"] * self.steps_per_epoch + -(-first["row"] // first["batch"])
         steps = min(steps, len(rates) * self.steps_per_epoch - done)
-        constants = self.constants(rates, done, steps)
+        self.steps = self.constants(rates, done, steps)
         first.update(
-            constants=data(constants), steps_left=steps, steps_done=0, epoch_losses=data(self.losses_of_epochs),
+            constants=data(self.steps), steps_left=steps, steps_done=0, epoch_losses=data(self.losses_of_epochs),
             order_keys=data(self.order_keys), layer_norms=data(self.layer_norms),
         )  # fmt: skip
         self._run(size, steps, lambda: first["steps_done"])
@@ -253,8 +253,11 @@ class Trainer(BaseTrainer):
         """Run `steps` steps of the job on `size` threads, and note how long those took that were done."""
         # Threads that wait for one another on busy cores may take a thousand times as long as planned: they turn back.
         deadline, fresh = 0.0, False
-        if size > 1:
+        if size > 1 and not self.crew.started:
             fresh = self.crew.start()
+            if not fresh:  # no more threads are to be had: one does the same
+                size, self.pace = 1, Pace(1, self.pace.seconds_a_step[1])
+        if size > 1:
             deadline = time.perf_counter() + OVERRUN * steps * self.pace.seconds_a_step[size] if steps else 0.0
         self.frames[0].update(crew=size, deadline=deadline)
         for frame in self.frames[1:size]:

@@ -105,13 +105,14 @@ def make_sequence_dropout(dtype, backward):
 def make_pool_forward(dtype, how):
     """One row for each sequence: the last state of either direction, or mean or maximum over its steps."""
     digest, size, one, is_last, is_max = DIGEST, dtype().itemsize, dtype(1), how == "last", how == "max"
+    step = np.int32 if size == 4 else np.int64  # a float32 does not tell all steps from 2**24 on apart
 
     def pool_forward(op_address, frame_address, first, last):
         digest  # part of the cache key
         op, f = op_at(op_address), frame_at(frame_address)
         for r in range(first, last):
             y = vector(f.work + (op.y * f.capacity + r * op.ld_out) * size, dtype)  # OUT (B, O)
-            place = vector(f.work + (op.statistics * f.capacity + r * op.ld_out) * size, dtype)  # OUT (B, O)
+            place = vector(f.work + (op.statistics * f.capacity + r * op.ld_out) * size, step)  # OUT (B, O)
             length, beginning = length_of(f, op, r), vector(at_step(f, op, op.x, op.ld_in, 0, r, size), dtype)
             if is_last:  # the other direction ends where the sequence begins
                 end = vector(at_step(f, op, op.x, op.ld_in, op.steps - 1, r, size), dtype)  # (T, B, I)
@@ -119,14 +120,14 @@ def make_pool_forward(dtype, how):
                     y[j] = end[j] if j < op.stream else beginning[j]
             else:
                 for j in range(op.n_in):
-                    y[j], place[j] = beginning[j], dtype(0)
+                    y[j], place[j] = beginning[j], step(0)
                 for t in range(1, length):
                     x = vector(at_step(f, op, op.x, op.ld_in, t, r, size), dtype)  # (T, B, I)
                     for j in range(op.n_in):
                         if not is_max:
                             y[j] += x[j]
                         elif not x[j] <= y[j]:  # NaN must be seen
-                            y[j], place[j] = x[j], dtype(t)
+                            y[j], place[j] = x[j], step(t)
                 share = one if is_max else one / dtype(length)
                 for j in range(op.n_in):
                     y[j] *= share
@@ -142,6 +143,7 @@ def make_pool_backward(dtype, how):
     """The gradient to the steps that the row was made of, 0 to the others."""
     digest, size, zero, one = DIGEST, dtype().itemsize, dtype(0), dtype(1)
     is_last, is_max = how == "last", how == "max"
+    step = np.int32 if size == 4 else np.int64
 
     def pool_backward(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -149,7 +151,7 @@ def make_pool_backward(dtype, how):
         end = op.steps - 1
         for r in range(first, last):
             dy = vector(f.work + (op.dy * f.capacity + r * op.ld_out) * size, dtype)  # (B, O)
-            place = vector(f.work + (op.statistics * f.capacity + r * op.ld_out) * size, dtype)  # (B, O)
+            place = vector(f.work + (op.statistics * f.capacity + r * op.ld_out) * size, step)  # (B, O)
             length = length_of(f, op, r)
             share = one / dtype(length)
             for t in range(op.steps):
@@ -158,7 +160,7 @@ def make_pool_backward(dtype, how):
                     if is_last:
                         dx[j] = dy[j] if t == (end if j < op.stream else 0) else zero
                     elif is_max:
-                        dx[j] = dy[j] if place[j] == dtype(t) else zero
+                        dx[j] = dy[j] if place[j] == t else zero
                     else:
                         dx[j] = dy[j] * share if t < length else zero
 
