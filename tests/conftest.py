@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import hypothesis
 import joblib
 import numba
 import numpy as np
@@ -21,6 +22,14 @@ collect_ignore_glob = [] if SIMULATED or importlib.util.find_spec("numba_cuda") 
 LONG = ("test_gpu.py", "test_compilation.py", "test_examples.py")
 
 KINDS = ("binary", "multiclass", "multilabel", "regression", "multioutput", "poisson")
+
+
+# No examples by chance, no limits in time (the first of a kind may compile), and no files left behind.
+hypothesis.settings.register_profile(
+    "same everywhere", deadline=None, derandomize=True, database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)  # fmt: skip
+hypothesis.settings.load_profile("same everywhere")
 
 
 def pytest_xdist_auto_num_workers():

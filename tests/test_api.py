@@ -1,6 +1,7 @@
 """The interface of the estimators: what scikit-learn's has, and what goes beyond it."""
 
 import inspect
+import pathlib
 import signal
 import threading
 import warnings
@@ -804,7 +805,11 @@ SCORINGS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "scoring"), [(k, s) for k, many in SCORINGS.items() for s in many], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "scoring"),
+    [(kind, scoring) for kind, many in SCORINGS.items() for scoring in many],
+    ids=lambda value: getattr(value, "__name__", str(value)),  # the same in every process
+)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scoring(kind, scoring, weighted):
     (X, y, _), (X_val, y_val, weights) = split(kind, weighted)
@@ -1173,14 +1178,32 @@ def test_an_interrupt_restores_the_best_weights():
     assert est.score(X_val, y_val) == est.best_validation_score_
 
 
+ENDLESS = 10**9
+
+
 @pytest.fixture
 def ctrl_c():
-    """A function that sends an interrupt some moments later; none is left over when the test is over."""
+    """A function that interrupts a fit while compiled code runs, once it has reported some epochs.
+
+    Whether it is so far is asked again and again, so nothing depends on the speed of the machine. No signal is left
+    over when the test is over.
+    """
     if not hasattr(signal, "setitimer"):
         pytest.skip("needs interval timers")
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+
+    def interrupt_when_training(est):
+        def look(number, frame):
+            calls_kernels = pathlib.Path(frame.f_code.co_filename).parent.name == "cpu"
+            if est.n_iter_ > 1 and calls_kernels:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                raise KeyboardInterrupt
+
+        signal.signal(signal.SIGALRM, look)
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+
+    before = signal.getsignal(signal.SIGALRM)
     try:
-        yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.3)
+        yield interrupt_when_training
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -1195,12 +1218,12 @@ def test_ctrl_c_keeps_the_model(solver, hidden, ctrl_c):
     X, _, _ = problem("regression", n_samples=n, n_features=40)
     y = np.random.default_rng(0).standard_normal(n)  # noise: no solver is through with it soon
     settings = {"solver": solver, "hidden_layer_sizes": hidden, "batch_size": 50, "alpha": 0.0}
-    est = small("regression", max_fun=10**9, tol=0.0, n_iter_no_change=np.inf, **settings)
+    est = small("regression", max_fun=ENDLESS, tol=0.0, n_iter_no_change=np.inf, **settings)
     first_loss = est.set_params(max_iter=1).fit(X, y).loss_
-    ctrl_c()
+    ctrl_c(est)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
-        est.set_params(max_iter=100_000).fit(X, y)
-    assert 1 < est.n_iter_ < 100_000
+        est.set_params(max_iter=ENDLESS).fit(X, y)
+    assert 1 < est.n_iter_ < ENDLESS
     assert len(est.loss_curve_) == len(est.history_["time"]) == est.n_iter_
     assert est.t_ == n * est.n_iter_
     assert est.loss_ == est.loss_curve_[-1] < est.loss_curve_[0] == first_loss

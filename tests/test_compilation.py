@@ -13,11 +13,12 @@ import pytest
 
 import skneural
 from skneural.backends.cpu import simd
-from skneural.backends.cpu.compiler import compiled_kernels
+from skneural.backends.cpu.compiler import compiled_kernels, kernel
 from skneural.backends.cpu.engine import Predictor, Trainer
+from skneural.backends.cpu.product import make_product, panel_size
 from skneural.network.initializers import initialize
 from skneural.network.layers import Dense
-from skneural.network.program import aligned_zeros, lower
+from skneural.network.program import aligned_zeros, lower, padded
 
 PACKAGE = pathlib.Path(skneural.__file__).parent
 
@@ -70,7 +71,7 @@ def start(script, environment, package=None):
 
 def finish(process):
     """What the script reported."""
-    out, errors = process.communicate(timeout=300)
+    out, errors = process.communicate(timeout=1200)  # only so that a deadlock is a failure
     assert process.returncode == 0, errors
     return json.loads(out.splitlines()[-1])
 
@@ -86,18 +87,39 @@ def copy_of_package(folder):
 
 # -- the cache ---------------------------------------------------------------------------------------------------------
 
-FIT = """
+ACTIVATION = """
+from skneural.backends.cpu.binding import make_activation
+from skneural.backends.cpu.compiler import cache_state, compiled_kernels, kernel
+from skneural.maths.activations import ACTIVATIONS
+import skneural
+
+def value(name):
+    z = np.array([-2.0])
+    kernel(make_activation, np.float64, ACTIVATIONS[name]).ctypes(z.ctypes.data, 0, 1)
+    return z[0]
+"""
+WATCHED = """
 with warnings.catch_warnings(record=True) as caught, Passes() as passes:
     warnings.simplefilter("always")
-    losses = fit()
+    results = WORK
 from skneural.backends.cpu.compiler import cache_state, compiled_kernels
 messages = [[w.category.__name__, str(w.message)] for w in caught]
-report(losses=losses, kernels=compiled_kernels(), passes=passes.count, messages=messages, state=cache_state())
+report(results=results, kernels=compiled_kernels(), passes=passes.count, messages=messages, state=cache_state())
 """
+#: Scripts that need kernels, few or all those of a fit, and some of these.
+NEEDING = {
+    "two kernels": (
+        ACTIVATION + WATCHED.replace("WORK", "[value('leaky_relu'), value('hard_tanh')]"),
+        {"activation_float64_leaky_relu", "activation_float64_hard_tanh"},
+    ),
+    "fit": (
+        WATCHED.replace("WORK", "fit()"), {"product_float32", "activation_float32_relu", "train_float32"}
+    ),
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def cold(tmp_path_factory):
+@pytest.fixture(scope="module", params=["two kernels", pytest.param("fit", marks=pytest.mark.slow)])
+def cold(request, tmp_path_factory):
     """A process that fills the empty cache folder `filled`, and one that finds no folder; both at a time.
 
     Numba looks for a folder in NUMBA_CACHE_DIR, beside the source and in the user's home. For the second none can be
@@ -116,15 +138,17 @@ def cold(tmp_path_factory):
         "XDG_CACHE_HOME": blocked / "xdg",
         "PYTHONDONTWRITEBYTECODE": 1,
     }
-    processes = {"filled": start(FIT, {"NUMBA_CACHE_DIR": folder}), "homeless": start(FIT, homeless, package)}
-    return {"folder": folder} | {name: finish(process) for name, process in processes.items()}
+    script, names = NEEDING[request.param]
+    processes = {"filled": start(script, {"NUMBA_CACHE_DIR": folder}), "homeless": start(script, homeless, package)}
+    results = {name: finish(process) for name, process in processes.items()}
+    return {"folder": folder, "script": script, "names": names, **results}
 
 
 def test_first_process_compiles(cold):
     first = cold["filled"]
     assert first["passes"] > 0
     assert not any(first["kernels"].values())
-    assert {"product_float32", "activation_float32_relu", "train_float32"} <= set(first["kernels"])
+    assert cold["names"] <= set(first["kernels"])
     assert first["messages"] == []
     assert first["state"][0].startswith(str(cold["folder"]))
     assert first["state"][1] is True
@@ -135,21 +159,22 @@ def test_no_folder_for_the_cache_means_one_warning(cold):
     ((category, message),) = result["messages"]  # one, for all the kernels
     assert category == "RuntimeWarning"
     assert "NUMBA_CACHE_DIR" in message
-    assert result["losses"] == cold["filled"]["losses"]
+    assert result["results"] == cold["filled"]["results"]
     assert set(result["kernels"]) == set(cold["filled"]["kernels"])
     assert not any(result["kernels"].values())
     assert result["state"] == [None, False, 0, 0]
 
 
 def test_second_process_compiles_nothing(cold):
-    first, second = cold["filled"], run(FIT, {"NUMBA_CACHE_DIR": cold["folder"]})
+    first, second = cold["filled"], run(cold["script"], {"NUMBA_CACHE_DIR": cold["folder"]})
     assert second["passes"] == 0
     assert set(second["kernels"]) == set(first["kernels"])
     assert all(second["kernels"].values()), second["kernels"]
-    assert second["losses"] == first["losses"]
+    assert second["results"] == first["results"]
 
 
-def test_new_architecture_compiles_nothing(cold):
+def test_new_architecture_compiles_nothing():
+    # With the folder that users have: there the kernels are compiled once.
     result = run(
         """
         from skneural.backends.cpu.compiler import compiled_kernels
@@ -161,31 +186,16 @@ def test_new_architecture_compiles_nothing(cold):
             fit((), alpha=0.0, shuffle=False)
             fit(batch_size=7, n_rows=130, alpha=0.1, beta_1=0.5, early_stopping=True)
         same = set(compiled_kernels())
-        with Passes() as more:
-            fit(activation="tanh")
+        fit(activation="tanh")
         added = set(compiled_kernels()) - same
-        report(passes=passes.count, new=sorted(same - before), more=more.count, added=sorted(added))
+        report(passes=passes.count, new=sorted(same - before), added=sorted(added))
         """.replace("\n        ", "\n"),
-        {"NUMBA_CACHE_DIR": cold["folder"]},
+        {},
     )
     assert result["passes"] == 0
     assert result["new"] == []
     # A new activation is one kernel, not one for every network that uses it.
-    assert result["more"] > 0
     assert result["added"] == ["activation_float32_tanh"]
-
-
-ACTIVATION = """
-from skneural.backends.cpu.binding import make_activation
-from skneural.backends.cpu.compiler import compiled_kernels, kernel
-from skneural.maths.activations import ACTIVATIONS
-import skneural
-
-def value(name):
-    z = np.array([-2.0])
-    kernel(make_activation, np.float64, ACTIVATIONS[name]).ctypes(z.ctypes.data, 0, 1)
-    return z[0]
-"""
 
 
 def test_edited_formulas_are_compiled_again(tmp_path):
@@ -297,7 +307,7 @@ except ValueError as error:
 
 
 def test_warmup_leaves_nothing_to_compile():
-    # With the folder that users have: the only test that needs all kernels, and there they are compiled once.
+    # With the folder that users have: it needs all kernels, and there they are compiled once.
     result = run(
         """
 import skneural
@@ -349,23 +359,50 @@ def test_kernels_have_names_of_their_own():
             assert any(name.startswith(f"{kind}_{dtype}") for name in names), (kind, dtype)
 
 
-PREDICT = """
-import numpy as np, warnings
+CELL = """
+import numba
+from skneural.backends.cpu.compiler import kernel
+from skneural.backends.cpu.recurrent import make_recurrent_forward
+from skneural.maths.cells import CELLS
+
+numba.config.CACHE_DIR = FOLDER
+for dtype in DTYPES:
+    kernel(make_recurrent_forward, np.dtype(dtype).type, CELLS["rnn"])
+numba.config.CACHE_DIR = ""  # the others come from the folder that users have
+
+from skneural.backends.cpu.engine import Predictor
+from skneural.network.initializers import initialize
+from skneural.network.layers import Dense, Pool, Recurrent
+from skneural.network.program import Sequences, lower
+
+layers = [Recurrent("rnn", 5), Pool("last"), Dense(1)]
+X = np.random.default_rng(0).normal(size=(20, 4, 2))
+for dtype in DTYPES:
+    program = lower(layers, 2, dtype=np.dtype(dtype), loss="squared_error", n_timesteps=4)
+    predict = Predictor(program.variant(training=False), initialize(program, 0))
+    report(predicted=predict(Sequences(X.astype(dtype), None))[0].astype(float).tolist())
+"""
+
+FITTED = """
+import numba, warnings
 import skneural
+numba.config.CACHE_DIR = FOLDER
 warnings.simplefilter("ignore")
 X = np.random.default_rng(0).normal(size=(20, 4, 2))
 for dtype in DTYPES:
     reg = skneural.RNNRegressor((5,), max_iter=2, random_state=0, dtype=dtype).fit(X, X[:, 0, 0])
-    report(dtype=dtype, predicted=reg.predict(X).astype(float).tolist())
+    report(predicted=reg.predict(X).astype(float).tolist())
 """
 
 
-def test_kernels_of_several_processes_do_not_share_helpers(tmp_path):
+@pytest.mark.parametrize(
+    "script", [CELL, pytest.param(FITTED, marks=pytest.mark.slow)], ids=["one kernel", "all of a fit"]
+)
+def test_kernels_of_several_processes_do_not_share_helpers(tmp_path, script):
     # With the same seed of hashes two processes count and name the functions that they compile alike.
-    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONHASHSEED": "0"}
-
     def predicted(*dtypes):
-        return finish(start(PREDICT.replace("DTYPES", repr(dtypes)), environment))["predicted"]
+        filled_in = script.replace("DTYPES", repr(dtypes)).replace("FOLDER", repr(str(tmp_path)))
+        return run(filled_in, {"PYTHONHASHSEED": "0"})["predicted"]
 
     alone = {dtype: predicted(dtype) for dtype in ("float64", "float32")}
     assert predicted("float64", "float32") == alone["float32"]  # the last one reports
@@ -374,12 +411,46 @@ def test_kernels_of_several_processes_do_not_share_helpers(tmp_path):
 
 # -- instruction sets --------------------------------------------------------------------------------------------------
 
-TRAIN = """
+HERE = """
 sys.path.insert(0, TESTS)
-from test_compilation import train_networks
+from test_compilation import multiply, train_networks
 from skneural.backends.cpu.simd import INSTRUCTION_SET
-report(simd=INSTRUCTION_SET.name, **train_networks())
+report(simd=INSTRUCTION_SET.name, **WORK())
 """
+#: Rows, columns and depth of products: narrow and wide tiles and what is left of them, one row, and packed columns.
+SHAPES = [(1, 300, 33), (2, 17, 5), (7, 33, 1), (125, 100, 19), (100, 600, 7)]
+
+
+def product_of(a, b, bias):
+    """``2 (a @ b + bias)`` by the kernel; rows of b are padded."""
+    dtype, (depth, ld) = a.dtype.type, b.shape
+    c = aligned_zeros(len(a) * ld, dtype)
+    c[:] = 2
+    panel = aligned_zeros(panel_size(depth, dtype), dtype)
+    strides = [stride // a.itemsize for stride in a.strides]
+    kernel(make_product, dtype).ctypes(
+        a.ctypes.data, *strides, b.ctypes.data, ld, c.ctypes.data, ld, len(a), ld, depth, bias.ctypes.data, 0, True,
+        panel.ctypes.data,
+    )  # fmt: skip
+    return c.reshape(-1, ld)
+
+
+def multiply():
+    """Products of matrices; and whether rows keep their bits alone, and where the transpose is what is stored."""
+    results, alone = {}, []
+    for dtype in (np.float32, np.float64):
+        for n_rows, n_columns, depth in SHAPES:
+            rng, ld = np.random.default_rng(0), padded(n_columns, dtype)
+            a = rng.normal(size=(n_rows, depth)).astype(dtype)
+            b = aligned_zeros(depth * ld, dtype).reshape(depth, ld)
+            b[:, :n_columns] = rng.normal(size=(depth, n_columns))
+            bias = aligned_zeros(ld, dtype)
+            bias[:n_columns] = rng.normal(size=n_columns)
+            whole = product_of(a, b, bias)
+            alone += [np.array_equal(product_of(a[i : i + 1], b, bias)[0], whole[i]) for i in range(n_rows)]
+            alone.append(np.array_equal(product_of(np.asfortranarray(a), b, bias), whole))
+            results[f"{np.dtype(dtype).name} {n_rows} x {n_columns} x {depth}"] = whole[:, :n_columns].ravel().tolist()
+    return {"results": results, "alone": alone}
 
 
 def train_networks():
@@ -413,23 +484,18 @@ FORCED = {
 }
 
 
-@pytest.fixture(scope="module")
-def trained():
-    """What every instruction set made of the same training; in the folder that users have, so compiled once."""
-    script = TRAIN.replace("TESTS", repr(str(pathlib.Path(__file__).parent)))
-    processes = {name: start(script, environment) for name, environment in FORCED.items()}
-    return {"here": train_networks()} | {name: finish(process) for name, process in processes.items()}
-
-
+@pytest.mark.parametrize("work", [multiply, pytest.param(train_networks, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FORCED)
-def test_instruction_sets_agree(trained, name):
-    result = trained[name]
+def test_instruction_sets_agree(name, work):
+    # In the folder that users have, so that each is compiled once.
+    script = HERE.replace("TESTS", repr(str(pathlib.Path(__file__).parent))).replace("WORK", work.__name__)
+    result = run(script, FORCED[name])
     assert result["simd"] == name.split()[0]
     assert all(result["alone"]), "a row has the same bits alone or in a batch"
-    for network, numbers in trained["here"]["results"].items():
+    for case, numbers in work()["results"].items():
         # Rounding differs (fused or not), and 21 steps amplify it: some hundred units in the last place.
-        tolerance = {"rtol": 1e-4, "atol": 1e-5} if "float32" in network else {"rtol": 1e-12, "atol": 1e-13}
-        np.testing.assert_allclose(result["results"][network], numbers, **tolerance, err_msg=network)
+        tolerance = {"rtol": 1e-4, "atol": 1e-5} if "float32" in case else {"rtol": 1e-12, "atol": 1e-13}
+        np.testing.assert_allclose(result["results"][case], numbers, **tolerance, err_msg=case)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import reference
 from conftest import KINDS, assert_same_bits, estimator_for, parameters, problem
 from networks import constants_of, twin_of
 from numpy.testing import assert_allclose, assert_array_equal
+from rows import rate_of
 from scipy import sparse
 from scipy.optimize import minimize_scalar
 from sklearn.base import clone
@@ -59,9 +60,6 @@ ROWS = pytest.mark.parametrize("row", rows_of_registries(), ids=lambda row: "-".
 
 # -- every row of every registry ---------------------------------------------------------------------------------------
 
-#: Learning rates where 0.01 does not suit.
-RATES = {"sgd": 0.1, "lion": 0.003, "adagrad": 0.1, "logistic": 0.05, "invscaling": 0.2}
-
 
 def moons(loss, dtype):
     """Two moons; targets that suit a loss, and a function from predictions to the share of rows that are right."""
@@ -79,7 +77,7 @@ def moons(loss, dtype):
 def test_every_row_tells_two_moons_apart(row, dtype):
     row = row.copy()
     X, y, accuracy = moons(loss := row.pop("loss", "binary_log_loss"), dtype)
-    rate = RATES.get("".join(row.values()), 0.01)
+    rate = rate_of("".join(row.values()))
     settings = {"hidden_layer_sizes": (16, 16), "learning_rate_init": rate, "batch_size": 20, "random_state": 1}
     est = for_loss(loss, **settings, max_iter=100, n_iter_no_change=100, **row).fit(X, y)
     assert est.coefs_[0].dtype == dtype
@@ -166,7 +164,7 @@ def raw_and_targets(est, loss, X, y):
     return raw, y.reshape(len(y), -1)
 
 
-@pytest.mark.parametrize("loss", reference.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_reported_loss_is_the_formula(loss, weighted):
     # With no learning rate to speak of it is that of the predictions.
@@ -182,7 +180,7 @@ def test_the_reported_loss_is_the_formula(loss, weighted):
     assert est.validation_loss_curve_[-1] == pytest.approx(est.loss_, rel=1e-12)
 
 
-@pytest.mark.parametrize("loss", [name for name in REAL_LOSSES if name not in ("poisson", "gamma")])
+@pytest.mark.parametrize("loss", [name for name in REAL_LOSSES if LOSSES[name].averaged])
 def test_the_reported_loss_is_a_mean_over_outputs(loss):
     X, y, _ = problem("multioutput")
     settings = {**SMALL, "solver": "sgd", "learning_rate_init": 1e-300, "alpha": 0.0}
@@ -206,7 +204,7 @@ def test_sample_weights_are_repetitions(loss, solver):
     assert not np.allclose(parameters(weighted), parameters(plain))
 
 
-@pytest.mark.parametrize("loss", reference.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_the_best_constant_is_found(loss):
     # Without features the prediction is the mean, the median, a quantile ...: what minimises the loss.
     if LOSSES[loss].link == "softmax":
@@ -231,7 +229,7 @@ def test_predictions_are_those_of_the_link():
         est = MLPRegressor(loss, **SMALL).fit(X, y)
         raw = reference.forward(twin_of(est._program, est._params)[0], X)[:, 0]
         assert est.out_activation_ == LOSSES[loss].link
-        assert_allclose(est.predict(X), np.exp(raw) if loss in ("poisson", "gamma") else raw, rtol=1e-12)
+        assert_allclose(est.predict(X), np.exp(raw) if est.out_activation_ == "exp" else raw, rtol=1e-12)
 
 
 def test_gamma():
@@ -553,7 +551,7 @@ def test_divergence_with_validation_keeps_the_best():
 @pytest.mark.parametrize("kind", ["multiclass", "regression"])
 def test_the_best_weights_are_restored(solver, kind):
     X, y, _ = problem(kind, n_samples=90)
-    settings = {"solver": solver, "learning_rate_init": RATES.get(solver, 0.01) * 10, "scoring": "loss"}
+    settings = {"solver": solver, "learning_rate_init": rate_of(solver) * 10, "scoring": "loss"}
     est = small(kind, max_iter=15, **settings).fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
     best = int(np.argmax(est.validation_scores_))
     assert est.best_validation_score_ == est.validation_scores_[best]
@@ -707,7 +705,7 @@ def test_l1_brings_weights_near_zero(solver):
     X = random.standard_normal((200, 20))
     y = X[:, 0] - 2 * X[:, 1]
     settings = {"hidden_layer_sizes": (10,), "solver": solver, "max_iter": 150, "random_state": 0, "batch_size": 50}
-    settings |= {"learning_rate": "cosine", "learning_rate_init": RATES.get(solver, 0.01), "weight_decay": 0.0}
+    settings |= {"learning_rate": "cosine", "learning_rate_init": rate_of(solver), "weight_decay": 0.0}
     idle, used = {}, {}
     for name, penalty in {"none": {"alpha": 0.0}, "l2": {"alpha": 1.0}, "l1": {"alpha": 1.0, "l1_ratio": 1.0}}.items():
         est = MLPRegressor(**settings, n_iter_no_change=np.inf, **penalty).fit(X, y)

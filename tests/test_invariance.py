@@ -298,8 +298,20 @@ KERNELS = {
     **{f"output {name}": (make_output_forward, entry) for name, entry in LINKS.items()},
     **{f"optimizer {name}": (make_optimizer, entry) for name, entry in OPTIMIZERS.items()},
 }
+#: Of the kernels that differ by a formula or a setting alone, those that are looked at by default: formulas have tests
+#: of their own. Of a maker that is not named here it is the first; all others are looked at with `-m slow`.
+CHOSEN = ("activation mish", "loss log_cosh", "output softmax", "optimizer nadam")
+
+
+def kernels(pattern):
+    """Parameters for a test: names of kernels that match."""
+    chosen = {KERNELS[name][0]: name for name in reversed([*CHOSEN, *KERNELS])}
+    names = [name for name in KERNELS if re.match(pattern, name)]
+    return [name if name in chosen.values() else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 #: Kernels that meet no float64 number at all: not even a setting, a sum of losses or a sum of squares.
-PURE = re.compile("product|input|(sparse_)?dense (for|back)ward|activation|output|residual")
+PURE = "product|input|(sparse_)?dense (for|back)ward|activation|output|residual"
 
 
 @pytest.fixture(scope="module")
@@ -383,12 +395,12 @@ def innermost_loops(function):
     return result
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if PURE.match(name)])
+@pytest.mark.parametrize("name", kernels(PURE))
 def test_float32_kernel_has_no_float64(code, name):
     assert "double" not in code(name)
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", kernels(""))
 def test_float32_kernel_has_no_float64_in_its_loops(code, name):
     # What is left outside: settings converted once a call (rate, decay, scale) and, once a row, the loss that is
     # handed over as float64. So: no vectors of float64 anywhere, and no float64 in a loop without a loop inside.
@@ -425,7 +437,7 @@ def test_loops_are_found():
     assert [instruction.opcode for instruction in loop] == ["fadd", "br"]
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if re.match("activation|loss|output|noise|recurrent", name)])
+@pytest.mark.parametrize("name", kernels("activation|loss|output|noise|recurrent"))
 def test_exponentials_are_not_calls(code, name):
     # A call into the C library is one number at a time, ten times as slow as the polynomial (`elementary`).
     assert not re.findall(r"call [^\n]*@(?:llvm\.)?(?:exp|expm1|log|log1p|erfc?|tanh|cosh|pow)[\w.]*\(", code(name))
@@ -434,6 +446,6 @@ def test_exponentials_are_not_calls(code, name):
 VECTORS = "product|activation|dropout|noise|residual|.*_norm|optimizer|recurrent|sequence_dropout|pool"
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if re.match(VECTORS, name)])
+@pytest.mark.parametrize("name", kernels(VECTORS))
 def test_elementwise_kernels_are_vectorised(code, name):
     assert re.search(r"<\d+ x float>", code(name))

@@ -25,8 +25,8 @@ WIDTHS = st.one_of(st.integers(1, 40), st.sampled_from([100, 255, 256, 257, 511,
 
 
 def examples(count):
-    """Settings of a test: no deadline, since the first example of a kind may compile, and no files left behind."""
-    return settings(max_examples=count, deadline=None, database=None)
+    """How many examples a test takes."""
+    return settings(max_examples=count)
 
 
 @st.composite

@@ -56,13 +56,14 @@ OTHERS = [
 
 
 # Nothing is expected to fail: what the checks fit is one minibatch.
-@parametrize_with_checks([estimator(**QUICK) for estimator in ALL])
+@parametrize_with_checks([estimator(**{**QUICK, **more}) for estimator, more in zip(ALL, OTHERS, strict=True)])
 def test_checks_of_sklearn(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks([estimator(**{**QUICK, **more}) for estimator, more in zip(ALL, OTHERS, strict=True)])
-def test_checks_of_sklearn_with_other_settings(estimator, check):
+@pytest.mark.slow
+@parametrize_with_checks([estimator(**QUICK) for estimator in ALL])
+def test_checks_of_sklearn_with_few_settings(estimator, check):
     check(estimator)
 
 

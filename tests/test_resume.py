@@ -425,7 +425,7 @@ def test_fits_that_are_killed_at_any_moment(tmp_path):
         code, seconds = server.stdout.readline().split()
         return int(code), float(seconds)
 
-    random, kills, while_writing, resumed = np.random.default_rng(0), 0, 0, 0
+    random, ends, kills, while_writing, resumed = np.random.default_rng(0), 0, 0, 0, 0
     command = [sys.executable, "-P", "-c", SERVER, str(first), str(end)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout.readline() == "ready\n"
@@ -433,14 +433,16 @@ def test_fits_that_are_killed_at_any_moment(tmp_path):
         assert len(whole["losses"]) == 15
         code, seconds = run()
         assert code == 0
-        ends = 0
-        while ends < 50:
+        # The kills must come before, while and after files are written, and often enough, however long that takes.
+        while ends < 50 or resumed <= 25 or not while_writing:
             for file in (path, end, temporary):
                 file.unlink(missing_ok=True)
             code, took = run(random.uniform(0.05, 0.9) * seconds)
             if code == 0:  # it was faster than the first one, and is over
                 seconds = took
                 continue
+            if not path.exists():  # it may be slower now
+                seconds *= 1.05
             while code != 0:
                 assert code == -signal.SIGKILL
                 kills, while_writing, resumed = kills + 1, while_writing + temporary.exists(), resumed + path.exists()
@@ -451,7 +453,4 @@ def test_fits_that_are_killed_at_any_moment(tmp_path):
             ends += 1
             for name, value in numbers().items():
                 assert_array_equal(value, whole[name], err_msg=name)
-    # The kills came before, while and after files were written.
-    assert kills >= 50
-    assert resumed > 25
-    assert 0 < while_writing < kills
+    assert while_writing < kills

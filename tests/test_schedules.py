@@ -98,8 +98,8 @@ def test_warmup_is_a_ramp_before_the_schedule(kind, warmup):
     plain, rates = rates_of(kind), rates_of(kind, warmup=warmup)
     ramp, steps = round(70 * warmup), np.arange(70)
     if SCHEDULES[kind].ends:  # it gets the steps after the ramp; within it stays at its beginning
-        after = np.maximum(steps - ramp, 0) / max(70 - ramp, 1)
-        plain = 0.05 * (1 + np.cos(np.pi * after))
+        begin = np.full(ramp, plain[0, 0])
+        plain = np.append(begin, rates_of(kind, 1, 70 - ramp)) if ramp < 70 else begin
     assert_allclose(rates.ravel(), plain.ravel() * np.minimum((steps + 1) / ramp, 1), rtol=1e-13, atol=1e-17)
     assert rates[0, 0] == pytest.approx(0.1 / ramp)
 
