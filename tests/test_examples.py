@@ -13,9 +13,14 @@ plt = pytest.importorskip("matplotlib.pyplot")
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(path for path in EXAMPLES.glob("*.py") if not path.name.startswith("_"))
 README = (EXAMPLES / "README.md").read_text()
+#: Those that are run by default: rows, sequences of one series, and classes.
+QUICK = ("iris", "airline_passengers", "imbalance")
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(s, id=s.stem, marks=[] if s.stem in QUICK else pytest.mark.pictures) for s in SCRIPTS],
+)
 def test_example(script, tmp_path, monkeypatch, capsys):
     plt.switch_backend("Agg")
     monkeypatch.syspath_prepend(EXAMPLES)
