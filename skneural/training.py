@@ -20,6 +20,9 @@ NON_FINITE = (
 )
 
 HISTORY = ("loss", "validation_loss", "score", "learning_rate", "time")
+#: Calls of `partial_fit` that stay in ``loss_curve_``, and in ``history_``: a model that learns for months is as small
+#: as on its first day.
+LOSSES_KEPT, CALLS_KEPT = 1000, 100
 
 
 class Validation:
@@ -64,25 +67,25 @@ class Record:
     Parameters
     ----------
     est : estimator
-    X, y : array-like
-        As the user gave them: callbacks get them.
-    metadata : dict or None
-    max_iter : int
-    n_rows : int
-        Samples of an epoch.
+    task : Task
+        Callbacks get its data as the user gave it.
     evaluate : callable or None
         Returns ``(loss, score)`` on the training data.
     """
 
-    def __init__(self, est, X, y, metadata, max_iter, n_rows, evaluate):
-        self.est, self.max_iter, self.n_rows, self.evaluate = est, max_iter, n_rows, evaluate
+    def __init__(self, est, task, evaluate):
+        self.est, self.evaluate, self.verbose = est, evaluate, task.settings.verbose
+        self.max_iter, self.incremental = 1 if task.incremental else task.settings.max_iter, task.incremental
+        self.n_rows = len(task.train[0][1])
         before = est.history_["time"][-1] if est.n_iter_ else 0.0  # of the part before, where a fit is resumed
         self.begin = time.perf_counter() - before
+        X, y, metadata = task.given
         self.arguments = {"estimator": est, "X": X, "y": y, "metadata": metadata}
-        self.context = est._init_callback_context(max_subtasks=max_iter)
-        self.context.call_on_fit_task_begin(**self.arguments)
         self.called = bool(getattr(est, "_skl_callbacks", None))
-        self.task = None
+        self.context = self.task = None
+        if self.called:
+            self.context = est._init_callback_context(max_subtasks=self.max_iter)
+            self.context.call_on_fit_task_begin(**self.arguments)
 
     def epoch_begins(self):
         """Tell the callbacks."""
@@ -92,7 +95,7 @@ class Record:
 
     def epochs_end(self, losses, rates, seconds, validation_loss=np.nan, score=None, *, norms=None):
         """Write epochs down, one if anybody watches; whether a callback wants to stop."""
-        est, n, past = self.est, len(losses), len(self.est.loss_curve_)
+        est, n, past = self.est, len(losses), len(self.est.history_["loss"])
         number = np.nan if score is None else score
         columns = {"loss": losses, "validation_loss": [validation_loss] * n, "score": [number] * n}
         columns |= {"learning_rate": rates, "time": seconds}
@@ -113,13 +116,39 @@ class Record:
         if est.validation_scores_ is not None:
             est.validation_scores_.extend(columns["score"])
             est.validation_loss_curve_.extend(columns["validation_loss"])
-        if est.verbose:
+        if self.incremental:
+            self._forget()
+        if self.verbose:
             print(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
             if score is not None:
                 print(f"Validation score: {score:f}")
         if not self.called:
             return False
-        return self.task.call_on_fit_task_end(**self.arguments, reconstruction_attributes=est._snapshot)
+        stop = self.task.call_on_fit_task_end(**self.arguments, reconstruction_attributes=est._snapshot)
+        self._check_weights()
+        return stop
+
+    def _forget(self):
+        """Drop the oldest call of `partial_fit`, if there are more than are kept."""
+        est = self.est
+        calls = est._state["calls"] = est._state.get("calls", 0) + 1
+        if calls > LOSSES_KEPT:
+            del est.loss_curve_[-LOSSES_KEPT - 1]
+        if calls > CALLS_KEPT:
+            curves = [est.validation_scores_, est.validation_loss_curve_, *est.history_.values()]
+            for values in curves:
+                if values is not None and len(values) > CALLS_KEPT:
+                    del values[-CALLS_KEPT - 1]
+
+    def _check_weights(self):
+        """Raise if a callback has put other arrays in the place of the weights, and take those that are trained."""
+        est = self.est
+        if not est._is_current():
+            est._adopt(est._program, est._params)
+            raise RuntimeError(
+                f"A callback has assigned coefs_ or intercepts_ of this {type(est).__name__}, which is being fitted: "
+                "training would not see them. Change the arrays in place, or assign when the fit is over."
+            )
 
     def seconds(self):
         """Seconds since the fit began."""
@@ -127,11 +156,14 @@ class Record:
 
     def close(self):
         """Tell the callbacks that the fit is over."""
-        self.context.call_on_fit_task_end(**self.arguments, reconstruction_attributes=self.est._snapshot)
+        if self.called:
+            self.context.call_on_fit_task_end(**self.arguments, reconstruction_attributes=self.est._snapshot)
 
 
-def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incremental, first_pass):
+def fit_stochastic(est, trainer, schedule, record, validation, task):
     """Run epochs of `trainer` until the stopping rule, a callback, divergence or `max_iter` ends them.
+
+    That of `partial_fit` is one epoch, which ends in no warning.
 
     Parameters
     ----------
@@ -142,36 +174,31 @@ def fit_stochastic(est, trainer, schedule, record, validation, *, max_iter, incr
     schedule : Schedule
     record : Record
     validation : Validation or None
-    max_iter : int
-    incremental : bool
-        One epoch, which ends in no warning (partial_fit).
-    first_pass : bool
-        The weights are random: not worth keeping.
+    task : Task
     """
-    run = est._state["run"]
-    watched = record.called or record.evaluate or est.verbose or validation or schedule.entry.reacts == "plateau"
-    stop = run["finished"]
+    settings, max_iter, stop = task.settings, record.max_iter, task.run["finished"]
+    watched = record.called or record.evaluate or record.verbose or validation or schedule.entry.reacts == "plateau"
     try:
         while est.n_iter_ < max_iter and not stop:
             record.epoch_begins()
             n_epochs = min(max_iter - est.n_iter_, max(1, MOST_RATES // trainer.steps_per_epoch))
-            stop = _run_epochs(est, trainer, schedule, record, validation, 1 if watched else n_epochs)
+            stop = _run_epochs(est, trainer, schedule, record, validation, settings, 1 if watched else n_epochs)
         if not (np.isfinite(est.loss_) and np.isfinite(trainer.params).all()):
-            _recover(est, trainer, validation, first_pass)
-        elif not (stop or incremental or schedule.entry.ends):
+            _recover(est, trainer, validation, task)
+        elif not (stop or task.incremental or schedule.entry.ends):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged "
                 "yet.",
                 ConvergenceWarning,
-                stacklevel=7,
+                stacklevel=6,
             )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=7)
+        warnings.warn("Training interrupted by user.", stacklevel=6 + task.incremental)
     if validation:
         validation.restore()
 
 
-def _run_epochs(est, trainer, schedule, record, validation, n_epochs):
+def _run_epochs(est, trainer, schedule, record, validation, settings, n_epochs):
     """Some epochs, and everything that is noted of them; whether training is over."""
     run, n_rows, words = est._state["run"], len(trainer.targets), ""
     rates = schedule.rates(n_epochs, est.t_, n_rows)
@@ -184,9 +211,9 @@ def _run_epochs(est, trainer, schedule, record, validation, n_epochs):
     else:
         est.best_loss_ = best
     last_loss = epochs[-1][0]
-    schedule.epoch_ends(measured[0] if measured else last_loss, est.tol)
+    schedule.epoch_ends(measured[0] if measured else last_loss, settings.tol)
     est._no_improvement_count = count
-    if count > est.n_iter_no_change:
+    if count > settings.n_iter_no_change:
         run["finished"], words = schedule.on_stop()
         est._no_improvement_count = count if run["finished"] else 0
     run["finished"] = run["finished"] or not np.isfinite(last_loss)
@@ -194,15 +221,15 @@ def _run_epochs(est, trainer, schedule, record, validation, n_epochs):
     norms = list(trainer.layer_norms[: len(losses)]) if trainer.monitor else None
     seconds = [record.seconds()] if validation else seconds
     stop = record.epochs_end(losses, rates[: len(losses), -1].tolist(), seconds, *measured, norms=norms)
-    if est.verbose and words:
-        print(_plateau_message(est, validation), words)
+    if record.verbose and words:
+        print(_plateau_message(settings, validation), words)
     return stop or run["finished"]
 
 
-def _recover(est, trainer, validation, first_pass):
+def _recover(est, trainer, validation, task):
     """Put back the best parameters that there were; raise if they have not learnt anything."""
     good, improved = trainer.good_parameters()
-    if first_pass and not improved and validation is None:
+    if task.first_pass and not improved and validation is None:  # random weights are not worth keeping
         raise ValueError(NON_FINITE)
     trainer.params[:] = good
     for name in ("s", "v"):
@@ -211,13 +238,13 @@ def _recover(est, trainer, validation, first_pass):
         f"Training diverged: loss or weights of epoch {est.n_iter_} are not finite. The best weights before are kept. "
         "A smaller learning_rate_init, clip_norm, or data on a common scale (StandardScaler) may help.",
         ConvergenceWarning,
-        stacklevel=8,
+        stacklevel=7 + task.incremental,
     )
 
 
-def _plateau_message(est, validation):
+def _plateau_message(settings, validation):
     what = "Validation score" if validation else "Training loss"
-    return f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} consecutive epochs."
+    return f"{what} did not improve more than tol={settings.tol:f} for {settings.n_iter_no_change} consecutive epochs."
 
 
 @functools.cache
@@ -225,7 +252,7 @@ def _blas():
     return ThreadpoolController()  # looks at all loaded libraries: some milliseconds
 
 
-def fit_lbfgs(est, trainer, record, validation, *, max_iter):
+def fit_lbfgs(est, trainer, record, validation, settings):
     """Minimise the loss over all rows with scipy's L-BFGS.
 
     Parameters
@@ -234,13 +261,14 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
     trainer : Trainer
     record : Record
     validation : Validation or None
-    max_iter : int
+    settings : SimpleNamespace
+        The estimator's parameters.
     """
     program, params = trainer.program, trainer.params
     index = program.dense_index()
     n_weights = program.n_weights
     total = trainer.total_weight()
-    averaging = trainer.template["averaging"]
+    averaging, alpha = trainer.template["averaging"], trainer.template["alpha"]
     last_loss, count = np.nan, est._no_improvement_count
 
     def objective(x):
@@ -249,8 +277,8 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
         loss, gradient = trainer.loss_and_gradient()
         gradient = gradient[index].astype(np.float64)
         weights = x[:n_weights]
-        penalty = 0.5 * est.alpha * np.dot(weights, weights)
-        gradient[:n_weights] += est.alpha * weights
+        penalty = 0.5 * alpha * np.dot(weights, weights)
+        gradient[:n_weights] += alpha * weights
         last_loss = (loss * averaging + penalty) / total
         return (loss + penalty) / total, gradient / total
 
@@ -266,10 +294,10 @@ def fit_lbfgs(est, trainer, record, validation, *, max_iter):
         record.epoch_begins()  # only now is it known that there was one more
         stop = record.epochs_end([loss], [np.nan], [record.seconds()], *measured)
         est._no_improvement_count = count
-        if stop or (validation and count > est.n_iter_no_change):
+        if stop or (validation and count > settings.n_iter_no_change):
             raise StopIteration
 
-    options = {"maxfun": est.max_fun, "maxiter": max_iter, "gtol": est.tol}
+    options = {"maxfun": settings.max_fun, "maxiter": settings.max_iter, "gtol": settings.tol}
     try:
         # A step too far overflows, and the line search takes it back. BLAS threads only slow down its short vectors.
         with np.errstate(all="ignore"), _blas().limit(limits=1, user_api="blas"):

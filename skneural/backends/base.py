@@ -133,7 +133,8 @@ class BaseTrainer:
         begun = -(-frame["row"] // frame["batch"])  # steps of an epoch that the next call ends
         self.state.update(step=frame["step"] - begun, epoch=frame["epoch"], batches=frame["batches"] - begun)
         done = frame["epochs_done"]
-        seconds = np.linspace(started, time.perf_counter() - begin, done + 1)[1:]
+        length = (time.perf_counter() - begin - started) / done
+        seconds = started + length * np.arange(1, done + 1)
         if self.monitor:
             self.layer_norms = self.layer_norms[: done + 1]
             self.layer_norms[:done] /= self.steps_per_epoch

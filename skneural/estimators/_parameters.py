@@ -26,7 +26,8 @@ def rows_of(X):
     return X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
 
 
-def _aligned_copy(array):
+def aligned_copy(array):
+    """A copy that begins on a cache line."""
     copy = aligned_zeros(len(array), array.dtype)
     copy[:] = array
     return copy
@@ -67,7 +68,7 @@ class Predictors:
             predictor.close()
 
 
-def _is_current(attributes):
+def _are_current(attributes):
     """Whether the arrays that users see are the views that `FlatParameters._adopt` made."""
     arrays = [*attributes["coefs_"], *attributes["intercepts_"], *attributes.get("recurrent_coefs_", ())]
     views = attributes["_predictors"].views
@@ -101,12 +102,12 @@ class FlatParameters:
         views = program.views(params)
         flat = tuple(view for group in views.values() for view in group)
         predictors = Predictors(program, params, flat, target)
-        return {**views, "norms_": program.norm_views(params), "_predictors": predictors}
+        return {**views, "norms_": program.norm_views(params), "_predictors": predictors, "_kept": None}
 
     def _collected(self, program):
         """The parameters as a vector for `program`: ``_params`` itself unless arrays have been assigned since."""
         known = getattr(self, "_program", None)
-        if known is not None and (known is program or known.same_parameters(program)) and _is_current(vars(self)):
+        if known is not None and (known is program or known.same_parameters(program)) and _are_current(vars(self)):
             return self._params
         fresh = aligned_zeros(program.n_params, program.dtype)
         groups = program.views(fresh)
@@ -135,13 +136,19 @@ class FlatParameters:
     def _weights_dtype(self):
         if hasattr(self, "_params"):
             return self._params.dtype
-        dtype = np.asarray(self.coefs_[0]).dtype  # set by hand before the first fit: any numbers
-        return dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
+        dtypes = {np.asarray(array).dtype for array in self.coefs_}  # set by hand
+        if not all(dtype.kind in "biuf" for dtype in dtypes):
+            raise ValueError(f"coefs_ must be arrays of real numbers, got {', '.join(sorted(map(str, dtypes)))}.")
+        return np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
+
+    def _is_current(self):
+        """Whether users have assigned no other arrays."""
+        return _are_current(vars(self))
 
     def _current_predictors(self):
         """The forward passes over the parameters as they are now."""
         attributes = vars(self).copy()
-        if _is_current(attributes):
+        if _are_current(attributes):
             return attributes["_predictors"]
         self._adopt(self._program, self._collected(self._program))
         return self._predictors
@@ -159,7 +166,7 @@ class FlatParameters:
 
     def _snapshot(self):
         """Attributes of an estimator that predicts with the parameters as they are now."""
-        params = _aligned_copy(self._params)
+        params = aligned_copy(self._params)
         return {"_params": params, **self._seen(self._program, params, self._target)}
 
     def __getstate__(self):
@@ -177,6 +184,6 @@ class FlatParameters:
         super().__setstate__({**BEFORE_DEVICES, **state})
         if "_params" in self.__dict__:  # memory of our own, aligned: what was loaded may be mapped and read-only
             self.__dict__.setdefault("device_", "cpu")
-            self._adopt(self._program, _aligned_copy(self._params))
+            self._adopt(self._program, aligned_copy(self._params))
         if "_state" in self.__dict__:
-            self._state = {**self._state, **{name: _aligned_copy(self._state[name]) for name in ("s", "v")}}
+            self._state = {**self._state, **{name: aligned_copy(self._state[name]) for name in ("s", "v")}}

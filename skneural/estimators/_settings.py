@@ -1,10 +1,11 @@
 """The constructor's parameters: which values they take, which go together, and the layers they describe."""
 
 from numbers import Integral, Real
+from types import SimpleNamespace
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
 from skneural.backends import devices
 from skneural.maths.activations import ACTIVATIONS
@@ -14,6 +15,9 @@ from skneural.network.initializers import INITIALIZERS
 from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Residual, Standardize
 
 STOCHASTIC_SOLVERS = tuple(OPTIMIZERS)
+
+#: The largest integer that kernels read, and the largest width: the product of two widths is such an integer.
+LARGEST, WIDEST = 2**63 - 1, 2**31 - 1
 
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -94,12 +98,52 @@ RECURRENT_CONSTRAINTS = {
 ROWS_ONLY = ("activation", "normalization", "residual", "max_norm")
 
 
+def settings_of(est):
+    """The parameters of an estimator, numbers of any type as Python's: what the engine computes sizes with.
+
+    Integers of NumPy overflow silently, or raise OverflowError, where sizes are multiplied.
+
+    Returns
+    -------
+    SimpleNamespace
+        Every parameter by name. The estimator keeps what the user gave.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a number is larger than any that the engine could take.
+    """
+    given = est.get_params(deep=False)
+    return SimpleNamespace(**{name: _plain(est, name, value) for name, value in given.items()})
+
+
+def _plain(est, name, value):
+    """A number as Python's; the items of lists and tuples likewise. Anything else is handed back as it is."""
+    if isinstance(value, list | tuple):
+        return type(value)([_plain(est, name, item) for item in value]) if type(value) in (list, tuple) else value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if not isinstance(value, Real) or isinstance(value, bool) or name == "random_state":
+        return value
+    try:
+        number = int(value) if isinstance(value, Integral) else float(value)
+    except OverflowError:  # a fraction of huge integers
+        number = LARGEST + 1
+    if isinstance(number, int) and abs(number) > LARGEST:
+        raise InvalidParameterError(
+            f"The {name!r} parameter of {type(est).__name__} must be a number of at most {LARGEST}, got a larger one."
+        )
+    return number
+
+
 def sizes_of(est, name="hidden_layer_sizes"):
     """Units of every layer that a parameter describes."""
     sizes = getattr(est, name)
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
     if any(n <= 0 for n in sizes):
         raise ValueError(f"{name} must be > 0, got {sizes}.")
+    if any(n > WIDEST for n in sizes):
+        raise ValueError(f"{name} must be at most {WIDEST}, got {sizes}.")
     if any(n != int(n) for n in sizes):
         raise ValueError(f"{name} must be integers, got {sizes}.")
     return [int(n) for n in sizes]

@@ -1,6 +1,7 @@
 """How targets become what a network learns, and how its outputs become predictions."""
 
 import copy
+from numbers import Real
 
 import numpy as np
 from scipy import sparse
@@ -40,6 +41,15 @@ def without_last_axis(y):
 def _labels(y):
     """Sorted labels. scikit-learn's `unique_labels` would find out the kind of y once more: small fits notice that."""
     return unique_labels(y) if np.asarray(y).dtype == object else np.unique(y)
+
+
+def check_class_weight(class_weight):
+    """Raise unless a dict of weights of classes holds finite numbers that are not negative."""
+    for label, weight in class_weight.items():
+        if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+            raise ValueError(
+                f"class_weight must hold finite numbers that are not negative, got {weight!r} for the class {label!r}."
+            )
 
 
 class ClassTargets:
@@ -96,7 +106,18 @@ class ClassTargets:
         return factors.tolist()
 
     def check_known(self, y, warm_start):
-        """Raise unless the labels are those that were learnt (a part of them, without `warm_start`)."""
+        """Raise unless y is of the kind that was learnt, and its labels are (a part of them, without `warm_start`)."""
+        if sparse.issparse(y) or y.ndim == 2:
+            if not self.multilabel:
+                raise ValueError(
+                    f"y is a label indicator of shape {y.shape}, but this estimator was fitted on one label a sample."
+                )
+        elif self.multilabel:
+            raise ValueError(
+                f"y has one label a sample, but this estimator was fitted on indicators of {self.n_outputs} labels."
+            )
+        if not warm_start and not self.multilabel and self._codes(y) is not None:
+            return
         classes = unique_labels(y) if self.multilabel else _labels(y)
         if self.multilabel and len(classes) != len(self.classes_):
             raise ValueError(f"y has {len(classes)} labels, but this estimator was fitted on {len(self.classes_)}.")
@@ -105,10 +126,21 @@ class ClassTargets:
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {classes}"
             )
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+        if not self.multilabel and self._codes(y) is None:
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
+
+    def _codes(self, y):
+        """The number of every label's class, of shape (n_samples,); None if there are labels of no class."""
+        try:
+            codes = np.searchsorted(self.classes_, y)
+        except TypeError:  # objects that cannot be compared with the classes
+            return None
+        codes = np.minimum(codes, len(self.classes_) - 1)
+        # Numbers and text are compared as text by the search: equal are only labels of one kind.
+        alike = self.classes_[codes] == y
+        return codes if np.all(alike) else None
 
     def encode(self, y, dtype):
         """Targets of shape (n_samples, n_outputs), or (n_samples, 1) holding the number of the class."""
@@ -116,14 +148,14 @@ class ClassTargets:
             return np.ascontiguousarray(y.toarray() if sparse.issparse(y) else y, dtype)
         if len(self.classes_) == 1:
             return np.zeros((len(y), 1), dtype)
-        return np.searchsorted(self.classes_, y).astype(dtype).reshape(-1, 1)
+        return self._codes(y).astype(dtype).reshape(-1, 1)
 
     def sample_weights(self, class_weight, y):
         """The weight of every row by its class."""
         if not isinstance(class_weight, dict) or self.multilabel:
             return compute_sample_weight(class_weight, y)
         factors = compute_class_weight(class_weight, classes=self.classes_, y=self.classes_)  # y may lack some of them
-        return factors[np.searchsorted(self.classes_, y)]
+        return factors[self._codes(y)]
 
     def stratify(self, y, smaller):
         """What a split should be stratified by, if anything; `smaller` is the number of rows of its smaller part."""

@@ -14,8 +14,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from skneural.estimators._base import BaseNetwork
+from skneural.estimators._kept import remembers
 from skneural.estimators._settings import STOCHASTIC_SOLVERS
-from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets, without_last_axis
+from skneural.estimators._targets import (
+    REAL_LOSSES,
+    ClassTargets,
+    RealTargets,
+    check_class_weight,
+    without_last_axis,
+)
 from skneural.maths.losses import LOSSES
 
 
@@ -47,6 +54,8 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
             raise ValueError(
                 f"The 'class_weight' parameter must be a dict, 'balanced' or None. Got {self.class_weight!r} instead."
             )
+        if isinstance(self.class_weight, dict):
+            check_class_weight(self.class_weight)
         if self.label_smoothing and self.loss != "log_loss":
             raise ValueError(f"label_smoothing goes with loss='log_loss', got loss={self.loss!r}.")
         if incremental and self.class_weight == "balanced":
@@ -64,14 +73,16 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
                 learnt.check_known(y, warm_start=False)
         else:
             learnt = learnt.with_loss(self.loss)
-            learnt.check_known(y, self.warm_start)
+            # partial_fit, which is given all classes, takes a part of them whatever warm_start says of fit.
+            learnt.check_known(y, self.warm_start and classes is None)
         return learnt
 
-    def _begin(self, program, targets, *args):
-        super()._begin(program, targets, *args)
-        self.classes_ = targets.classes_
+    def _begin(self, task):
+        super()._begin(task)
+        self.classes_ = task.targets.classes_
 
     @available_if(_stochastic)
+    @remembers
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -230,6 +241,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         return fresh
 
     @available_if(_stochastic)
+    @remembers
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Update the network with a single pass over the given data.

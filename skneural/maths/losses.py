@@ -238,10 +238,18 @@ def logistic(raw):
 
 @LINKS.register("softmax", exponent=below_top)
 def softmax(raw):
-    r"""Softmax, :math:`e^{z_j} / \sum_k e^{z_k}`."""
-    total = type(raw[0])(0)
+    r"""Softmax, :math:`e^{z_j} / \sum_k e^{z_k}`.
+
+    The sum keeps what each addition rounds away (Knuth's two-sum), so that thousands of probabilities in float32 still
+    sum to 1.
+    """
+    zero, one = type(raw[0])(0), type(raw[0])(1)
+    total, lost = zero, zero
     for j in range(len(raw)):
-        total += raw[j]
-    share = type(raw[0])(1) / total
+        before = total
+        total = before + raw[j]
+        added = total - before
+        lost += (before - (total - added)) + (raw[j] - added)
+    share = one / (total + lost)
     for j in range(len(raw)):
         raw[j] *= share

@@ -6,7 +6,7 @@ training goes have multiples of 1 and the fact `reacts`; the class `Schedule` lo
 Facts of an entry: `factor`, the default of `decay_factor`; `every_step`, whether the rate changes within an epoch;
 `rises`, whether `warmup` is a part of the schedule itself; `ends`, whether it has come to its end after `max_iter`
 epochs, so that no warning is due; `reacts`, 'stop' to lower the rate where training would stop, 'plateau' to lower it
-after some epochs without improvement.
+after some epochs without improvement; `steady`, whether the multiple is 1 at every step.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,14 @@ import numpy as np
 from skneural.maths.registry import Registry
 from skneural.maths.stopping import count_epoch
 
-SCHEDULES = Registry("schedule", factor=0.1, every_step=False, rises=False, ends=False, reacts=None)
+SCHEDULES = Registry(
+    "schedule", factor=0.1, every_step=False, rises=False, ends=False, reacts=None, steady=False
+)  # fmt: skip
 
 #: Rates are not lowered below this.
 LOWEST = 1e-6
+#: Steps are counted in 64 bits: a fit that would have more is never at its end.
+LAST_STEP = 2**62
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Progress:
     warmup: float
 
 
-@SCHEDULES.register("constant")
+@SCHEDULES.register("constant", steady=True)
 def constant(p):
     """`learning_rate_init` throughout."""
     return np.ones(len(p.epoch))
@@ -59,7 +63,7 @@ def invscaling(p):
     return 1 / (p.seen + 1.0) ** p.power_t
 
 
-@SCHEDULES.register("adaptive", reacts="stop", factor=0.2)
+@SCHEDULES.register("adaptive", reacts="stop", factor=0.2, steady=True)
 def adaptive(p):
     """Divided by 5 whenever training would stop for lack of improvement, down to 1e-6."""
     return np.ones(len(p.epoch))
@@ -92,7 +96,7 @@ def one_cycle(p):
     return np.where(p.fraction < rise, 1 / 25 + (1 - 1 / 25) * up, np.maximum(down, 4e-6))
 
 
-@SCHEDULES.register("plateau", reacts="plateau")
+@SCHEDULES.register("plateau", reacts="plateau", steady=True)
 def plateau(p):
     """Multiplied by `decay_factor` after `decay_epochs` epochs in which the (validation) loss did not improve."""
     return np.ones(len(p.epoch))
@@ -121,7 +125,8 @@ class Schedule:
         self, kind, state, *, n_epochs, steps_per_epoch, power_t, warmup, decay_factor, decay_epochs, patience
     ):
         self.entry, self.initial, self.state = SCHEDULES[kind], state["initial"], state
-        self.steps_per_epoch, self.n_steps = steps_per_epoch, n_epochs * steps_per_epoch
+        self.steps_per_epoch = steps_per_epoch
+        self.n_steps = min(n_epochs * steps_per_epoch, LAST_STEP)
         self.power_t, self.warmup = power_t, warmup
         self.factor = self.entry.factor if decay_factor == "auto" else decay_factor
         patience = 10 if patience == np.inf else patience
@@ -145,6 +150,8 @@ class Schedule:
         n_rows : int
             Rows of an epoch.
         """
+        if self.entry.steady and not self.warmup:
+            return np.full((n_epochs, 1), self.initial * self.state["lowered"])
         columns = self.steps_per_epoch if self.every_step else 1
         epoch, place = np.divmod(np.arange(n_epochs * columns), columns)
         step = self.state["step"] + epoch * self.steps_per_epoch + place
@@ -155,7 +162,8 @@ class Schedule:
             begun, fraction, np.where(begun == 0, 0, seen + n_rows * epoch), self.factor, self.epochs, self.power_t,
             self.warmup,
         )  # fmt: skip
-        rates = self.initial * self.state["lowered"] * self.entry.formula(progress)
+        with np.errstate(over="ignore", under="ignore"):  # a rate that is no more than 0
+            rates = self.initial * self.state["lowered"] * self.entry.formula(progress)
         if ramp:
             rates *= np.minimum((step + 1) / ramp, 1)
         return rates.reshape(n_epochs, columns)

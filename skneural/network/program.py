@@ -278,7 +278,7 @@ class Builder:
         row["kind"], row["steps"], row["kept"] = KINDS.index(kind), self.steps or 1, self.training
         for name, value in fields.items():
             row[name] = value
-        row["limit"] = row["rate"] * 2**32
+        row["limit"] = min(row["rate"], 1) * 2**32  # the deviation of noise, which has no limit, may be any number
         self.rows.append(row)
         self.functions.append(function)
         return row

@@ -148,6 +148,7 @@ class Trainer(BaseTrainer):
         self.ops = bind_training(program, constrain=self.template["max_norm"] > 0)
         self.n_threads, self.frames, self.crew = n_threads, None, None
         self.turned = aligned_zeros(max(program.n_transposed, 1), program.dtype)
+        self._turns = self._all_turns()
         self._kept = params.copy(), params.copy()
         set_inputs(self.template, X)
         self.template.update(
@@ -205,19 +206,24 @@ class Trainer(BaseTrainer):
 
     def refresh(self):
         """Copy the parameters into the transposed weights, after a change from outside."""
-        for op in self.ops:
-            if op["transposed"] >= 0 or op["recurrent_transposed"] >= 0:
-                tensor = self.program.tensors[op["layer"]]
-                self._turn(tensor.matrix(self.params), int(op["transposed"]), int(op["ld_in"]))
-                if op["recurrent_transposed"] >= 0:
-                    states = tensor.recurrent_matrix(self.params)
-                    self._turn(states, int(op["recurrent_transposed"]), int(op["ld_out"]))
+        for weights, turned in self._turns:
+            turned[...] = weights.T
 
-    def _turn(self, matrix, start, ld):
-        """Write a matrix of weights transposed, in rows of length `ld`."""
-        if start >= 0:
-            n_in, n_out = matrix.shape
-            self.turned[start : start + n_out * ld].reshape(n_out, ld)[:, :n_in] = matrix.T
+    def _all_turns(self):
+        """Matrices of weights, and the places where they stand transposed, in rows of length `ld`."""
+        turns = []
+        for op in self.ops:
+            tensor = self.program.tensors[op["layer"]]
+            if op["transposed"] >= 0:
+                turns.append((tensor.matrix(self.params), int(op["transposed"]), int(op["ld_in"])))
+            if op["recurrent_transposed"] >= 0:
+                states = tensor.recurrent_matrix(self.params)
+                turns.append((states, int(op["recurrent_transposed"]), int(op["ld_out"])))
+        return [(matrix, self._place_of(matrix, start, ld)) for matrix, start, ld in turns]
+
+    def _place_of(self, matrix, start, ld):
+        n_in, n_out = matrix.shape
+        return self.turned[start : start + n_out * ld].reshape(n_out, ld)[:, :n_in]
 
     def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
         """Get ready to run epochs: see `BaseTrainer.start`."""
@@ -230,6 +236,34 @@ class Trainer(BaseTrainer):
         )  # fmt: skip
         self.prepare((make_train, dtype), batch)
         self.refresh()
+
+    @property
+    def can_renew(self):
+        """Whether `renew` can follow: epochs have been run, and no thread waits for the next."""
+        return bool(self.frames) and len(self.frames) == 1
+
+    def renew(self, X, targets, weights):
+        """Go on with the epochs on other rows, as many as before: for batches that come one by one.
+
+        Buffers, operations and the state of the optimizer stay.
+        """
+        self.inputs.check_training(self.params, X, targets, weights)
+        self.X, self.targets, self.weights = X, targets, weights
+        for frame in (self.template, self.frame):
+            set_inputs(frame, X)
+            frame.update(targets=data(targets), weights=data(weights))
+        for kept in self._kept:
+            kept[:] = self.params
+        self.first_epoch, self.layer_norms = self.state["epoch"], None
+        self.frame.update(
+            step=self.state["step"], epoch=self.state["epoch"], batches=self.state["batches"], row=0, sum_loss=0.0,
+            good_epoch=-1, good=data(self._kept[0]), candidate=data(self._kept[1]),
+        )  # fmt: skip
+        self.refresh()
+
+    def release(self):
+        """Let go of the rows, until there are others."""
+        self.X = self.targets = self.weights = None
 
     def _call(self, rates):
         first = self.frame

@@ -1,0 +1,141 @@
+"""What a fit is about to do, and what `partial_fit` keeps of it for its next call."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from sklearn import get_config
+
+from skneural.estimators._settings import settings_of
+from skneural.network.program import Program
+
+#: Types of parameters that cannot be changed in place; items of `CONTAINERS` can.
+VALUES = (bool, int, float, str, type(None))
+CONTAINERS = (list, tuple, dict)
+
+
+class Kept:
+    """Checked parameters, and what was built from them: kept, small batches do not wait for it at every call.
+
+    Parameters
+    ----------
+    est : estimator
+
+    Attributes
+    ----------
+    settings : SimpleNamespace
+        As `settings_of` has it.
+    program, shape : Program, tuple
+        The network, and the facts it was lowered for.
+    trainer : Trainer or None
+        One that can go on with other rows. It holds no data between calls.
+    """
+
+    def __init__(self, est):
+        self.settings = settings_of(est)
+        self.program = self.shape = self.trainer = None
+        self._values, self._others = {}, {}
+        for name in vars(self.settings):
+            value = vars(est)[name]
+            group = self._values if isinstance(value, VALUES) else self._others
+            group[name] = value.copy() if isinstance(value, list | dict) else value
+
+    def holds(self, est):
+        """Whether the parameters are what they were."""
+        now = vars(est)
+        for name, value in self._values.items():
+            if now[name] is not value and not _is_same(now[name], value):
+                return False
+        return all(_is_same(now[name], value) for name, value in self._others.items())
+
+    def keep(self, trainer, task):
+        """Keep a trainer that only one thread works for, without its data."""
+        if getattr(trainer, "can_renew", False) and task.factor == 1:
+            trainer.release()
+            self.trainer, self._n_rows = trainer, len(task.train[0][1])
+
+    def goes_on(self, params, state, task):
+        """Whether the trainer that is kept can train on the rows of a task."""
+        trainer = self.trainer
+        return (
+            trainer is not None
+            and trainer.program is task.program
+            and trainer.params is params
+            and trainer.state is state
+            and self._n_rows == len(task.train[0][1])
+            and task.factor == 1
+        )
+
+
+@dataclass
+class Task:
+    """What a fit is about to do.
+
+    Attributes
+    ----------
+    kept : Kept
+        Checked parameters, and what is kept from call to call of `partial_fit`.
+    program : Program
+    targets : ClassTargets or RealTargets
+    seed : int
+    run : dict
+        What only an interrupted fit needs to go on.
+    train, held_out : tuple
+        Rows, targets and weights as the engine reads them, and the same as users have them. None for no validation.
+    factor : float
+        What the training weights were multiplied by.
+    given : tuple
+        X, y and metadata as the user gave them.
+    first_pass, incremental : bool
+        Whether the weights are drawn at random, and whether this is `partial_fit`.
+    """
+
+    kept: Kept
+    program: Program
+    targets: object
+    seed: int
+    run: dict
+    train: tuple
+    held_out: tuple | None
+    factor: float
+    given: tuple
+    first_pass: bool
+    incremental: bool
+
+    @property
+    def settings(self):
+        """The parameters, numbers as Python's."""
+        return self.kept.settings
+
+
+def _is_same(value, before):
+    """Whether a parameter is what it was; not if it may have been changed in place."""
+    if type(value) is not type(before):
+        return False
+    if isinstance(value, VALUES):
+        return value == before
+    if isinstance(value, dict):
+        return list(value) == list(before) and _is_same(list(value.values()), list(before.values()))
+    if isinstance(value, CONTAINERS):
+        return len(value) == len(before) and all(map(_is_same, value, before))
+    return value is before and not hasattr(value, "__setitem__")
+
+
+def remembers(method):
+    """Decorator of `partial_fit`: what the call before has kept goes, and parameters are validated, if they changed.
+
+    scikit-learn validates at the first call only, which would let `set_params` bring anything in later; at every call
+    it would take longer than a small batch.
+    """
+
+    @functools.wraps(method)
+    def wrapper(self, *args, **kwargs):
+        kept = vars(self).get("_kept")
+        if kept is None or not kept.holds(self):
+            vars(self).pop("_kept", None)
+            if "_params" in vars(self) and not get_config()["skip_parameter_validation"]:
+                self._validate_params()
+        return method(self, *args, **kwargs)
+
+    return wrapper
