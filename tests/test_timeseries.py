@@ -208,8 +208,9 @@ def test_index_that_is_not_in_order(name):
     refuse("in order.* comes after", make_windows, series[::-1], 5)
     refuse("twice", make_windows, series.iloc[[*range(20), *range(19, 40)]], 5)
     for gap in (1, 30, 78):
-        before, after = series.index[[gap - 1, gap + 1]]
-        message = re.escape(f"irregular: {before} is followed by {after}, and 1 of 78 steps")
+        before, missing, after = series.index[gap - 1 : gap + 2]
+        missing = f"{missing:.6g}" if isinstance(missing, float) else missing
+        message = re.escape(f"irregular: {before} is followed by {after}, where {missing} was expected, and 1 of 78")
         refuse(message, make_windows, series.drop(series.index[gap]), 5)
 
 

@@ -8,12 +8,8 @@ from typing import Any
 
 import numpy as np
 
-#: How far a step between float labels may be off, as a share of the step.
-TOLERANCE = 1e-3
-ADVICE = (
-    "Fill the gaps first (in pandas: asfreq, resample, reindex), or leave the times out (reset_index(drop=True)) if "
-    "the rows may count as equally far apart."
-)
+from skneural.timeseries._offsets import find_offset, first_deviation, labels_after
+from skneural.timeseries._steps import TOLERANCE, counts_of, equal_steps, irregular, most_regular
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +25,14 @@ class TimeIndex:
     step : object
         What leads from a label to the next: an offset of pandas for dates, a number or a timedelta64 for other pandas
         indexes, a unit and a number for datetime64. None for one row alone.
+    dtype : object
+        Type of the labels that were given, where those of pyarrow were made times of pandas; else None.
     """
 
     labels: Any
     instants: np.ndarray
     step: Any = None
+    dtype: Any = None
 
     def __len__(self):
         return len(self.instants)
@@ -60,15 +59,24 @@ class TimeIndex:
         if self.step is None:
             raise ValueError("The time index of a single row cannot be continued: give at least two rows.")
         if isinstance(self.labels, pandas.DatetimeIndex):
-            return pandas.date_range(last, periods=count + 1, freq=self.step, name=name)[1:]
+            return self._as_given(labels_after(self.labels, count, self.step))
         if isinstance(self.labels, pandas.RangeIndex):
             first = last + self.step
             return pandas.RangeIndex(first, first + count * self.step, self.step, name=name)
         following = self.instants[-1] + self.step * np.arange(1, count + 1)
         if isinstance(self.labels, pandas.PeriodIndex):
             return pandas.PeriodIndex.from_ordinals(following, freq=self.labels.freq, name=name)
-        alike = following.astype(self.labels.dtype)
-        return pandas.Index(alike if (alike == following).all() else following, name=name)
+        if isinstance(self.labels, pandas.TimedeltaIndex):
+            return self._as_given(pandas.TimedeltaIndex(following, name=name))
+        dtype = self.labels.dtype if isinstance(self.labels.dtype, np.dtype) else self.labels.dtype.numpy_dtype
+        alike = following.astype(dtype)
+        if dtype.kind == "f" or (alike == following).all():
+            return pandas.Index(alike, dtype=self.labels.dtype, name=name)
+        return pandas.Index(following, name=name)
+
+    def _as_given(self, labels):
+        """Labels in the type that the index was given in."""
+        return labels if self.dtype is None else labels.astype(self.dtype)
 
     def check_followed_by(self, other):
         """Raise if another index does not begin with the very next step."""
@@ -115,7 +123,9 @@ def index_of(labels, instants=None, *, like=None):
     ValueError
         If they are not in order, or not at equal steps (or not at those of `like`).
     """
+    dtype = None
     if instants is None:
+        labels, dtype = _without_arrow(labels)
         instants = _instants(labels)
     steps = np.diff(instants)
     wrong = np.flatnonzero(~(steps > steps.dtype.type(0)))
@@ -123,18 +133,26 @@ def index_of(labels, instants=None, *, like=None):
         before, after = labels[wrong[0]], labels[wrong[0] + 1]
         what = f"{after} occurs twice" if before == after else f"{after} comes after {before}"
         raise ValueError(f"The time index of the series must be in order, without duplicates: {what}.")
-    index = TimeIndex(labels, instants)
+    index = TimeIndex(labels, instants, dtype=dtype)
     like = like if like is not None and like.step is not None and like.kind == index.kind else None
     if instants.dtype.kind == "M":
         step = _step_of_dates(index, like) if index.of_pandas else _step_of_times(labels, instants, like)
     elif len(instants) == 1:
         step = like.step if like else getattr(labels, "step", None)
     else:
-        step, wrong = _equal_steps(instants)
-        _raise_if_irregular(labels, wrong)
+        step = _step_of_numbers(index)
     if like is not None and not _same(step, like.step):
         raise ValueError(f"The time index has steps of {_text(step)}, that of the training series {_text(like.step)}.")
     return replace(index, step=step)
+
+
+def _without_arrow(labels):
+    """Times of pyarrow as times of pandas, and the type they had; other labels as they are."""
+    pandas = sys.modules["pandas"]
+    if getattr(labels.dtype, "pyarrow_dtype", None) is None or labels.dtype.kind not in "mM":
+        return labels, None
+    index = pandas.DatetimeIndex if labels.dtype.kind == "M" else pandas.TimedeltaIndex
+    return index(labels), labels.dtype
 
 
 def _instants(labels):
@@ -159,68 +177,42 @@ def _instants(labels):
 
 def _step_of_dates(index, like):
     """Offset between the labels of a DatetimeIndex."""
-    pandas, labels = sys.modules["pandas"], index.labels
-    if like is not None and (pandas.date_range(labels[0], periods=len(labels), freq=like.step) == labels).all():
-        return like.step
-    offset = labels.freq or pandas.DatetimeIndex(labels, freq="infer").freq
-    if offset is not None or len(labels) == 1:
-        return offset
-    local = labels if labels.tz is None else labels.tz_localize(None)
-    unit, step = _step_of_times(labels, index.instants, None, local.to_numpy())
-    if unit == "time":
-        return pandas.tseries.frequencies.to_offset(pandas.Timedelta(step))
-    if unit == "business days":
-        return pandas.offsets.BusinessDay(step)
-    return pandas.DateOffset(**{unit: step})
+    labels, instants = index.labels, index.instants
+    known = None if like is None else like.step
+    if len(labels) > 1:
+        return find_offset(labels, instants, known)
+    for offset in (known, labels.freq):
+        if offset is not None and first_deviation(labels, instants, offset) is None:
+            return offset
+    return None
 
 
-def _step_of_times(labels, instants, like, local=None):
-    """Unit and number of the step between times; raise if there is none."""
+def _step_of_times(labels, instants, like):
+    """Unit and number of the step between times of polars; raise if there is none."""
     if len(labels) == 1:
         return None if like is None else like.step
-    found = {unit: _equal_steps(count) for unit, count in _counts(instants, labels if local is None else local)}
+    found = {unit: equal_steps(numbers) for unit, numbers in counts_of(instants, labels)}
     if like is not None:
         step, wrong = found.get(like.step[0], (None, ()))
         if _same(step, like.step[1]) and not len(wrong):
             return like.step
-    unit = min(found, key=lambda name: len(found[name][1]))
+    unit = most_regular(found)
     step, wrong = found[unit]
-    _raise_if_irregular(labels, wrong)
+    if len(wrong):
+        place, expected = wrong[0], f"a step of {_text((unit, step))}"
+        raise irregular(labels[place], labels[place + 1], expected, len(wrong), len(labels) - 1)
     return unit, step
 
 
-def _counts(instants, local):
-    """Ways to count time: a series is regular if one of them rises by equal steps."""
-    yield "time", instants
-    days = local.astype("datetime64[D]")
-    time_of_day = local - days
-    if (time_of_day == time_of_day[0]).all():
-        months = days.astype("datetime64[M]")
-        day_of_month, ends = days - months, (days + 1).astype("datetime64[M]") > months
-        yield "days", days.astype(np.int64)
-        if (day_of_month == day_of_month[0]).all() or ends.all():
-            yield "months", months.astype(np.int64)
-        if np.is_busday(days).all():
-            yield "business days", np.busday_count(days[0], days)
-
-
-def _equal_steps(numbers):
-    """The usual step between numbers or times, and where the step is another."""
-    steps = np.diff(numbers)
-    usual = np.sort(steps)[len(steps) // 2]
-    if steps.dtype.kind == "f":
-        wrong = np.flatnonzero(np.abs(steps - usual) > TOLERANCE * usual)
-        return (float(usual) if len(wrong) else float((numbers[-1] - numbers[0]) / len(steps))), wrong
-    return (int(usual) if steps.dtype.kind == "i" else usual), np.flatnonzero(steps != usual)
-
-
-def _raise_if_irregular(labels, wrong):
+def _step_of_numbers(index):
+    """Step between numbers, periods or durations."""
+    step, wrong = equal_steps(index.instants)
     if len(wrong):
-        before, after, count = labels[wrong[0]], labels[wrong[0] + 1], len(labels) - 1
-        raise ValueError(
-            f"The time index of the series is irregular: {before} is followed by {after}, and {len(wrong)} of {count} "
-            f"steps are not like the others. {ADVICE}"
-        )
+        place = wrong[0]
+        expected = replace(index.rows(0, place + 1), step=step).after(1)[0]
+        expected = f"{expected:.6g}" if isinstance(expected, float) else expected
+        raise irregular(index.labels[place], index.labels[place + 1], expected, len(wrong), len(index) - 1)
+    return step
 
 
 def _same(step, other):

@@ -214,6 +214,6 @@ def _times_of_polars(column, polars, step):
 def _check_numeric(others, remedy):
     if others:
         listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in others.items())
-        dates = any("date" in str(dtype).lower() for dtype in others.values())
+        dates = any(word in str(dtype).lower() for dtype in others.values() for word in ("date", "timestamp"))
         hint = " Dates belong into the index: set_index." if remedy and dates else ""
         raise TypeError(f"Columns of the series that are not numeric: {listed}.{hint}")
