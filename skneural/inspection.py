@@ -15,7 +15,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from skneural.timeseries._outputs import innermost
+from skneural._wrapped import innermost
 
 
 @validate_params(

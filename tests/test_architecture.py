@@ -70,10 +70,11 @@ ALLOWED = {
         "skneural.encoding", "skneural.network", "skneural.maths", "skneural.backends.devices",
     ],
     "skneural.callbacks": ["skneural.persistence"],
-    "skneural.timeseries": ["skneural.timeseries"],  # around estimators, which it is given
+    "skneural._wrapped": [],
+    "skneural.timeseries": ["skneural.timeseries", "skneural._wrapped"],  # around estimators, which it is given
     # displays read fitted attributes, inspection asks estimators: both look into pipelines and searches for them
-    "skneural.plotting": ["skneural.plotting", "skneural.timeseries._outputs"],
-    "skneural.inspection": ["skneural.timeseries._outputs"],
+    "skneural.plotting": ["skneural.plotting", "skneural._wrapped"],
+    "skneural.inspection": ["skneural._wrapped"],
 }  # fmt: skip
 #: What is imported when it is needed, against that order, and by whom: a file names classes of estimators, a fit that
 #: is resumed reads one, a forecaster that is given no estimator makes one, and a display measures what it draws.

@@ -8,8 +8,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skneural._wrapped import levels_of
 from skneural.plotting._drawing import places_in_time
-from skneural.timeseries._outputs import levels_of
 
 
 @dataclass

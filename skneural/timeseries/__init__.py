@@ -2,6 +2,7 @@
 
 from skneural.timeseries._backtest import Backtest
 from skneural.timeseries._forecaster import Forecaster
+from skneural.timeseries._scoring import forecast_scorer
 from skneural.timeseries._windows import make_windows
 
-__all__ = ["Backtest", "Forecaster", "make_windows"]
+__all__ = ["Backtest", "Forecaster", "forecast_scorer", "make_windows"]

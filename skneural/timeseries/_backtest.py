@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.utils._param_validation import Interval, RealNotInt, validate_parameter_constraints
+
+from skneural.timeseries._series import check_finite, check_rows, read_series
+from skneural.timeseries._windows import COUNT
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -152,6 +159,52 @@ class Backtest:
             lines.append(f"quantiles {self.levels[0]:g} to {self.levels[-1]:g} hold {self.coverage:.1%}")
         lines.append(f"naive: the value {rows} before")
         return "\n".join(lines)
+
+
+def backtest_of(forecaster, series, test_size, step, season):
+    """Backtest of a clone of a forecaster, as :meth:`Forecaster.backtest` describes it."""
+    constraints = {
+        "test_size": [*COUNT, Interval(RealNotInt, 0, 1, closed="neither")],
+        "step": COUNT,
+        "season": COUNT,
+    }
+    given = {"test_size": test_size, "step": step, "season": season}
+    validate_parameter_constraints(constraints, given, caller_name="Forecaster.backtest")
+    lookback, horizon = forecaster.lookback, forecaster.horizon
+    series = read_series(series)
+    cut = len(series) - (test_size if isinstance(test_size, Integral) else math.ceil(test_size * len(series)))
+    check_rows(series.rows(max(cut, 0)), horizon, f"test_size={test_size!r} with horizon={horizon}")
+    needed = max(lookback + horizon, season + 1)
+    why = f"lookback={lookback} with horizon={horizon} and season={season}"
+    check_rows(series, needed + len(series) - cut, f"test_size={test_size!r} after {why}")
+    check_finite(series)
+    return _roll(clone(forecaster).fit(series.rows(0, cut)), series, cut, step, season)
+
+
+def _roll(forecaster, series, cut, step, season):
+    """Backtest of a forecaster that is fitted on the first `cut` rows of a series."""
+    horizon = forecaster.horizon
+    points, quantiles, actual = forecaster._roll(series.values[cut - forecaster.lookback :], step)
+    values = series.values[:, forecaster._targets]
+    origins = np.arange(cut, len(series) - horizon + 1, step)
+    naive = seasonal_naive(values, origins, horizon, season)
+    scale = seasonal_scale(values[:cut], season)
+    if forecaster._alone:
+        points, actual, naive = points[..., 0], actual[..., 0], naive[..., 0]
+        quantiles = None if quantiles is None else quantiles[:, :, 0]
+        scale = float(scale[0])
+    return Backtest(
+        origins=origins,
+        index=np.arange(cut, len(series)) if series.index is None else series.index.labels[cut:],
+        forecasts=points,
+        actual=actual,
+        naive=naive,
+        season=season,
+        scale=scale,
+        forecaster=forecaster,
+        quantiles=quantiles,
+        levels=forecaster.levels_,
+    )
 
 
 def seasonal_naive(values, origins, horizon, season):

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    RealNotInt,
-    StrOptions,
-    validate_parameter_constraints,
-)
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skneural.timeseries._backtest import Backtest, seasonal_naive, seasonal_scale
-from skneural.timeseries._outputs import levels_of, points_as_given, quantiles_as_given
+from skneural._wrapped import levels_of
+from skneural.timeseries._backtest import Backtest, backtest_of
+from skneural.timeseries._fitting import check_takes_validation, check_weights, fit_regressor, hint_at, hold_out
+from skneural.timeseries._outputs import points_as_given, quantiles_as_given
 from skneural.timeseries._scaling import Scaling
+from skneural.timeseries._scoring import check_search
 from skneural.timeseries._series import check_finite, check_rows, read_series, target_positions
 from skneural.timeseries._windows import COUNT, as_y, targets_of, windows_of
 
@@ -172,21 +168,32 @@ class Forecaster(BaseEstimator):
             If a series is too short, has missing or infinite values or an irregular index, if `series_val` does not
             follow on, if `target` is no column, or if a parameter is out of range.
         """
+        check_search(self, with_horizon=True)
         series = read_series(series)
         targets, alone = target_positions(self.target, series)
         check_rows(series, self.lookback + self.horizon, f"lookback={self.lookback} with horizon={self.horizon}")
         check_finite(series)
-        scaling = Scaling(self.scaler, self.window_normalization, targets)
-        scaled = scaling.fit(series.values)
-        X, y, _, _ = scaling.normalize(*self._windows(scaled, targets))
         kept = max(self.lookback, FEW)
         end = series.rows(max(len(series) - kept, 0))
         end = replace(end, values=end.values.copy())  # not a view that keeps the whole series
+        regressor = self._regressor()
+        check_weights(fit_params, len(series), self.lookback, self.horizon)
         if series_val is not None:
-            values = self._continued(end, series_val, self.lookback, self.horizon)
-            X_val, y_val, _, _ = scaling.normalize(*self._windows(scaling.scale(values), targets))
-            fit_params = {**fit_params, "X_val": X_val, "y_val": as_y(y_val)}
-        self.estimator_ = self._regressor().fit(X, as_y(y), **fit_params)
+            check_takes_validation(regressor)
+            cut, later = None, self._continued(end, series_val, self.lookback, self.horizon)
+        else:
+            cut, fit_params = hold_out(regressor, fit_params, len(series), self.lookback, self.horizon)
+            later = None if cut is None else series.values[cut - self.lookback :]
+        scaling = Scaling(self.scaler, self.window_normalization, targets)
+        train = self._windows(scaling, scaling.fit(series.values[:cut]))
+        held_out = None if later is None else self._windows(scaling, scaling.scale(later))
+        try:
+            self.estimator_ = fit_regressor(regressor, *train, held_out, fit_params)
+        except Exception as error:
+            hint = hint_at(error, train, held_out, series.values[:, targets], self)
+            if hint is None:
+                raise
+            raise ValueError(f"{error} {hint}") from error
         self.scaler_, self.n_features_in_ = scaling.scaler, series.values.shape[1]
         levels = levels_of(self.estimator_)
         self.levels_ = None if levels is None else np.sort(levels)
@@ -279,9 +286,7 @@ class Forecaster(BaseEstimator):
             As in :meth:`predict`, or if the series is shorter than `horizon`, overlaps the training series or leaves a
             gap after it.
         """
-        check_is_fitted(self)
-        points, _, actual = self._roll(self._continued(self._end, series, self._lookback, self._horizon), 1)
-        return float(r2_score(*(values.reshape(-1, len(self._targets)) for values in (actual, points))))
+        return float(r2_score(*self._followed(series)))
 
     def backtest(self, series: ArrayLike, test_size: int | float, step: int = 1, *, season: int = 1) -> Backtest:
         """Fit a clone to the beginning of a series, and compare its forecasts of the rest with what came.
@@ -309,33 +314,7 @@ class Forecaster(BaseEstimator):
             As in :meth:`fit`, or if a part is too short, or a number out of range.
         """
         self._validate_params()
-        constraints = {
-            "test_size": [*COUNT, Interval(RealNotInt, 0, 1, closed="neither")],
-            "step": COUNT,
-            "season": COUNT,
-        }
-        given = {"test_size": test_size, "step": step, "season": season}
-        validate_parameter_constraints(constraints, given, caller_name="Forecaster.backtest")
-        series = read_series(series)
-        cut = len(series) - (test_size if isinstance(test_size, Integral) else math.ceil(test_size * len(series)))
-        check_rows(series.rows(max(cut, 0)), self.horizon, f"test_size={test_size!r} with horizon={self.horizon}")
-        needed = max(self.lookback + self.horizon, season + 1)
-        why = f"lookback={self.lookback} with horizon={self.horizon} and season={season}"
-        check_rows(series, needed + len(series) - cut, f"test_size={test_size!r} after {why}")
-        check_finite(series)
-        forecaster = clone(self).fit(series.rows(0, cut))
-        points, quantiles, actual = forecaster._roll(series.values[cut - self.lookback :], step)
-        values = series.values[:, forecaster._targets]
-        origins = np.arange(cut, len(series) - self.horizon + 1, step)
-        naive, scale = seasonal_naive(values, origins, self.horizon, season), seasonal_scale(values[:cut], season)
-        if forecaster._alone:
-            points, actual, naive = points[..., 0], actual[..., 0], naive[..., 0]
-            quantiles, scale = None if quantiles is None else quantiles[:, :, 0], float(scale[0])
-        return Backtest(
-            origins=origins, index=np.arange(cut, len(series)) if series.index is None else series.index.labels[cut:],
-            forecasts=points, actual=actual, naive=naive, season=season, scale=scale, forecaster=forecaster,
-            quantiles=quantiles, levels=forecaster.levels_,
-        )  # fmt: skip
+        return backtest_of(self, series, test_size, step, season)
 
     def _regressor(self):
         """What is to be fitted."""
@@ -345,10 +324,12 @@ class Forecaster(BaseEstimator):
 
         return LSTMRegressor()
 
-    def _windows(self, values, targets):
-        """Windows and what follows them."""
-        X = windows_of(values, self.lookback, self.horizon)
-        return X, targets_of(values, targets, self.lookback, self.horizon)
+    def _windows(self, scaling, scaled):
+        """X and y of a scaled series."""
+        X = windows_of(scaled, self.lookback, self.horizon)
+        y = targets_of(scaled, scaling.targets, self.lookback, self.horizon)
+        X, y, _, _ = scaling.normalize(X, y)
+        return X, as_y(y)
 
     @staticmethod
     def _continued(end, series, lookback, horizon):
@@ -376,6 +357,18 @@ class Forecaster(BaseEstimator):
         X = windows_of(self._scaling.scale(values), self._lookback, self._horizon, step)
         actual = targets_of(values, self._targets, self._lookback, self._horizon, step)
         return *self._forecast(X), np.array(actual).reshape(len(X), self._horizon, len(self._targets))
+
+    def _followed(self, series):
+        """What came in a series that follows on the training series, and the forecasts of it, row by row."""
+        check_is_fitted(self)
+        points, _, actual = self._roll(self._continued(self._end, series, self._lookback, self._horizon), 1)
+        shape = -1 if len(self._targets) == 1 else (-1, len(self._targets))
+        return actual.reshape(shape), points.reshape(shape)
+
+    def __sklearn_tags__(self):
+        # Of all that a cross-validation does, only this comes before the first fit and may raise for good.
+        check_search(self)
+        return super().__sklearn_tags__()
 
     def _forecast(self, windows):
         """Forecasts of shape (n_windows, horizon, n_targets), and their quantiles or None, in units of the data."""

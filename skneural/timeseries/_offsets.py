@@ -1,8 +1,8 @@
 """Offsets of pandas that make the labels of a DatetimeIndex.
 
 What pandas infers holds for what it looks at, which is not every label: Fridays pass for those of every month whatever
-months are missing, and hours with gaps pass for business hours. So an offset counts only if it makes all labels from the
-first.
+months are missing, and hours with gaps pass for business hours. So an offset counts only if it makes all labels of the
+index from the first.
 """
 
 from __future__ import annotations

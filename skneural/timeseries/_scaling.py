@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+from scipy import sparse
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
+from skneural.timeseries._series import first_not_finite
+
 #: What is added to the variance of a window, as a share of that of the series: 1e-5 of RevIN, whose series have 1.
 FLOOR = 1e-5
+#: Rows on which it is tried whether a scaler has a way back, and the error that may be left, as a share of the largest.
+SOME = 100
+WAY_BACK = 1e-2
 
 
 class Scaling:
@@ -33,11 +42,7 @@ class Scaling:
         if self.scaler is not None:
             self.scaler.fit(values)
         scaled = self.scale(values)
-        if scaled.shape != values.shape:
-            raise ValueError(
-                f"scaler must keep the shape of the series, {values.shape}, but {type(self.scaler).__name__} makes "
-                f"{scaled.shape} of it."
-            )
+        self._check_way_back(values[:SOME], scaled[:SOME])
         if self.normalization == "instance":
             constant = scaled.min(axis=0) == scaled.max(axis=0)
             self.floor = np.where(constant, 1, FLOOR * scaled.var(axis=0)).astype(scaled.dtype)
@@ -45,7 +50,47 @@ class Scaling:
 
     def scale(self, values):
         """Series of shape (n_rows, n_features) in units of the estimator."""
-        return values if self.scaler is None else np.asarray(self.scaler.transform(values))
+        if self.scaler is None:
+            return values
+        scaled = self.scaler.transform(values)
+        if sparse.issparse(scaled):
+            raise ValueError(f"{self._name} makes a sparse matrix of the series: scaler must give an array.")
+        scaled = np.asarray(scaled)
+        if scaled.shape != values.shape:
+            raise ValueError(
+                f"scaler must keep the shape of the series, {values.shape}, but {self._name} makes {scaled.shape} of "
+                "it."
+            )
+        place = None if get_config()["assume_finite"] else first_not_finite(scaled)
+        if place is not None:
+            raise ValueError(
+                f"{self._name} makes {scaled[place]} of {values[place]} in column {place[1]} of the series, which has "
+                "no missing or infinite values itself: choose another scaler, or change the series."
+            )
+        return scaled
+
+    @property
+    def _name(self):
+        """What the scaler is called in messages."""
+        return f"scaler={self.scaler!r}"
+
+    def _check_way_back(self, values, scaled):
+        """Warn if the scaler does not take back what it does: forecasts would be in other units than the data."""
+        if self.scaler is None:
+            return
+        back = np.asarray(self.scaler.inverse_transform(scaled))
+        if back.shape != values.shape:
+            raise ValueError(
+                f"The inverse_transform of {self._name} makes {back.shape} of an array of shape {values.shape}."
+            )
+        error = np.abs(back - values)[:, self.targets].max(axis=0)
+        if not (error <= WAY_BACK * np.abs(values[:, self.targets]).max(axis=0)).all():
+            warnings.warn(
+                f"The inverse_transform of {self._name} does not take back its transform: forecasts will not be in "
+                "units of the data.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def normalize(self, windows, following=None):
         """Normalise windows and what follows them.

@@ -93,18 +93,25 @@ def check_finite(series, first=0):
     """Raise if a series has NaN or infinite values from a row on, unless scikit-learn is told that there are none."""
     if get_config()["assume_finite"]:
         return
-    values = series.values
+    place = first_not_finite(series.values, first)
+    if place is not None:
+        row, column = place
+        what = "NaN" if np.isnan(series.values[place]) else "an infinite value"
+        raise ValueError(
+            f"The series has {what}{series.column(column)} at {series.label(row)}. Fill such values in first, "
+            "or cut them off."
+        )
+
+
+def first_not_finite(values, first=0):
+    """Row and column of the first NaN or infinite value from a row on; None if there is none."""
     rows = max(1, CHUNK // values.shape[1])
     for start in range(first, len(values), rows):
         finite = np.isfinite(values[start : start + rows])
         if not finite.all():
             row, column = (int(place[0]) for place in np.nonzero(~finite))
-            row += start
-            what = "NaN" if np.isnan(values[row, column]) else "an infinite value"
-            raise ValueError(
-                f"The series has {what}{series.column(column)} at {series.label(row)}. Fill such values in first, "
-                "or cut them off."
-            )
+            return start + row, column
+    return None
 
 
 def target_positions(target, series):
