@@ -67,7 +67,7 @@ def forecast_scorer(scoring: Any = None) -> ForecastScorer:
     """
     scorer = ForecastScorer(scoring)
     try:
-        scorer.of_values(np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 3.0]))
+        scorer.of_values(np.array([0.5, 2.5, 4.5]), np.array([1.5, 2.5, 3.5]))  # numbers that are no classes
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"scoring={scoring!r} is no scorer for forecasts: {error}") from error
     return scorer
