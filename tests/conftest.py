@@ -95,6 +95,13 @@ def usable(monkeypatch):
         monkeypatch.setattr(devices, "problem", lambda index=0: None)
 
 
+@pytest.fixture(scope="session")
+def kept(request, tmp_path_factory):
+    """A function that gives folders by name, with what the run before has put there, if pytest keeps anything."""
+    keeps = hasattr(request.config, "cache")
+    return request.config.cache.mkdir if keeps else tmp_path_factory.mktemp
+
+
 @pytest.fixture
 def global_random_seed():
     # scikit-learn's own conftest provides it; tests/test_sklearn_suite.py runs tests that ask for it.

@@ -1,6 +1,7 @@
 """Same bits: for a row in any company, for any number of threads; and the precision that was asked for."""
 
 import hashlib
+import os
 import re
 
 import llvmlite.binding as llvm
@@ -315,21 +316,21 @@ PURE = "product|input|(sparse_)?dense (for|back)ward|activation|output|residual"
 
 
 @pytest.fixture(scope="module")
-def code(request, tmp_path_factory):
+def code(kept):
     """A function that gives the optimised LLVM code of a float32 kernel, compiled as the package does it.
 
     The kernel itself may have come from the cache, and then Numba has no code to show. Compiling all of them takes some
     fifteen seconds, so the code is kept, as kernels are: until their sources, the compiler or the processor change.
     """
-    kept = request.config.cache.mkdir("llvm") if hasattr(request.config, "cache") else tmp_path_factory.mktemp("llvm")
+    folder = kept("llvm")
     processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     state = hashlib.sha256(f"{compiler.DIGEST} {numba.__version__} {processor}".encode()).hexdigest()[:16]
-    for path in kept.glob("*.ll"):
+    for path in folder.glob("*.ll"):
         if state not in path.name:
-            path.unlink()
+            path.unlink(missing_ok=True)  # another process may do the same
 
     def code_of(name):
-        path = kept / f"{state} {name}.ll"
+        path = folder / f"{state} {name}.ll"
         if not path.exists():
             make, *key = KERNELS[name]
             arguments, function, *returns = make(np.float32, *key)
@@ -337,7 +338,7 @@ def code(request, tmp_path_factory):
                 patch.setattr(compiler, "cfunc", lambda signature, cache=False, **options: cfunc(signature, **options))
                 text = compiler.compile_kernel(f"inspected {name}", arguments, function, *returns).inspect_llvm()
             assert "define" in text
-            draft = path.with_suffix(".draft")
+            draft = path.with_suffix(f".{os.getpid()}")
             draft.write_text(text)
             draft.replace(path)
         return path.read_text()
