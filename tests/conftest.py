@@ -48,10 +48,11 @@ def is_whole(config):
 def pytest_sessionstart(session):
     """Compile the kernels that most tests use before processes start that would compile them twice."""
     if is_whole(session.config):
+        terminal, n_processes = session.config.pluginmanager.get_plugin("terminalreporter"), joblib.cpu_count()
+        terminal.write_line(f"compiling the kernels that are missing, in {n_processes} processes ...", flush=True)
         begin = time.perf_counter()
-        n_kernels = compile_kernels(joblib.cpu_count())
-        message = f"{n_kernels} kernels are ready, after {time.perf_counter() - begin:.0f} s"
-        session.config.pluginmanager.get_plugin("terminalreporter").write_line(message)
+        n_kernels = compile_kernels(n_processes)
+        terminal.write_line(f"{n_kernels} kernels are ready after {time.perf_counter() - begin:.0f} s")
 
 
 def compile_kernels(n_processes):
