@@ -86,7 +86,8 @@ def one_at_a_time(base, **axes):
     """
     cases = [base] + [base | {axis: value} for axis, values in axes.items() for value in values]
     distinct = [case for i, case in enumerate(cases) if case not in cases[:i]]
-    return pytest.mark.parametrize(list(base), [tuple(case.values()) for case in distinct])
+    cases = [tuple(case.values()) for case in distinct]
+    return pytest.mark.parametrize(list(base), cases, ids=lambda value: getattr(value, "__name__", str(value)))
 
 
 @pytest.fixture

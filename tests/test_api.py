@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn
-from conftest import KINDS, assert_same_bits, estimator_for, parameters, problem
+from conftest import KINDS, assert_same_bits, estimator_for, one_at_a_time, parameters, problem
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import neural_network as sk
@@ -131,9 +131,8 @@ def test_tags_are_those_of_sklearn(name):
     assert get_tags(OURS[name]()) == get_tags(getattr(sk, name)())
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
+@one_at_a_time({"kind": "multiclass", "solver": "adam"}, kind=KINDS, solver=["lbfgs", "sgd"])
 def test_fitted_attributes_are_a_superset(kind, solver, early_stopping):
     X, y, loss = problem(kind)
     ours = small(kind, solver=solver, early_stopping=early_stopping, validation_fraction=0.2).fit(X, y)
@@ -229,10 +228,8 @@ def assert_equal_to_sklearn(ours, theirs, X):
         assert_allclose(ours.predict_log_proba(X), theirs.predict_log_proba(X), rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("alpha", [0.0, 0.5])
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
+@one_at_a_time({"kind": "multiclass", "weighted": True, "alpha": 0.5}, kind=KINDS, weighted=[False], alpha=[0.0])
 def test_parity_of_stochastic_solvers(kind, solver, weighted, alpha):
     weights = np.random.default_rng(1).uniform(0, 3, 60) if weighted else None
     ours, theirs, X, y = twins(kind, weights, solver=solver, alpha=alpha, n_iter_no_change=np.inf)
@@ -646,9 +643,9 @@ def loss_of(est, kind, X, y, weights):
     return log_loss(y, est.predict_proba(X), sample_weight=weights, labels=est.classes_)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
-@pytest.mark.parametrize("weighted", [False, True])
+@one_at_a_time(
+    {"kind": "multiclass", "solver": "adam", "weighted": True}, kind=KINDS, solver=["lbfgs", "sgd"], weighted=[False]
+)
 def test_validation_is_measured_after_every_epoch(kind, solver, weighted):
     (X, y, _), (X_val, y_val, weights) = split(kind, weighted)
     metric = accuracy_score if kind in KINDS[:3] else r2_score
@@ -1376,9 +1373,10 @@ FORMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
-@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+@one_at_a_time(
+    {"form": sparse.csr_matrix, "solver": "adam", "kind": "multiclass"},
+    form=FORMS, solver=["lbfgs", "sgd"], kind=["regression"],
+)  # fmt: skip
 def test_sparse_is_dense(kind, solver, form):
     X, y, _ = problem(kind, n_features=12)
     X[np.random.default_rng(0).uniform(size=X.shape) < 0.7] = 0
