@@ -88,13 +88,13 @@ def test_threads_share_out_a_prediction(crews, monkeypatch, dtype):
     # That they do so at all: else the tests above would compare one thread with itself.
     X, y = data(250, 9, dtype)
     clf = MLPClassifier((33,), max_iter=2, random_state=0).fit(X, y)
-    started, run = [], engine.Predictor._run_together
+    started, run = [], engine.run_together
 
-    def spy(self, frame, size):
-        started.append(size)
-        run(self, frame, size)
+    def spy(run_part, frames, held):
+        started.append(len(frames))
+        run(run_part, frames, held)
 
-    monkeypatch.setattr(engine.Predictor, "_run_together", spy)
+    monkeypatch.setattr(engine, "run_together", spy)
     clf.set_params(n_jobs=3).predict_proba(X)
     assert started == [3]
 
