@@ -64,14 +64,17 @@ ALLOWED = {
     "skneural.training": ["skneural.backends", "skneural.network", "skneural.maths"],
     "skneural.estimators": [
         "skneural.estimators", "skneural.training", "skneural.backends", "skneural.network", "skneural.maths",
+        "skneural._tooltips",
     ],
+    "skneural._tooltips": [],
     "skneural.encoding": ["skneural.network", "skneural.maths"],
     "skneural.persistence": [
         "skneural.encoding", "skneural.network", "skneural.maths", "skneural.backends.devices",
     ],
     "skneural.callbacks": ["skneural.persistence"],
     "skneural._wrapped": [],
-    "skneural.timeseries": ["skneural.timeseries", "skneural._wrapped"],  # around estimators, which it is given
+    # around estimators, which it is given
+    "skneural.timeseries": ["skneural.timeseries", "skneural._tooltips", "skneural._wrapped"],
     # displays read fitted attributes, inspection asks estimators: both look into pipelines and searches for them
     "skneural.plotting": ["skneural.plotting", "skneural._wrapped"],
     "skneural.inspection": ["skneural._wrapped"],

@@ -17,6 +17,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skneural._tooltips import Tooltips
 from skneural.estimators._fitting import Fitting
 from skneural.estimators._kept import Kept, Task
 from skneural.estimators._parameters import FlatParameters
@@ -54,7 +55,7 @@ def _alone(est):
         _under_way.discard(id(est))
 
 
-class BaseNetwork(CheckedRows, Fitting, FlatParameters, CallbackSupportMixin, BaseEstimator):
+class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
 
     _parameter_constraints: dict = CONSTRAINTS
@@ -159,6 +160,10 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, CallbackSupportMixin, Ba
         train = encoded, train
         if held_out is not None:
             held_out = self._encode(targets, *held_out)[0], held_out
+        for _, _, weights in [encoded, *(() if held_out is None else held_out[:1])]:
+            # A batch of partial_fit may be all of classes that weigh nothing.
+            if weights is not None and not incremental and not weights.any():
+                raise ValueError("Sample weights must contain at least one non-zero number.")
         if self.input_noise and sparse.issparse(X):
             raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
         program = self._lowered(kept, X, targets)

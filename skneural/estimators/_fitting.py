@@ -152,7 +152,7 @@ class Fitting:
         rows, targets, weights = encoded
         X, y, sample_weight = plain
         predictor, _ = self._predictor(with_loss=True, **self._variant(X))
-        total = len(targets) if weights is None else float(weights.sum(dtype=np.float64))
+        total = len(targets) if weights is None else float(weights.sum(dtype=np.float64)) or np.nan
         averaging = 1 / targets.shape[1] if LOSSES[self._target.loss].averaged else 1.0
         scorer = None if self.scoring in (None, "loss") else check_scoring(self, self.scoring)
         keywords = {} if sample_weight is None else {"sample_weight": sample_weight}

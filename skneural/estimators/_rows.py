@@ -26,16 +26,8 @@ def in_range(weights, dtype):
     weights : ndarray of shape (n_samples,)
         Finite and not negative.
     dtype : dtype
-
-    Raises
-    ------
-    ValueError
-        If all are 0.
     """
-    largest = weights.max()
-    if largest == 0:
-        raise ValueError("Sample weights must contain at least one non-zero number.")
-    exponent = int(np.frexp(largest)[1])
+    exponent = int(np.frexp(weights.max())[1])
     if abs(exponent) < np.finfo(dtype).maxexp // 2:
         return np.ascontiguousarray(weights, dtype), 1.0
     # In two steps, since the power itself may be out of range.

@@ -148,7 +148,10 @@ class ClassTargets:
             return np.ascontiguousarray(y.toarray() if sparse.issparse(y) else y, dtype)
         if len(self.classes_) == 1:
             return np.zeros((len(y), 1), dtype)
-        return self._codes(y).astype(dtype).reshape(-1, 1)
+        codes = self._codes(y)
+        if codes is None:  # the kernels would read and write beside their arrays
+            raise ValueError(f"y has labels other than the classes {self.classes_}.")
+        return codes.astype(dtype).reshape(-1, 1)
 
     def sample_weights(self, class_weight, y):
         """The weight of every row by its class."""

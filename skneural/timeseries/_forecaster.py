@@ -15,6 +15,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skneural._tooltips import Tooltips
 from skneural._wrapped import levels_of
 from skneural.timeseries._backtest import Backtest, backtest_of
 from skneural.timeseries._fitting import check_takes_validation, check_weights, fit_regressor, hint_at, hold_out
@@ -34,7 +35,7 @@ def _has_quantiles(forecaster):
     return True
 
 
-class Forecaster(BaseEstimator):
+class Forecaster(Tooltips, BaseEstimator):
     """Forecast a time series with a regressor.
 
     It scales the series, cuts it into windows, trains a regressor to predict the `horizon` steps after each, all at
