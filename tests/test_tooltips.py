@@ -23,7 +23,9 @@ def test_every_parameter_has_its_description(cls):
 
 
 def test_fitted_attributes_are_described_too():
-    est = skneural.MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", tol=1.0).fit(np.arange(6.0).reshape(3, 2), [0.0, 1.0, 2.0])
+    est = skneural.MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", tol=1.0).fit(
+        np.arange(6.0).reshape(3, 2), [0.0, 1.0, 2.0]
+    )
     html = est._repr_html_()
     assert html.count(DESCRIPTION) > len(est.get_params())
     assert "Loss of every epoch." in html

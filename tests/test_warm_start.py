@@ -91,7 +91,9 @@ def test_sequences_and_classes_too():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stopped_fit_begins_its_patience_anew(kind):
     X, y, _ = problem(kind)
-    est = estimator_for(kind)(hidden_layer_sizes=(4,), tol=10.0, n_iter_no_change=2, max_iter=20, warm_start=True, random_state=0)
+    est = estimator_for(kind)(
+        hidden_layer_sizes=(4,), tol=10.0, n_iter_no_change=2, max_iter=20, warm_start=True, random_state=0
+    )
     counts = [est.fit(X, y).n_iter_ for _ in range(3)]
     assert counts == counts[:1] * 3
 

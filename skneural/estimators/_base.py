@@ -212,6 +212,9 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
         settings = [c for name in names for c in targets.constants(name, getattr(kept.settings, name))]
         shape = X.shape[1:], X.dtype, sparse.issparse(X), targets.loss, targets.n_outputs, settings
         if kept.shape != shape:
+            with np.errstate(over="ignore"):
+                if not np.isfinite(np.array(settings, X.dtype)).all():
+                    raise ValueError(f"A number among {', '.join(names)} is too large for {X.dtype}.")
             try:
                 kept.program, kept.shape = self._lower(X, targets, settings), shape
             except OverflowError:

@@ -75,8 +75,8 @@ class CheckedRows:
         return y if numbers or (y.dtype.kind == "U" and not self._numeric_targets) else None
 
     def _check_weights(self, weights, X):
-        """Sample weights in float64, None for None."""
-        return None if weights is None else _check_sample_weight(weights, X, dtype=np.float64, ensure_non_negative=True)
+        """Sample weights in the precision of checked X, None for None."""
+        return None if weights is None else _check_sample_weight(weights, X, dtype=X.dtype, ensure_non_negative=True)
 
     def _hold_out(self, train, given, targets, random):
         """Training and validation data, each (X, y, sample_weight); None for the latter where there is none."""

@@ -1,6 +1,7 @@
 """How targets become what a network learns, and how its outputs become predictions."""
 
 import copy
+import sys
 from numbers import Real
 
 import numpy as np
@@ -44,12 +45,14 @@ def _labels(y):
 
 
 def check_class_weight(class_weight):
-    """Raise unless a dict of weights of classes holds finite numbers that are not negative."""
-    for label, weight in class_weight.items():
-        if not isinstance(weight, Real) or not 0 <= weight < np.inf:
-            raise ValueError(
-                f"class_weight must hold finite numbers that are not negative, got {weight!r} for the class {label!r}."
-            )
+    """Raise unless weights of classes, in a dict or one for each output, are finite numbers that are not negative."""
+    for weights in class_weight if isinstance(class_weight, list | tuple) else [class_weight]:
+        for label, weight in weights.items() if isinstance(weights, dict) else ():
+            if not isinstance(weight, Real) or not 0 <= weight <= sys.float_info.max:
+                raise ValueError(
+                    "class_weight must hold finite numbers that are not negative, but that of the class "
+                    f"{label!r} is not."
+                )
 
 
 class ClassTargets:

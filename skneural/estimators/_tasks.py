@@ -54,8 +54,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
             raise ValueError(
                 f"The 'class_weight' parameter must be a dict, 'balanced' or None. Got {self.class_weight!r} instead."
             )
-        if isinstance(self.class_weight, dict):
-            check_class_weight(self.class_weight)
+        check_class_weight(self.class_weight)
         if self.label_smoothing and self.loss != "log_loss":
             raise ValueError(f"label_smoothing goes with loss='log_loss', got loss={self.loss!r}.")
         if incremental and self.class_weight == "balanced":
