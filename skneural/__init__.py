@@ -1,6 +1,7 @@
 """Neural-network estimators for scikit-learn, on kernels compiled by Numba."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from skneural.estimators.mlp import MLPClassifier, MLPRegressor
 from skneural.estimators.recurrent import (
@@ -20,27 +21,64 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> int:
-    """Compile all kernels and put them into the cache on disk, so that no later process waits for it.
+def warmup(estimators: Any = None, dtypes: Sequence[str] = ("float32", "float64")) -> int:
+    """Compile kernels, or load them from the cache on disk, before the first fit or prediction waits for them.
 
-    For container images and servers. Takes some seconds with an empty cache, less than one with a full one.
+    Without an estimator all there are, for container images: some minutes with an empty cache, after which no process
+    compiles any more. With estimators what these need, for servers: after it the first prediction of the process
+    compiles and loads nothing.
 
     Parameters
     ----------
+    estimators : estimator, list of estimators or None, default=None
+        A fitted estimator is made ready to predict, one that is not fitted to fit and to predict (dense data; without
+        the variants that a search may try). Pipelines, searches, ensembles and forecasters are looked into. None:
+        all kernels. A list of names of precisions in this place is taken for `dtypes`.
     dtypes : sequence of {'float32', 'float64'}, default=('float32', 'float64')
-        Precisions to compile for.
+        Precisions to compile for. A fitted estimator, or one with `dtype` or `device` set, has its own.
 
     Returns
     -------
     int
-        Number of kernels that are ready.
+        Number of kernels that are ready in this process.
+
+    Raises
+    ------
+    TypeError
+        If there is no estimator of this package in `estimators`.
+    ValueError
+        For an unknown precision, or for parameters that a fit would refuse.
+    RuntimeError
+        If an estimator that is not fitted is to use a GPU that cannot be used.
 
     Examples
     --------
     >>> import skneural
     >>> skneural.warmup(["float64"]) > 10
     True
-    """
-    from skneural.backends.cpu.binding import compile_everything
 
-    return compile_everything(dtypes)
+    When a server starts:
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = skneural.MLPClassifier(max_iter=300, random_state=0).fit(X, y)
+    >>> ready = skneural.warmup(model)
+    >>> model.predict(X[:2])
+    array([0, 0])
+    """
+    given = list(estimators) if isinstance(estimators, list | tuple) else [estimators]
+    if given and all(isinstance(name, str) for name in given):
+        estimators, dtypes = None, given
+    dtypes = [dtypes] if isinstance(dtypes, str) else list(dtypes)
+    if not dtypes or not set(dtypes) <= {"float32", "float64"}:
+        raise ValueError(f"dtypes must be names among 'float32' and 'float64', got {dtypes!r}.")
+    from skneural.backends.cpu.binding import compile_everything
+    from skneural.backends.cpu.compiler import compiled_kernels
+    from skneural.estimators._warmup import networks_in, prepare
+
+    if estimators is None:
+        return compile_everything(dtypes)
+    networks = [est for one in given for est in networks_in(one)]
+    for est in networks:
+        prepare(est, dtypes)
+    return len(compiled_kernels())

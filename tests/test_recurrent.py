@@ -248,13 +248,14 @@ def test_rows_are_sequences_of_one_feature():
     assert (of_rows.n_features_in_, of_rows.n_timesteps_in_) == (6, 6)  # columns
     for form in (X, X.tolist(), np.asfortranarray(X), field_of_records(X), padded(X[:, :, None])[:, :, 0]):
         assert_same_fit(small().fit(form, y), est)
-        assert_array_equal(est.predict(form), est.predict(X[:, :, None]))
+        with pytest.raises(ValueError, match="Expected X with three axes"):  # it may be one sequence
+            est.predict(form)
         if form is not X and np.shape(form)[1] == 6:
-            assert_array_equal(of_rows.predict(form), est.predict(X))
+            assert_array_equal(of_rows.predict(form), est.predict(X[:, :, None]))
     vectors = [x.ravel() for x in whole(X[:, :, None])]
     assert_same_fit(small().fit(vectors, y), est)
-    assert_array_equal(est.predict(vectors[:1]), est.predict(X[:1]))
-    assert_array_equal(of_rows.predict(X[:, :4, None]), est.predict(X[:, :4]))  # of any length, but not as a table
+    assert_array_equal(est.predict(vectors[:1]), est.predict(X[:1, :, None]))
+    assert_array_equal(of_rows.predict(X[:, :4, None]), est.predict(X[:, :4, None]))  # of any length, but not as a table
     with pytest.raises(ValueError, match="X has 4 features, but GRURegressor is expecting 6 features as input"):
         of_rows.predict(X[:, :4])
 
@@ -266,7 +267,7 @@ def test_columns_of_a_frame_are_steps_with_names():
     est = small().fit(frame, y)
     assert_array_equal(est.feature_names_in_, list("abcdef"))
     assert_same_fit(est, small().fit(X[:, :, 0], y))
-    assert_array_equal(est.predict(frame), small().fit(X[:, :, :1], y).predict(frame))
+    assert_array_equal(est.predict(frame), small().fit(X[:, :, :1], y).predict(X[:, :, :1]))
     with pytest.raises(ValueError, match="The feature names should match"):
         est.predict(frame[list("bacdef")])
     with pytest.warns(UserWarning, match="X does not have valid feature names"):

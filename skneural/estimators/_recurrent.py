@@ -83,6 +83,7 @@ class SequenceNetwork:
             return X
         return self._check(X, NO_TARGETS, [self._params.dtype.type], reset=False)[0]
 
+    @np.errstate(over="ignore", invalid="ignore")  # numbers too large for float32 are infinite, and refused as such
     def _check(self, X, y, dtypes, reset):
         """X of shape (n_samples, n_timesteps, n_features), finite but for padding, and y."""
         X = rectangular(X)

@@ -177,6 +177,11 @@ def statistics(sequences, weights):
     -------
     (ndarray, ndarray)
         Of float64, each of shape (n_features,).
+
+    Raises
+    ------
+    ValueError
+        If the sum of the squares is too large for float64.
     """
     X, lengths = sequences.values, sequences.lengths
     n_samples, n_timesteps, n_features = X.shape
@@ -197,6 +202,10 @@ def statistics(sequences, weights):
         return (weights[:, None] * sums).sum(axis=0)
 
     mean, count = 0.0, (weights * lengths).sum()
-    mean = weighted_sum(lambda x: x) / count
-    deviation = np.sqrt(weighted_sum(lambda x: (x - mean) ** 2) / count)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = weighted_sum(lambda x: x) / count
+        deviation = np.sqrt(weighted_sum(lambda x: (x - mean) ** 2) / count)
+    if not np.isfinite(deviation).all():
+        j = np.isfinite(deviation).argmin()
+        raise ValueError(f"Input X contains values too large to be standardized: those of feature {j} overflow.")
     return mean, np.where(deviation > 10 * np.finfo(X.dtype).eps * np.abs(mean), deviation, 1.0)

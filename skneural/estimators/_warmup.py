@@ -1,0 +1,126 @@
+"""Get the kernels of single models ready before their first fit or prediction.
+
+Nothing here knows which kernels a network needs: trainers and predictors are made as fits and predictions make them.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, clone, is_classifier
+
+from skneural.backends import devices
+from skneural.estimators._base import BaseNetwork
+from skneural.estimators._settings import STOCHASTIC_SOLVERS, find_device, input_dtypes
+from skneural.maths.losses import n_settings
+from skneural.maths.optimizers import OPTIMIZERS
+from skneural.network.program import KINDS, aligned_zeros
+
+
+def networks_in(estimator):
+    """The networks in an estimator, pipeline, search, ensemble or forecaster: those that are fitted, if there are any.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    list of estimators
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    """
+    found, seen = [], set()
+
+    def look_into(thing):
+        if id(thing) in seen:
+            return
+        seen.add(id(thing))
+        if isinstance(thing, BaseNetwork):
+            found.append(thing)
+        elif isinstance(thing, BaseEstimator):
+            look_into(vars(thing))
+        elif isinstance(thing, dict):
+            look_into(list(thing.values()))
+        elif isinstance(thing, list | tuple) or (isinstance(thing, np.ndarray) and thing.dtype == object):
+            for part in thing:
+                look_into(part)
+
+    look_into(estimator)
+    if not found:
+        raise TypeError(
+            "Expected an estimator of skneural, a pipeline or search with one inside, or a list of them, got "
+            f"{estimator!r}."
+        )
+    fitted = [est for est in found if hasattr(est, "_params")]
+    return fitted or found
+
+
+def prepare(est, dtypes):
+    """Load or compile the kernels with which a fitted network predicts, or one that is not fitted fits and predicts.
+
+    Parameters
+    ----------
+    est : estimator
+        Stays as it is.
+    dtypes : sequence of str
+        Types in which data may come to an estimator that is not fitted, if it has ``dtype='auto'``.
+
+    Raises
+    ------
+    ValueError
+        For parameters that a fit would refuse.
+    RuntimeError
+        If the device of an estimator that is not fitted is a GPU that cannot be used.
+    """
+    if hasattr(est, "_params"):
+        est._predictor(**est._variant(_one_sample(est, est._params.dtype)))
+        return
+    est._validate_params()
+    est._check_settings(False, (None, None, None))
+    probe = clone(est)
+    probe.device_ = find_device(probe, None)
+    possible = [np.dtype(dtype) for dtype in input_dtypes(probe)]
+    losses = [est.loss, f"binary_{est.loss}"] if is_classifier(est) else [est.loss]
+    for dtype in [dtype for dtype in possible if dtype.name in dtypes] or possible:
+        for loss in losses:
+            _make_all(probe, dtype, loss)
+
+
+def _one_sample(est, dtype):
+    """X as an estimator reads it: of the form that it was fitted on, if it was."""
+    if est.__sklearn_tags__().input_tags.three_d_array:
+        return np.zeros((1, getattr(est, "n_timesteps_in_", 1), 1), dtype)
+    X = np.zeros((1, 1), dtype)
+    is_sparse = hasattr(est, "_program") and KINDS.index("sparse_dense") in est._program.ops["kind"]
+    return sparse.csr_matrix(X) if is_sparse else X
+
+
+def _make_all(est, dtype, loss):
+    """Make everything that a fit needs for one sample with one output, and train nothing."""
+    X, y = _one_sample(est, dtype), np.zeros((1, 1), dtype)
+    constants = np.zeros(n_settings(loss, 1))
+    program = est._lower(X, SimpleNamespace(n_outputs=1, loss=loss), constants)
+    params = aligned_zeros(program.n_params, dtype)
+    where = est.device_, est.precision
+    devices.make_predictor(*where, program.variant(**est._variant(X)), params, True).close()
+    limits = {name: value for name in ("clip_norm", "clip_value", "max_norm") if (value := getattr(est, name, None))}
+    trainer = devices.make_trainer(
+        *where, program, params, est._read(X), y, None, alpha=0.0, seed=0, limits=limits, n_threads=est._n_threads(),
+    )  # fmt: skip
+    try:
+        if est.solver in STOCHASTIC_SOLVERS:
+            state = {"s": aligned_zeros(len(params), dtype), "v": aligned_zeros(len(params), dtype)}
+            hyper = [float(getattr(est, name)) for name in OPTIMIZERS[est.solver].hyper]
+            trainer.start(
+                est.solver, hyper, {**state, "step": 0, "epoch": 0}, batch=1, shuffle=False, tol=0.0, patience=np.inf
+            )
+        else:
+            trainer.loss_and_gradient()
+        if est.device_ == "cpu":
+            trainer.crew.start()  # with what its threads run
+    finally:
+        trainer.close()
