@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from skneural.persistence import encode, save
+from skneural.persistence import check_place, encode, save
 
 
 class Checkpoint:
@@ -43,7 +43,8 @@ class Checkpoint:
         When the fit begins: if the estimator is not one of this package, or has a parameter that cannot be saved, such
         as a callable.
     OSError
-        When the fit begins: if the folder does not exist or cannot be written to. Later: if the disk is full.
+        When the fit begins: if the folder does not exist or cannot be written to, or if `path` is something else than a
+        file. Later: if the disk is full.
 
     See Also
     --------
@@ -88,6 +89,7 @@ class Checkpoint:
                 )
             task = task.parent
         encode(estimator)
+        check_place(self.path)
         folder = os.path.dirname(os.path.realpath(os.fspath(self.path)))
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"The folder of Checkpoint's path does not exist: {folder}")

@@ -1,48 +1,25 @@
-"""Values as JSON and arrays, and back, without code and without trust.
+"""Plain values as JSON and arrays, and back, without code and without trust.
 
 None, booleans, text, finite floats, integers of 64 bits and lists of such are JSON as they are. Everything else is an
 object of one entry, a tag and its content: ``{"tuple": [1, 2]}``, or ``{"array": "_params.0"}`` for an array that is
-kept beside the document. Types and bits come back exactly. The decoder trusts nothing: classes come from lists of our
-own, a program is lowered anew from its layers, and what could lead to memory of others is checked.
+kept beside the document. Types and bits come back exactly.
 """
 
-import dataclasses
 import math
 import struct
-import typing
 
 import numpy as np
 
-from skneural.maths.activations import ACTIVATIONS
-from skneural.maths.losses import LOSSES
-from skneural.network import layers as layers_module
-from skneural.network.program import Program, lower
-
 #: Containers within containers.
 DEEPEST = 50
-#: Of a width: the product of two fits into 64 bits.
-LARGEST = 2**31 - 1
 
 #: NumPy's types of numbers, of those of one size the one that arrays have.
 NUMBERS = {np.dtype(np.dtype(code).str).type for code in np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?"}
 
+#: Tags of descriptions by their kind; those of all others are layers.
+DESCRIPTIONS = {"Program": "program", "ClassTargets": "targets", "RealTargets": "targets"}
+
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-#: Places in the tables of bit generators, which NumPy does not check, and their largest values.
-LIMITS = {"pos": 624, "buffer_pos": 4}
-
-#: What a program was lowered from.
-SOURCE = ("layers", "n_features", "dtype", "loss", "settings", "n_timesteps")
-
-
-def classes_of(module):
-    """Classes that a module defines, by name."""
-    members = vars(module).items()
-    return {name: cls for name, cls in members if isinstance(cls, type) and cls.__module__ == module.__name__}
-
-
-def layer_classes():
-    """Classes of layers by name."""
-    return {name: cls for name, cls in classes_of(layers_module).items() if dataclasses.is_dataclass(cls)}
 
 
 def is_plain(dtype):
@@ -57,7 +34,7 @@ def same(a, b):
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, np.random.RandomState | np.random.Generator):
+    if isinstance(a, np.random.RandomState):
         return type(a) is type(b)
     return bool(a == b or (a != a and b != b))
 
@@ -68,19 +45,15 @@ def same(a, b):
 class Encoder:
     """Turns values into what `json.dumps` takes.
 
-    Parameters
-    ----------
-    targets : dict of type
-        Classes of targets by name: they stand above this module.
-
     Attributes
     ----------
     arrays : dict of ndarray
         What the document refers to, by name.
     """
 
-    def __init__(self, targets):
-        self.targets, self.arrays, self._place = targets, {}, ""
+    def __init__(self):
+        self.arrays = {}
+        self._place = ""
 
     def encode(self, value, place):
         """A value as JSON; its arrays get names that begin with `place`.
@@ -90,10 +63,25 @@ class Encoder:
         TypeError
             For a value that is not data.
         ValueError
-            For containers that hold themselves, and for layers that could not be read back.
+            For containers that hold themselves.
         """
         self._place = place if place.isidentifier() else "array"
         return self._encode(value, 0)
+
+    def encode_description(self, description, place):
+        """A dict of plain values that says its ``"kind"``, and may hold others: a network, a layer, targets."""
+        self._place = place
+        return self._described(description)
+
+    def _described(self, value):
+        if type(value) is list:
+            return {"tuple": [self._described(item) for item in value]}
+        if type(value) is not dict:
+            return self._encode(value, 0)
+        content = {name: self._described(part) for name, part in value.items() if name != "kind"}
+        if "dtype" in value:
+            content["dtype"] = {"type": np.dtype(value["dtype"]).str}
+        return {DESCRIPTIONS.get(value["kind"], "layer"): [value["kind"], content]}
 
     def _encode(self, value, depth):
         if depth > DEEPEST:
@@ -125,12 +113,13 @@ class Encoder:
             return {"bytes_": value.hex()}
         if kind in NUMBERS:
             return {"number": [value.dtype.str, value.tobytes().hex()]}
-        if kind is type and value in NUMBERS:
-            return {"type": np.dtype(value).str}
-        if isinstance(value, np.dtype) and is_plain(value):
-            return {"dtype": value.str}
-        tag, parts = _parts_of(value, self.targets)
-        return {tag: [kind.__name__, dict(zip(parts, inner(parts.values()), strict=True))]}
+        if kind is np.random.RandomState:
+            state = value.get_state(legacy=False)
+            return {"random": ["RandomState", dict(zip(state, inner(state.values()), strict=True))]}
+        raise TypeError(
+            f"it holds an object of type {kind.__module__}.{kind.__qualname__}, and files hold data only: numbers, "
+            "text, arrays, and lists, tuples and dicts of these."
+        )
 
     def _store(self, array):
         if not is_plain(array.dtype) or array.dtype.itemsize == 0:
@@ -153,26 +142,6 @@ class Encoder:
         return None
 
 
-def _parts_of(value, targets):
-    """Tag and parts of an object of a class that is known."""
-    kind = type(value)
-    if kind in (np.random.RandomState, np.random.Generator):
-        state = value.get_state(legacy=False) if kind is np.random.RandomState else value.bit_generator.state
-        if state["bit_generator"] in BIT_GENERATORS:
-            return "random", state
-    if kind is Program:
-        return "program", dict(zip(SOURCE, value.source, strict=True))
-    if kind in layer_classes().values():
-        check_layer(value)
-        return "layer", {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if kind in targets.values():
-        return "targets", vars(value)
-    raise TypeError(
-        f"it holds an object of type {kind.__module__}.{kind.__qualname__}, and files hold data only: numbers, text, "
-        "arrays, and lists, tuples and dicts of these."
-    )
-
-
 # -- and back ----------------------------------------------------------------------------------------------------------
 
 
@@ -183,12 +152,10 @@ class Decoder:
     ----------
     arrays : dict of ndarray
         What the document refers to. Each can be taken once; what nothing refers to stays.
-    targets : dict of type
-        Classes of targets by name.
     """
 
-    def __init__(self, arrays, targets):
-        self.arrays, self.targets = arrays, targets
+    def __init__(self, arrays):
+        self.arrays = arrays
 
     def decode(self, node):
         """The value of a part of the document.
@@ -224,15 +191,15 @@ class Decoder:
                 return np.bytes_(bytes.fromhex(content))
             case "number":
                 return array_from(bytes.fromhex(content[1]), np.dtype(content[0]), ())[()]
+            case "random":
+                name, state = content
+                return _make_random(name, {part: self.decode(value) for part, value in state.items()})
             case "type":
-                return _dtype(content).type
-            case "dtype":
-                return _dtype(content)
-        makers = {"random": _make_random, "layer": _make_layer, "program": _make_program, "targets": self._targets}
-        if tag not in makers:
-            raise ValueError(f"there is a value of an unknown kind, {tag!r}: was it written by a newer version?")
-        name, parts = content
-        return makers[tag](name, {part: self.decode(value) for part, value in parts.items()})
+                return np.dtype(content).name
+            case "layer" | "program" | "targets":
+                kind, parts = content
+                return {"kind": kind, **{part: self.decode(value) for part, value in parts.items()}}
+        raise ValueError(f"there is a value of an unknown kind, {tag!r}: was it written by a newer version?")
 
     def _take(self, name):
         if name not in self.arrays:
@@ -254,14 +221,6 @@ class Decoder:
         for i, item in enumerate(items):
             array[i] = self.decode(item)
         return array.reshape(shape)
-
-    def _targets(self, name, attributes):
-        cls = self.targets.get(name)
-        if cls is None or any(callable(getattr(cls, attribute, None)) for attribute in attributes):
-            raise ValueError(f"there are targets of an unknown kind, {name!r}: was it written by a newer version?")
-        targets = object.__new__(cls)
-        vars(targets).update(attributes)
-        return targets
 
 
 def array_from(data, dtype, shape, order="C"):
@@ -287,89 +246,24 @@ def array_from(data, dtype, shape, order="C"):
     return array
 
 
-def _dtype(text):
-    dtype = np.dtype(text)
-    if not is_plain(dtype):
-        raise ValueError(f"{text!r} is not an allowed dtype.")
-    return dtype
-
-
 def _make_random(name, state):
-    """A random generator in a state, if that is a state of its kind: NumPy reads wherever it says."""
-    if state["bit_generator"] not in BIT_GENERATORS or name not in ("RandomState", "Generator"):
+    """A random generator in a state, if that is a state of its kind: NumPy reads as much as it should be long."""
+    if state["bit_generator"] not in BIT_GENERATORS or name != "RandomState":
         raise ValueError(f"{name} with {state['bit_generator']!r} is not a known random generator.")
-    bits = getattr(np.random, state["bit_generator"])(0)
-    if name == "Generator":
-        _check_alike(state, bits.state)
-        bits.state = state
-        return np.random.Generator(bits)
-    random = np.random.RandomState(bits)
+    random = np.random.RandomState(getattr(np.random, state["bit_generator"])(0))
     _check_alike(state, random.get_state(legacy=False))
     random.set_state(state)
     return random
 
 
 def _check_alike(state, example):
+    """Raise unless a part of a state has the types and shapes of an example."""
     same = type(state) is type(example)
     if same and isinstance(state, dict):
         same = state.keys() == example.keys()
         for key in example if same else ():
             _check_alike(state[key], example[key])
-            same = same and (key not in LIMITS or 0 <= state[key] <= LIMITS[key])
     elif same and isinstance(state, np.ndarray):
         same = state.dtype == example.dtype and state.shape == example.shape
     if not same:
         raise ValueError("the state of a random generator is not one.")
-
-
-def _make_layer(name, fields):
-    classes = layer_classes()
-    if name not in classes or not fields.keys() <= {field.name for field in dataclasses.fields(classes[name])}:
-        raise ValueError(f"there is a layer of an unknown kind, {name!r}: was it written by a newer version?")
-    layer = classes[name](**fields)
-    check_layer(layer)
-    return layer
-
-
-def check_layer(layer):
-    """Raise unless the fields of a layer are of their types, and of sizes that can be.
-
-    Raises
-    ------
-    ValueError
-        If they are not.
-    """
-    known = tuple(layer_classes().values())
-    for name, hint in typing.get_type_hints(type(layer)).items():
-        value = getattr(layer, name)
-        if hint is int:
-            good = type(value) is int and 1 <= value <= LARGEST
-        elif hint is float:
-            good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
-        elif hint is tuple:
-            good = type(value) is tuple and all(isinstance(item, known) for item in value)
-        else:
-            good = isinstance(value, hint)
-        if not good or (name == "rate" and value >= 1):
-            raise ValueError(f"a layer {type(layer).__name__} has {name}={value!r}.")
-        if name == "activation" and value is not None and value not in ACTIVATIONS:
-            raise ValueError(f"there is no activation {value!r} here.")
-
-
-def _make_program(name, source):
-    if source.keys() != set(SOURCE):
-        raise ValueError("a network is described in other words: was it written by a newer version?")
-    layers, n_features, dtype, loss, settings, n_timesteps = (source[key] for key in SOURCE)
-    if type(layers) is not tuple or not all(isinstance(layer, tuple(layer_classes().values())) for layer in layers):
-        raise ValueError("a network holds what is not a layer.")
-    if type(n_features) is not int or not 1 <= n_features <= LARGEST:
-        raise ValueError(f"a network has {n_features!r} inputs.")
-    if type(n_timesteps) is not int or not 0 <= n_timesteps <= LARGEST:
-        raise ValueError(f"a network reads {n_timesteps!r} time steps.")
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f"a network has the dtype {dtype!r}.")
-    if loss not in LOSSES:
-        raise ValueError(f"there is no loss {loss!r} here.")
-    if type(settings) is not tuple or not all(isinstance(value, int | float) for value in settings):
-        raise ValueError(f"a loss has the settings {settings!r}.")  # how many, a fit finds out anew
-    return lower(layers, n_features, dtype=dtype, loss=loss, settings=settings, n_timesteps=n_timesteps)

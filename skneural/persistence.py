@@ -8,31 +8,31 @@ import io
 import json
 import os
 import shutil
+import stat
 import zipfile
 
 import numpy as np
 
-from skneural.backends.devices import is_device
-from skneural.encoding import Decoder, Encoder, array_from, classes_of, same
-from skneural.maths.losses import LOSSES
-from skneural.network.program import Program
+from skneural.encoding import Decoder, Encoder, array_from, same
 
 FORMAT, VERSION = "skneural estimator", 1
 #: The member that holds the document.
 DOCUMENT = "document"
 
+#: Attributes that say what a network is.
+DESCRIPTIONS = ("_program", "_target")
 #: Attributes that belong to a running fit, or to the session: callbacks.
 PASSING = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")
 #: Constructor parameters that may change where a fit goes on.
 FREE = ("max_iter", "verbose", "n_jobs", "device", "precision")
 
 
-def save(est, path):
+def save(est, path, *, for_serving=False):
     """Save an estimator, fitted or not, to a file that `load` reads.
 
     The file holds numbers and text, no code: it is safe to load, whoever wrote it. Constructor parameters, fitted
     attributes, the state of the solver (so that `partial_fit` and `warm_start` go on where they were) and metadata
-    requests come back bit by bit. Callbacks are not saved.
+    requests come back bit by bit. Callbacks are not saved, nor are attributes that the estimator does not have itself.
 
     The file is written beside `path`, as `path` with ".tmp" after it, and takes its place when it is complete: at any
     time `path` is the old file or the new one. Only one process at a time may save to a path.
@@ -42,16 +42,23 @@ def save(est, path):
     est : estimator
         An estimator of this package.
     path : str or os.PathLike
-        The file, with any suffix. If it exists, it is replaced.
+        The file, with any suffix. If it exists, it is replaced; a link to a file stays one.
+    for_serving : bool, default=False
+        Leave out what predictions do not need: the vectors of the optimizer (of 'adam', twice as many numbers as there
+        are weights) and what was recorded of every epoch (`loss_curve_`, `history_`, `validation_scores_` and
+        `validation_loss_curve_` come back empty). The file is little larger than the weights. Its estimator predicts
+        the same bits; `partial_fit` and ``warm_start=True`` go on from its weights, with an optimizer that begins
+        anew.
 
     Raises
     ------
     TypeError
         If `est` is of another class, or if it holds what is not data: a callable parameter, for instance.
     ValueError
-        If parts of `est` contradict each other.
+        If a parameter is out of range, if `est` has an attribute that files do not hold, or if its parts contradict
+        each other.
     OSError
-        If the file cannot be written.
+        If the file cannot be written, or if `path` is something else than a file: a folder, a device or a pipe.
 
     See Also
     --------
@@ -71,7 +78,8 @@ def save(est, path):
     >>> bool((same.predict(X) == reg.predict(X)).all())
     True
     """
-    members = encode(est)
+    check_place(path)
+    members = encode(est, for_serving=for_serving)
     target = os.path.realpath(os.fsdecode(path))
     temporary = target + ".tmp"
     with contextlib.suppress(FileNotFoundError):
@@ -88,6 +96,25 @@ def save(est, path):
         with contextlib.suppress(OSError):
             os.remove(temporary)
         raise
+
+
+def check_place(path):
+    """Raise if a path is that of something else than a file, which a file would replace.
+
+    Raises
+    ------
+    OSError
+        If it is a folder, a device, a pipe or a socket.
+    """
+    path = os.fspath(path)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file, and no place for one", path)
 
 
 def load(path):
@@ -164,20 +191,22 @@ def read_state(path, est):
 
 
 def _package():
-    """Version of the package, its estimators and its targets by name."""
+    """Version of the package, and its estimators by name."""
     import skneural  # stands above this module
 
     members = {name: getattr(skneural, name) for name in skneural.__all__}
     estimators = {name: cls for name, cls in members.items() if hasattr(cls, "get_params")}
-    return skneural.__version__, estimators, classes_of(skneural.estimators._targets)
+    return skneural.__version__, estimators
 
 
-def encode(est):
+def encode(est, *, for_serving=False):
     """An estimator as what the archive holds.
 
     Parameters
     ----------
     est : estimator
+    for_serving : bool, default=False
+        As `save` has it.
 
     Returns
     -------
@@ -189,109 +218,37 @@ def encode(est):
     TypeError, ValueError
         As `save` does.
     """
+    from skneural.estimators._saved import check_saved  # stand above this module
+    from skneural.estimators._state import for_serving as without_training
+
     cls = type(est)
-    version, estimators, targets = _package()
+    version, estimators = _package()
     if estimators.get(cls.__name__) is not cls:
         raise TypeError(
             f"Only the networks of skneural can be saved, got an object of type {cls.__qualname__}. Pickle keeps "
             "pipelines, searches and forecasters."
         )
-    encoder, parameters = Encoder(targets), est.get_params(deep=False)
     state = {name: value for name, value in est.__getstate__().items() if name not in PASSING}
-    requests = state.pop("_metadata_request", None)
+    if for_serving:
+        state = without_training(state)
+    encoder, parameters = Encoder(), est.get_params(deep=False)
     document = {"format": FORMAT, "version": VERSION, "package": version, "class": cls.__name__}
-    document |= {"parameters": {}, "attributes": {}, "requests": {}}
-    if requests is not None:
-        methods = vars(requests).items()
-        document["requests"] = {name: method.requests for name, method in methods if hasattr(method, "requests")}
+    document |= {"parameters": {}, "attributes": {}, "requests": state.get("_metadata_request", {})}
     for name, value in state.items():
+        if name == "_metadata_request":
+            continue
+        encode = encoder.encode_description if name in DESCRIPTIONS else encoder.encode
         kind = "parameter" if name in parameters else "attribute"
         try:
-            document[f"{kind}s"][name] = encoder.encode(value, name)
+            document[f"{kind}s"][name] = encode(value, name)
         except (TypeError, ValueError) as error:
             raise type(error)(f"The {kind} {name!r} of {cls.__name__} cannot be saved: {error}") from None
     try:
-        check(est, state)
+        check_saved(est, state)
     except ValueError as error:
         raise ValueError(f"{cls.__name__} cannot be saved: {error}") from None
     text = json.dumps(document, allow_nan=False).encode()
     return {DOCUMENT: np.frombuffer(text, np.uint8), **encoder.arrays}
-
-
-def check(est, state):
-    """Raise unless the parts of a fitted estimator fit together. The kernels rely on it: they work with addresses.
-
-    Parameters
-    ----------
-    est : estimator
-        With the parameters in `state`.
-    state : dict
-        Parameters and attributes by name.
-
-    Raises
-    ------
-    ValueError
-        If they do not.
-    """
-    if "_params" not in state:
-        if any(name in state for name in ("_program", "_target", "_state")):
-            raise ValueError("there are parts of a network without its parameters.")
-        return  # not fitted
-    est._validate_params()  # partial_fit does not do it
-    program, targets = state["_program"], state["_target"]
-    if type(program) is not Program:
-        raise ValueError("the network is none.")
-    solver = state.get("_state", {})
-    run = solver.get("run", {})  # of a fit that is not at its end
-    vectors = {"_params": state["_params"]}
-    vectors |= {name: value for name, value in {**run, **solver}.items() if isinstance(value, np.ndarray)}
-    for name, vector in vectors.items():
-        if vector.dtype != program.dtype or vector.shape != (program.n_params,):
-            raise ValueError(
-                f"{name!r} has shape {vector.shape} and dtype {vector.dtype}, the network has {program.n_params} "
-                f"parameters of {program.dtype}."
-            )
-    _, n_features, _, loss, _, n_timesteps = program.source
-    expected = {"n_outputs_": program.n_outputs, "n_layers_": len(program.tensors) + 1, "_n_channels": n_features}
-    if not state.get("_table"):  # whose columns are time steps
-        expected["n_features_in_"] = n_features
-    if hasattr(est, "tbptt_steps") != (n_timesteps > 0):
-        raise ValueError("the network is not for the kind of data that the estimator reads.")
-    if n_timesteps and not {"_n_channels", "_table"} <= state.keys():
-        raise ValueError("it is not said what sequences the network reads.")
-    for name, value in expected.items():
-        if name in state and state[name] != value:
-            raise ValueError(f"{name} is {state[name]!r}, of the network {value}.")
-    if not is_device(state.get("device_", "cpu")):  # older files name none
-        raise ValueError(f"there is no device {state['device_']!r}.")
-    _check_targets(targets, state.get("classes_"), program.n_outputs, loss)
-
-
-def _check_targets(targets, classes, n_outputs, loss):
-    """Raise unless targets are what the loss reads: one class's number, or one number for each output."""
-    link = LOSSES[loss].link
-    if targets.n_outputs != n_outputs or targets.loss != loss:
-        raise ValueError("the targets have other outputs or another loss than the network.")
-    learnt = getattr(targets, "classes_", None)
-    if learnt is None:
-        if classes is not None or link in ("logistic", "softmax"):
-            raise ValueError(f"the loss {loss!r} is for classes, and there are none.")
-        each = 1 if targets.quantiles is None else len(targets.quantiles)
-        scales = [targets.center, targets.scale]
-        alike = all(s is None for s in scales) or all(np.shape(s) == (targets.n_targets,) for s in scales)
-        if targets.n_targets * each != n_outputs or not alike:
-            raise ValueError(f"there are {targets.n_targets} targets, but {n_outputs} outputs.")
-        return
-    ascending = learnt.ndim == 1 and len(learnt) > 0 and bool(np.all(learnt[1:] > learnt[:-1]))
-    if not ascending or classes is None or not np.array_equal(learnt, classes):
-        raise ValueError("the classes are not sorted, or not those of the targets.")
-    if targets.multilabel and not np.array_equal(learnt, np.arange(n_outputs)):
-        raise ValueError("the classes of several labels are not their numbers.")
-    one_of_many = len(learnt) > 2 and not targets.multilabel
-    if n_outputs != (len(learnt) if one_of_many or targets.multilabel else 1):
-        raise ValueError(f"there are {len(learnt)} classes, but {n_outputs} outputs.")
-    if link != ("softmax" if one_of_many else "logistic"):
-        raise ValueError(f"the loss {loss!r} is not for these classes.")
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -299,6 +256,8 @@ def _check_targets(targets, classes, n_outputs, loss):
 
 def _read(path):
     """The estimator in a file, and its parameters and attributes by name."""
+    from skneural.estimators._state import reason  # stands above this module
+
     with open(os.fspath(path), "rb") as file:
         try:
             return _decode(_members(file))
@@ -307,10 +266,7 @@ def _read(path):
         except Exception as error:  # damage may show anywhere
             if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that one is of a place before the file
                 raise
-            words = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-            if type(error) is KeyError:
-                words = f"{error} is missing."
-            raise ValueError(f"{os.fsdecode(path)} cannot be loaded: {' '.join(words.split())}") from error
+            raise ValueError(f"{os.fsdecode(path)} cannot be loaded: {reason(error)}") from error
 
 
 def _members(file):
@@ -343,6 +299,8 @@ def _array(data):
 
 def _decode(arrays):
     """The estimator that an archive holds, and its parameters and attributes by name."""
+    from skneural.estimators._saved import check_saved  # stands above this module
+
     if DOCUMENT not in arrays:
         raise ValueError("it is not a file that skneural.save wrote.")
     document = json.loads(arrays.pop(DOCUMENT).tobytes(), parse_constant=_no_constant)
@@ -353,37 +311,30 @@ def _decode(arrays):
             f"it was written by a newer version of skneural ({document['package']}): its format is "
             f"{document['version']}, this version reads {VERSION}."
         )
-    _, estimators, targets = _package()
+    _, estimators = _package()
     cls = estimators.get(document["class"])
     if cls is None:
         raise ValueError(f"there is no estimator {document['class']!r} here: was it written by a newer version?")
-    unknown = document["parameters"].keys() - cls().get_params(deep=False)
+    est = cls()
+    parameters, attributes = document["parameters"], document["attributes"]
+    known = est.get_params(deep=False)
+    unknown = parameters.keys() - known
     if unknown:
         raise ValueError(f"{cls.__name__} has no parameters {sorted(unknown)} here: was it written by a newer version?")
-    parameters, attributes, requests = document["parameters"], document["attributes"], document["requests"]
     for name in attributes:
-        if name in PASSING or name in parameters or callable(getattr(cls, name, None)):
-            raise ValueError(f"{name!r} is not an attribute that skneural.save writes.")
-    decoder = Decoder(arrays, targets)
+        if name in known:
+            raise ValueError(f"{name!r} is not an attribute that files hold.")
+    decoder = Decoder(arrays)
     state = {name: decoder.decode(node) for name, node in {**parameters, **attributes}.items()}
     if decoder.arrays:
         raise ValueError(f"nothing refers to the arrays {sorted(decoder.arrays)}.")
-    est = cls()
+    if document["requests"]:
+        state["_metadata_request"] = document["requests"]
     for name in parameters:
         setattr(est, name, state[name])
-    check(est, state)
-    est.__setstate__({**vars(est), **state})
-    if requests:
-        _request_metadata(est, requests)
+    check_saved(est, state)
+    est._restore({**vars(est), **state})
     return est, state
-
-
-def _request_metadata(est, requests):
-    routing = est.get_metadata_routing()
-    for method, aliases in requests.items():
-        for name, alias in aliases.items():
-            vars(routing)[method].add_request(param=name, alias=alias)
-    est._metadata_request = routing
 
 
 def _no_constant(name):

@@ -67,10 +67,8 @@ ALLOWED = {
         "skneural._tooltips",
     ],
     "skneural._tooltips": [],
-    "skneural.encoding": ["skneural.network", "skneural.maths"],
-    "skneural.persistence": [
-        "skneural.encoding", "skneural.network", "skneural.maths", "skneural.backends.devices",
-    ],
+    "skneural.encoding": [],
+    "skneural.persistence": ["skneural.encoding"],
     "skneural.callbacks": ["skneural.persistence"],
     "skneural._wrapped": [],
     # around estimators, which it is given
@@ -79,11 +77,10 @@ ALLOWED = {
     "skneural.plotting": ["skneural.plotting", "skneural._wrapped"],
     "skneural.inspection": ["skneural._wrapped"],
 }  # fmt: skip
-#: What is imported when it is needed, against that order, and by whom: a file names classes of estimators, a fit that
+#: What is imported when it is needed, against that order, and by whom: a file holds what estimators say, a fit that
 #: is resumed reads one, a forecaster that is given no estimator makes one, and a display measures what it draws.
 LATE = {
-    "skneural.encoding": ["skneural"],
-    "skneural.persistence": ["skneural"],
+    "skneural.persistence": ["skneural", "skneural.estimators._saved", "skneural.estimators._state"],
     "skneural.estimators._resume": ["skneural.persistence"],
     "skneural.timeseries._forecaster": ["skneural"],
     "skneural.plotting._importance": ["skneural.inspection"],

@@ -21,7 +21,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skneural import MLPClassifier, MLPRegressor, encoding, persistence
 from skneural.callbacks import Checkpoint
-from skneural.network.program import Program
 from skneural.persistence import load, read_state, save
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -74,13 +73,6 @@ def assert_alike(a, b):
         assert_alike(list(a.values()), list(b.values()))
     elif isinstance(a, np.random.RandomState):
         assert_alike(a.get_state(legacy=False), b.get_state(legacy=False))
-    elif isinstance(a, np.random.Generator):
-        assert_alike(a.bit_generator.state, b.bit_generator.state)
-    elif isinstance(a, Program):
-        assert_alike(a.source, b.source)
-        assert a.variant(sparse=False).ops.tobytes() == b.variant(sparse=False).ops.tobytes()
-    elif type(a).__module__ == "skneural.estimators._targets":
-        assert_alike(vars(a), vars(b))
     else:
         assert a == b
 
@@ -230,40 +222,40 @@ VALUES = [
     np.arange(6.0).reshape(2, 3), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(10)[::3],
     np.array(3.5), np.zeros((0, 4), np.float32), np.array([True, False]), np.arange(3, dtype=">i4"),
     np.array(["a", "bcd"]), np.array([b"a", b"bcd"]), np.array(["ä", 1, None, 2.5, np.nan], dtype=object),
-    np.empty((2, 0), object), np.array([["a"], ["b"]], dtype=object), np.dtype("float32"), np.dtype("<U5"),
-    np.float32, np.int64, np.bool_, np.complex128,
+    np.empty((2, 0), object), np.array([["a"], ["b"]], dtype=object),
 ]  # fmt: skip
 
 
+def encoded_and_decoded(value):
+    encoder = encoding.Encoder()
+    document = json.loads(json.dumps(encoder.encode(value, "note"), allow_nan=False))
+    return encoding.Decoder(encoder.arrays).decode(document)
+
+
 @pytest.mark.parametrize("i", range(len(VALUES)))
-def test_values_come_back(i, path):
-    est = MLPRegressor()
-    est.note_ = VALUES[i]
-    assert_alike(saved_and_loaded(est, path).note_, VALUES[i])
+def test_values_come_back(i):
+    assert_alike(encoded_and_decoded(VALUES[i]), VALUES[i])
 
 
 def test_long_histories_are_arrays(path):
-    est = MLPRegressor()
-    est.history_ = {"loss": [0.5] * 100_000}
-    est.norms_ = [np.ones(3)] * 1000
+    est = fitted()
+    est.loss_curve_ = [0.5] * 100_000
+    est.history_["gradient_norm"] = [np.ones(3)] * 1000
     save(est, path)
     assert path.stat().st_size < 900_000
     with zipfile.ZipFile(path) as archive:
-        assert len(archive.namelist()) == 3
+        assert len(archive.namelist()) < 20
     assert_same_estimator(load(path), est)
 
 
 @pytest.mark.parametrize("name", ["MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"])
 def test_random_generators_come_back(name, path):
-    make = getattr(np.random, name)
-    est = MLPClassifier(random_state=np.random.RandomState(make(3)))
+    est = MLPClassifier(random_state=np.random.RandomState(getattr(np.random, name)(3)))
     est.random_state.standard_normal(3)  # an odd count leaves a number for the next call
-    est.other_ = np.random.Generator(make(5))
-    est.other_.integers(10, size=3, dtype=np.uint32)
+    est.random_state.randint(10, size=3, dtype=np.uint32)
     back = saved_and_loaded(est, path)
     assert_same_estimator(est, back)
-    for kind in ("random_state", "other_"):
-        assert_alike(getattr(back, kind).standard_normal(9), getattr(est, kind).standard_normal(9))
+    assert_alike(back.random_state.standard_normal(9), est.random_state.standard_normal(9))
 
 
 def test_metadata_requests_are_kept_and_callbacks_are_not(path):
@@ -332,6 +324,9 @@ REFUSED = {
     "nested": {"a": [(len,)]},
     "cycle": _cycle(),
     "abstract": np.floating,
+    "type": np.float32,
+    "dtype": np.dtype("f4"),
+    "generator": np.random.default_rng(0),
 }
 
 
@@ -341,8 +336,8 @@ def test_what_is_not_data_is_refused(what, path):
     with pytest.raises((TypeError, ValueError), match="The parameter 'scoring' of MLPClassifier cannot be saved: it h"):
         save(MLPClassifier(scoring=REFUSED[what]), path)
     est = MLPRegressor()
-    est.note_ = REFUSED[what]
-    with pytest.raises((TypeError, ValueError), match="The attribute 'note_' of MLPRegressor cannot be saved: it h"):
+    est.loss_ = REFUSED[what]
+    with pytest.raises((TypeError, ValueError), match="The attribute 'loss_' of MLPRegressor cannot be saved: it h"):
         save(est, path)
     assert path.read_bytes() == b"old"
     assert os.listdir(path.parent) == [path.name]
@@ -586,6 +581,7 @@ def _other_best_params(document, arrays):
     first(document["attributes"]["_state"]).append(["run", {"dict": [["best_params", {"array": "best"}]]}])
 
 
+REAL = {"n_targets": 3, "n_outputs": 3, "loss": "log_loss", "center": None, "scale": None, "quantiles": None}
 DENSE = {"layer": ["Dense", {"units": 3, "activation": None}]}
 HOSTILE = {
     "newer format": (_set("version", to=2), "newer version of skneural .*its format is 2, this version reads 1"),
@@ -603,8 +599,6 @@ HOSTILE = {
     "array twice": (_attribute("a_", {"array": "_params.0"}), "is missing"),
     "unused array": (lambda document, arrays: arrays.update(a=np.ones(3)), r"nothing refers to the arrays \['a'\]"),
     "list of other length": (_attribute("a_", {"objects": [[2], [1]]}), "."),
-    "dtype object": (_attribute("a_", {"dtype": "|O"}), "not an allowed dtype"),
-    "dtype of records": (_attribute("a_", {"dtype": "i4,O"}), "not an allowed dtype"),
     "number of objects": (_attribute("a_", {"number": ["|O", "00" * 8]}), "not allowed"),
     "number too long": (_attribute("a_", {"number": ["<f8", "00" * 9]}), "9 bytes"),
     "text without characters": (_attribute("a_", {"number": ["<U1", "ff" * 4]}), "characters that do not exist"),
@@ -620,7 +614,7 @@ HOSTILE = {
     "units float": (_in_layer(0, units=7.0), "Dense has units=7.0"),
     "units boolean": (_in_layer(0, units=True), "Dense has units=True"),
     "units array": (_in_layer(0, units={"number": ["<i8", "0700000000000000"]}), "Dense has units"),
-    "activation of the future": (_in_layer(0, activation="warp"), "no activation 'warp'"),
+    "activation of the future": (_in_layer(0, activation="warp"), "Dense has activation='warp'"),
     "activation of another kind": (_in_layer(0, activation=3), "Dense has activation=3"),
     "no activation": (_in_layer(0, activation=None), "need an activation"),
     "normalization of the future": (_in_layer(0, normalization="group"), "."),
@@ -629,7 +623,7 @@ HOSTILE = {
     "other class for a layer": (_in_network("layers", {"tuple": [{"layer": ["Tensor", {}]}]}), "unknown kind"),
     "no layers": (_in_network("layers", {"tuple": []}), "at least one layer"),
     "layers that are none": (_in_network("layers", {"tuple": [1]}), "not a layer"),
-    "layers in a list": (_in_network("layers", [DENSE]), "not a layer"),
+    "layers in a dict": (_in_network("layers", {"dict": [[0, DENSE]]}), "no list of layers"),
     "one layer": (_in_network("layers", {"tuple": [DENSE]}), "parameters of"),
     "inputs": (_in_network("n_features", 4), "parameters of"),
     "inputs huge": (_in_network("n_features", 2**62), "inputs"),
@@ -637,7 +631,7 @@ HOSTILE = {
     "another precision": (_in_network("dtype", {"type": "<f4"}), "dtype float64"),
     "a precision that is none": (_in_network("dtype", {"type": "<f2"}), "has the dtype"),
     "loss of the future": (_in_network("loss", "hinge"), "no loss 'hinge'"),
-    "other loss": (_in_network("loss", "binary_log_loss"), "another loss"),
+    "other loss": (_in_network("loss", "binary_log_loss"), "out_activation_ is"),
     "settings": (_in_network("settings", {"tuple": ["a"]}), "settings"),
     "argument of the future": (_in_network("heads", 3), "other words"),
     "n_features_in_": (_attribute("n_features_in_", 500), "n_features_in_ is 500"),
@@ -660,10 +654,10 @@ HOSTILE = {
     "other classes": (_attribute("classes_", {"objects": [[3], [0, 1, 3]]}), "not those of the targets"),
     "several labels": (_in_targets(multilabel=True), "loss 'log_loss' is not for these classes"),
     "more outputs": (_in_targets(n_outputs=4), "other outputs"),
-    "method of the targets": (_in_targets(encode=1), "unknown kind"),
+    "method of the targets": (_in_targets(encode=1), "other words"),
     "targets of the future": (_attribute("_target", {"targets": ["Ranks", {}]}), "unknown kind, 'Ranks'"),
     "targets of reals": (
-        _attribute("_target", {"targets": ["RealTargets", {"n_outputs": 3, "loss": "log_loss"}]}), "is for classes",
+        _attribute("_target", {"targets": ["RealTargets", REAL]}), "is for classes",
     ),
     "best parameters": (_other_best_params, "'best_params' has shape"),
     "parameter out of range": (_set("parameters", "clip_norm", to={"float": "7ff8000000000000"}), "'clip_norm' param"),
@@ -703,7 +697,7 @@ def test_changes_that_are_none(sample, path):
     # What the tests above change is otherwise read: they do not fail for another reason.
     write(path, *members(sample[1]))
     assert_same_estimator(load(path), sample[0])
-    for change in (_generator(), _in_layer(0, units=7), _in_state("s", np.copy), _attribute("a_", {"tuple": []})):
+    for change in (_generator(), _in_layer(0, units=7), _in_state("s", np.copy), _attribute("t_", 3)):
         document, arrays = members(sample[1])
         change(document, arrays)
         write(path, document, arrays)

@@ -21,7 +21,7 @@ from skneural._tooltips import Tooltips
 from skneural.estimators._fitting import Fitting
 from skneural.estimators._kept import Kept, Task
 from skneural.estimators._parameters import FlatParameters
-from skneural.estimators._resume import adopt_checkpoint, check_same_data, fingerprints, random_of
+from skneural.estimators._resume import adopt_checkpoint, check_same_fit, fingerprints, random_of
 from skneural.estimators._rows import CheckedRows
 from skneural.estimators._settings import (
     CONSTRAINTS,
@@ -174,7 +174,7 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
         if not first_pass:
             self._collected(program)  # raises where the weights before do not fit
         if resume_from is not None:
-            check_same_data(run, fingerprints(train, held_out), resume_from)
+            check_same_fit(self, program, fingerprints(train, held_out), resume_from)
         elif "random" in run:
             run["data"] = fingerprints(train, held_out)
         return Task(kept, program, targets, seed, run, train, held_out, factor, given, first_pass, incremental)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 
 import numpy as np
@@ -167,8 +166,9 @@ class Fitting:
                 return loss, float("nan")
             if scorer is None:
                 return loss, float(self._metric(y, self._target.decode(outputs), **keywords))
-            probe = copy.copy(self)
-            probe.__dict__.pop("feature_names_in_", None)  # the rows have been checked: they come as an array
+            probe = type(self).__new__(type(self))  # with the same arrays, where a copy would have its own
+            vars(probe).update(vars(self))
+            vars(probe).pop("feature_names_in_", None)  # the rows have been checked: they come as an array
             return loss, float(scorer(probe, self._as_given(X), y, **keywords))
 
         return evaluate

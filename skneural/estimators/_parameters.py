@@ -1,5 +1,6 @@
 """The parameters of a fitted network: one flat vector, seen as ``coefs_`` and ``intercepts_``."""
 
+import inspect
 import operator
 
 import numpy as np
@@ -7,14 +8,13 @@ from scipy import sparse
 
 from skneural.backends import devices
 from skneural.estimators import _threads
+from skneural.estimators._state import MOMENTS, check_names, network_of, plain, reason
 from skneural.network.program import aligned_zeros
 
 #: Variants of a network that are kept ready for prediction.
 MOST_PREDICTORS = 16
 #: Parameters of estimators that decide how many weights there are.
 SHAPING = ("hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "normalization")
-#: What a pickle means that was written before there were these parameters.
-BEFORE_DEVICES = {"device": "cpu", "precision": "full"}
 
 
 def rows_of(X):
@@ -178,12 +178,55 @@ class FlatParameters:
         if "_params" in state:
             for name in self._seen(self._program, self._params):
                 del state[name]
-        return state
+        return plain(state)
 
     def __setstate__(self, state):
-        super().__setstate__({**BEFORE_DEVICES, **state})
-        if "_params" in self.__dict__:  # memory of our own, aligned: what was loaded may be mapped and read-only
+        try:
+            self._restore(state)
+        except MemoryError:
+            raise
+        except Exception as error:  # what is wrong may show anywhere
+            raise ValueError(f"This state of {type(self).__name__} cannot be used: {reason(error)}") from error
+
+    def _restore(self, state):
+        """Take over a state, after all of it has been held against the network that it describes."""
+        state = plain(state)
+        check_names(type(self), state)
+        network = network_of(type(self), state)
+        requests = state.pop("_metadata_request", None)
+        super().__setstate__({**self._defaults(state), **state})
+        if network is not None:
+            program, self._target = network
             self.__dict__.setdefault("device_", "cpu")
-            self._adopt(self._program, aligned_copy(self._params))
+            self._own(program, self._params)
+        if requests:
+            self._request_metadata(requests)
+
+    def _own(self, program, params):
+        """Keep copies in memory of our own, aligned: what was loaded may be mapped and read-only."""
+        self._adopt(program, aligned_copy(params))
         if "_state" in self.__dict__:
-            self._state = {**self._state, **{name: aligned_copy(self._state[name]) for name in ("s", "v")}}
+            self._state = {**self._state, **{name: aligned_copy(self._state[name]) for name in MOMENTS}}
+
+    def __copy__(self):
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        if "_params" in vars(self):  # nothing has been outside: there is nothing to check
+            copied._own(self._program, self._collected(self._program))
+        return copied
+
+    def _defaults(self, state):
+        """Defaults of the parameters that a state lacks: it was written before there were these."""
+        missing = set(self._get_param_names()) - state.keys()
+        if not missing:
+            return {}
+        arguments = inspect.signature(type(self)).parameters
+        defaults = {name: arguments[name].default for name in missing}
+        return {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
+
+    def _request_metadata(self, requests):
+        routing = self.get_metadata_routing()
+        for method, aliases in requests.items():
+            for name, alias in aliases.items():
+                getattr(routing, method).add_request(param=name, alias=alias)
+        self._metadata_request = routing

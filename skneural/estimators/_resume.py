@@ -51,8 +51,10 @@ def adopt_checkpoint(est, path):
     if est.solver not in OPTIMIZERS:
         raise ValueError(f"resume_from needs a stochastic solver: {est.solver} cannot go on where it was interrupted.")
     state = read_state(path, est)
-    if not {"random", "data"} <= state.get("_state", {}).get("run", {}).keys():
+    if not {"random", "data", "finished"} <= state["_state"].get("run", {}).keys():
         raise ValueError(f"{path} holds no fit that can go on, but a finished model: use skneural.load and warm_start.")
+    if state["n_iter_"] and not state["history_"]["time"]:
+        raise ValueError(f"{path} is a checkpoint without the history of its fit.")
     params = est.get_params(deep=False)
     vars(est).pop("feature_names_in_", None)  # of another fit; the file has its own
     est.__setstate__(state)
@@ -68,9 +70,25 @@ def random_of(est):
     return copy.deepcopy(begun) or check_random_state(est.random_state)  # without one, an integer decides
 
 
-def check_same_data(run, found, path):
-    """Raise unless the fingerprints of the data are those of the fit that was interrupted."""
-    (train, held_out), (train_found, held_out_found) = run["data"], found
+def check_same_fit(est, program, found, path):
+    """Raise unless network and data are those of the fit that was interrupted.
+
+    Parameters
+    ----------
+    est : estimator
+        As the checkpoint has it: the vectors of its solver are as long as the parameters of its network.
+    program : Program
+        The network that parameters and data ask for.
+    found : tuple
+        The `fingerprints` of the data.
+    path : str or path-like
+        The checkpoint.
+    """
+    if not est._program.same_parameters(program):
+        raise ValueError(f"{path} is a checkpoint of another network than the parameters of this estimator describe.")
+    train, held_out = est._state["run"]["data"]
+    train_found, held_out_found = found
+    train, held_out = (None if data is None else tuple(data) for data in (train, held_out))
     if (held_out is None) != (held_out_found is None):
         words = "without validation data: give no" if held_out is None else "with validation data: give the same"
         raise ValueError(f"{path} is a checkpoint of a fit {words} X_val and y_val.")

@@ -1,0 +1,113 @@
+"""Which attributes files hold, by class, and what each may be. A pickle may hold others, of subclasses and of users."""
+
+import reprlib
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from skneural.estimators._state import ARRAYS, check_random, is_count, is_number, network_of
+from skneural.training import HISTORY
+
+
+def _is_number_or_none(value):
+    return value is None or is_number(value)
+
+
+def _is_curve(value):
+    """Numbers, or norms of the layers, one entry an epoch."""
+    return type(value) is list and all(is_number(item) or _is_vector(item) for item in value)
+
+
+def _is_vector(value):
+    return type(value) in ARRAYS and value.dtype.kind == "f" and value.ndim == 1
+
+
+def _is_curve_or_none(value):
+    return value is None or _is_curve(value)
+
+
+def _is_history(value):
+    return type(value) is dict and value.keys() >= set(HISTORY) and all(map(_is_curve, value.values()))
+
+
+def _are_names(value):
+    return type(value) in ARRAYS and value.dtype == object and all(isinstance(name, str) for name in value.ravel())
+
+
+def _are_weights(value):
+    """Arrays of numbers, one a layer: set by hand, for a fit to begin with."""
+    return type(value) is list and len(value) > 0 and all(type(a) in ARRAYS and a.dtype.kind in "biuf" for a in value)
+
+
+def _is_anything(value):
+    return True
+
+
+#: Fitted attributes, and what each may be. What `network_of` looks at may be anything here.
+FITTED = {
+    "_params": _is_anything,
+    "_program": _is_anything,
+    "_target": _is_anything,
+    "_state": _is_anything,
+    "n_features_in_": _is_anything,
+    "n_layers_": is_count,
+    "n_outputs_": is_count,
+    "out_activation_": _is_anything,
+    "n_iter_": is_count,
+    "t_": is_count,
+    "loss_curve_": _is_curve,
+    "history_": _is_history,
+    "best_loss_": _is_number_or_none,
+    "validation_scores_": _is_curve_or_none,
+    "validation_loss_curve_": _is_curve_or_none,
+    "best_validation_score_": _is_number_or_none,
+    "_no_improvement_count": is_count,
+}
+#: Those that not every fitted estimator has.
+OPTIONAL = {
+    "loss_": is_number,
+    "device_": _is_anything,
+    "feature_names_in_": _are_names,
+}
+OF_CLASSIFIERS = {"classes_": _is_anything}
+OF_SEQUENCES = {"_n_channels": _is_anything, "_table": _is_anything, "n_timesteps_in_": is_count}
+#: What users may set before the first fit.
+PRESET = {"coefs_": _are_weights, "intercepts_": _are_weights, "recurrent_coefs_": _are_weights}
+
+
+def check_saved(est, state):
+    """Raise unless a file may hold a state.
+
+    Parameters
+    ----------
+    est : estimator
+        With the parameters in `state`.
+    state : dict
+        Parameters and attributes by name, plain.
+
+    Raises
+    ------
+    ValueError
+        If an attribute is unknown, missing or of another kind, if a parameter is out of range, or if the parts of the
+        network do not fit together.
+    """
+    cls, parameters = type(est), est.get_params(deep=False)
+    needed = {} if "_params" not in state else dict(FITTED)
+    if needed and issubclass(cls, ClassifierMixin):
+        needed |= OF_CLASSIFIERS
+    if needed and hasattr(cls, "_cell"):
+        needed |= OF_SEQUENCES
+    known = needed | (OPTIONAL if needed else PRESET) | {"_metadata_request": _is_anything}
+    network_of(cls, state)
+    for name, value in state.items():
+        if name in parameters:
+            if isinstance(value, np.random.RandomState):
+                check_random(value)
+        elif name not in known:
+            raise ValueError(f"{name!r} is not an attribute that files hold.")
+        elif not known[name](value):
+            raise ValueError(f"{name} is {reprlib.repr(value)}.")
+    missing = needed.keys() - state.keys()
+    if missing:
+        raise ValueError(f"{', '.join(map(repr, sorted(missing)))} is missing.")
+    est._validate_params()  # fit does it, too, but partial_fit at its first call only

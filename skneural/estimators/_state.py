@@ -1,0 +1,341 @@
+"""What pickles and files hold of an estimator: plain values, and the way back, on which nothing is trusted.
+
+Plain are None, booleans, numbers, text, lists, tuples and dicts of these, arrays, and random generators; so whoever
+loads a state need trust no class but the estimator's. The kernels work with addresses: `network_of` holds everything
+that they will read against a network that it lowers anew, whichever way a state came.
+"""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from skneural.backends.devices import is_device
+from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets
+from skneural.maths.losses import LOSSES
+from skneural.network.description import describe, lower_description
+from skneural.network.program import Program
+
+#: Types of arrays: pickles that joblib maps into memory hold the second.
+ARRAYS = (np.ndarray, np.memmap)
+#: Counters stay below it: what is added to them fits into 64 bits, too.
+MOST = 2**62
+
+#: Attributes of targets, and what each may be.
+TARGETS = {
+    ClassTargets: {
+        "multilabel": (bool,), "sparse": (bool,), "classes_": ARRAYS, "n_outputs": (int,), "loss": (str,),
+    },
+    RealTargets: {
+        "n_targets": (int,), "n_outputs": (int,), "loss": (str,), "quantiles": (*ARRAYS, type(None)),
+        "center": (*ARRAYS, type(None)), "scale": (*ARRAYS, type(None)),
+    },
+}  # fmt: skip
+
+#: The state of the solver: its vectors, which are empty where they have been left out, and its counters.
+MOMENTS = ("s", "v")
+COUNTERS = ("seed", "step", "epoch", "batches", "waited")
+RATES = ("initial", "lowered", "lowest")
+
+#: State numbers of random generators that NumPy takes for places in their tables, and the largest.
+PLACES = {"pos": 624, "buffer_pos": 4}
+
+#: Parts of a network, which mean nothing without its parameters.
+PARTS = ("_program", "_target", "_state")
+
+
+# -- there -------------------------------------------------------------------------------------------------------------
+
+
+def plain(state):
+    """A state whose objects have become plain values.
+
+    Parameters
+    ----------
+    state : dict
+        Attributes of an estimator by name; as they are in memory, as a pickle of an older version has them, or plain.
+
+    Returns
+    -------
+    dict
+    """
+    state = dict(state)
+    if isinstance(state.get("_program"), Program):
+        state["_program"] = describe(state["_program"])
+    targets = state.get("_target")
+    if type(targets) in TARGETS:
+        state["_target"] = {"kind": type(targets).__name__, **vars(targets), "loss": str(targets.loss)}
+    requests = state.get("_metadata_request")
+    if requests is not None and type(requests) is not dict:
+        methods = vars(requests).items()
+        state["_metadata_request"] = {name: dict(m.requests) for name, m in methods if hasattr(m, "requests")}
+    return state
+
+
+def for_serving(state):
+    """A plain state without what only a fit needs: the vectors of the solver, and the past.
+
+    The counters of the solver stay: running statistics of batch normalisation go on by them.
+    """
+    state = dict(state)
+    for name in ("loss_curve_", "validation_scores_", "validation_loss_curve_"):
+        if state.get(name) is not None:
+            state[name] = []
+    if "history_" in state:
+        state["history_"] = {name: [] for name in state["history_"]}
+    if "_state" in state:
+        state["_state"] = {name: value for name, value in state["_state"].items() if name != "run"}
+        for name in MOMENTS:
+            state["_state"][name] = state["_state"][name][:0]
+    return state
+
+
+# -- and back ----------------------------------------------------------------------------------------------------------
+
+
+def check_names(cls, state):
+    """Raise if a state would replace what a class defines, its methods and the rules for its parameters among them.
+
+    Raises
+    ------
+    ValueError
+        Naming the attribute.
+    """
+    ours = next(base for base in cls.__mro__ if base.__module__.startswith("skneural."))
+    for name in state:
+        if (
+            type(name) is not str
+            or name.startswith("__")
+            or hasattr(ours, name)
+            or name in ("_views", "_predictors", "_kept")
+        ):
+            raise ValueError(f"{name!r} is not an attribute that an estimator has.")
+
+
+def network_of(cls, state):
+    """The network and the targets that a state describes, after all of the state has been held against them.
+
+    Parameters
+    ----------
+    cls : type
+        Of the estimator.
+    state : dict
+        Plain.
+
+    Returns
+    -------
+    (Program, targets) or None
+        None if the estimator is not fitted.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together.
+    """
+    if "_params" not in state:
+        if any(name in state for name in PARTS):
+            raise ValueError("there are parts of a network without its parameters.")
+        return None
+    for name in ("_program", "_target", "n_features_in_"):
+        if name not in state:
+            raise ValueError(f"{name!r} is missing.")
+    program = lower_description(state["_program"])
+    targets = _targets_of(state["_target"])
+    _check_vector("_params", state["_params"], program)
+    if "_state" in state:
+        _check_solver(state["_state"], program)
+    _check_attributes(cls, state, program)
+    _check_targets(targets, state.get("classes_"), program)
+    return program, targets
+
+
+def _check_vector(name, vector, program, may_be_empty=False):
+    """Raise unless it is an array as long as the parameters of the network, of their type."""
+    if type(vector) not in ARRAYS:
+        raise ValueError(f"{name!r} is not an array.")
+    shapes = [(program.n_params,), (0,)] if may_be_empty else [(program.n_params,)]
+    if vector.dtype != program.dtype or vector.shape not in shapes:
+        raise ValueError(
+            f"{name!r} has shape {vector.shape} and dtype {vector.dtype}, the network has {program.n_params} "
+            f"parameters of {program.dtype}."
+        )
+
+
+def _check_solver(solver, program):
+    """Raise unless it is the state of a solver of the network."""
+    if type(solver) is not dict:
+        raise ValueError("the state of the solver is none.")
+    missing = {*MOMENTS, *COUNTERS, *RATES} - solver.keys()
+    if missing:
+        raise ValueError(f"the state of the solver has no {', '.join(sorted(missing))}.")
+    for name, value in solver.items():
+        if name in MOMENTS:
+            _check_vector(name, value, program, may_be_empty=True)
+        elif name == "run":
+            _check_run(value, program)
+        elif not (is_count(value) if name in COUNTERS else is_number(value)):
+            raise ValueError(f"the state of the solver has {name}={value!r}.")
+
+
+def _check_run(run, program):
+    """Raise unless it is what is known of a fit that is not at its end."""
+    if type(run) is not dict:
+        raise ValueError("the state of the fit is none.")
+    for name, value in run.items():
+        if name in ("best_params", "last_params"):
+            _check_vector(name, value, program)
+        elif name == "random":
+            if value is not None:
+                check_random(value)
+        elif name == "data":
+            if not (type(value) in (list, tuple) and len(value) == 2 and all(map(_is_fingerprint, value))):
+                raise ValueError("the fingerprints of the data are none.")
+        elif not (value is None or isinstance(value, bool | np.bool_) or is_number(value)):
+            raise ValueError(f"the state of the fit has {name}={value!r}.")
+
+
+def _is_fingerprint(value):
+    return value is None or (type(value) in (list, tuple) and len(value) == 2 and all(map(is_count, value)))
+
+
+def check_random(random):
+    """Raise unless it is a random generator whose state NumPy can go on with.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if type(random) is not np.random.RandomState:
+        raise ValueError("a random generator is none.")
+    state = random.get_state(legacy=False)
+    places = {**state, **state["state"]}
+    for name, last in PLACES.items():
+        if not 0 <= places.get(name, 0) <= last:
+            raise ValueError("the state of a random generator is not one.")
+
+
+def _check_attributes(cls, state, program):
+    """Raise unless the fitted attributes are those of the network: numbers of inputs and outputs, and the rest."""
+    _, n_features, _, loss, _, n_timesteps = program.source
+    expected = {
+        "n_outputs_": program.n_outputs,
+        "n_layers_": len(program.tensors) + 1,
+        "out_activation_": LOSSES[loss].link,
+        "_n_channels": n_features,
+    }
+    reads_sequences = hasattr(cls, "_cell")
+    if reads_sequences != (n_timesteps > 0):
+        raise ValueError("the network is not for the kind of data that the estimator reads.")
+    is_table = False  # whose columns are time steps
+    if reads_sequences:
+        if "_n_channels" not in state or type(state.get("_table")) is not bool:
+            raise ValueError("it is not said what sequences the network reads.")
+        is_table = state["_table"]
+    if is_table:
+        expected["_n_channels"] = 1
+    else:
+        expected["n_features_in_"] = n_features
+    for name, value in expected.items():
+        if name in state and not (isinstance(state[name], Integral | str) and state[name] == value):
+            raise ValueError(f"{name} is {state[name]!r}, of the network {value}.")
+    if n_features != expected["_n_channels"]:
+        raise ValueError(f"the network reads {n_features} features, of a table it reads one.")
+    if not is_count(state["n_features_in_"]):
+        raise ValueError(f"n_features_in_ is {state['n_features_in_']!r}.")
+    if not is_device(state.get("device_", "cpu")):  # older states name none
+        raise ValueError(f"there is no device {state['device_']!r}.")
+
+
+def _targets_of(description):
+    """Targets from their attributes."""
+    if type(description) is not dict:
+        raise ValueError("the targets are none.")
+    attributes = dict(description)
+    kind = attributes.pop("kind", None)
+    cls = next((cls for cls in TARGETS if cls.__name__ == kind), None)
+    if cls is None:
+        raise ValueError(f"there are targets of an unknown kind, {kind!r}: was it written by a newer version?")
+    types = TARGETS[cls]
+    if attributes.keys() != types.keys():
+        raise ValueError("the targets are described in other words: was it written by a newer version?")
+    for name, value in attributes.items():
+        if type(value) not in types[name]:
+            raise ValueError(f"the targets have {name}={value!r}.")
+    targets = object.__new__(cls)
+    vars(targets).update(attributes)
+    return targets
+
+
+def _check_targets(targets, classes, program):
+    """Raise unless targets are what the loss reads: one class's number, or one number for each output."""
+    n_outputs, loss = program.n_outputs, program.source[3]
+    if targets.n_outputs != n_outputs or targets.loss != loss:
+        raise ValueError("the targets have other outputs or another loss than the network.")
+    if isinstance(targets, RealTargets):
+        if classes is not None or loss not in REAL_LOSSES:
+            raise ValueError(f"the loss {loss!r} is for classes, and there are none.")
+        _check_real_targets(targets, n_outputs)
+    else:
+        _check_classes(targets, classes, n_outputs)
+    # Any value will do: this is about how many there are.
+    given = {"focal_alpha": None}
+    constants = [targets.constants(name, given.get(name, 0.5)) for name in LOSSES[loss].settings]
+    if len(program.settings) != sum(map(len, constants)):
+        raise ValueError(f"the loss {loss!r} has {len(program.settings)} settings.")
+
+
+def _check_real_targets(targets, n_outputs):
+    each, quantiles = 1, targets.quantiles
+    if quantiles is not None:
+        if quantiles.ndim != 1 or quantiles.dtype != np.float64 or not np.all((quantiles > 0) & (quantiles < 1)):
+            raise ValueError("the quantiles of the targets are none.")
+        each = len(quantiles)
+    scales = [targets.center, targets.scale]
+    alike = all(s is None for s in scales) or all(
+        s is not None and s.dtype.kind == "f" and s.shape == (targets.n_targets,) for s in scales
+    )
+    if targets.n_targets < 1 or targets.n_targets * each != n_outputs or not alike:
+        raise ValueError(f"there are {targets.n_targets} targets, but {n_outputs} outputs.")
+
+
+def _check_classes(targets, classes, n_outputs):
+    learnt, link = targets.classes_, LOSSES[targets.loss].link
+    if link not in ("logistic", "softmax"):
+        raise ValueError(f"the loss {targets.loss!r} is not for classes.")
+    ascending = learnt.ndim == 1 and len(learnt) > 0 and bool(np.all(learnt[1:] > learnt[:-1]))
+    if not ascending or type(classes) not in ARRAYS or not np.array_equal(learnt, classes):
+        raise ValueError("the classes are not sorted, or not those of the targets.")
+    if targets.multilabel and not np.array_equal(learnt, np.arange(n_outputs)):
+        raise ValueError("the classes of several labels are not their numbers.")
+    one_of_many = len(learnt) > 2 and not targets.multilabel
+    if n_outputs != (len(learnt) if one_of_many or targets.multilabel else 1):
+        raise ValueError(f"there are {len(learnt)} classes, but {n_outputs} outputs.")
+    if link != ("softmax" if one_of_many else "logistic"):
+        raise ValueError(f"the loss {targets.loss!r} is not for these classes.")
+
+
+# -- kinds of values ---------------------------------------------------------------------------------------------------
+
+
+def is_count(value):
+    """Whether something is an integer from 0 up that can be counted on from."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value < MOST
+
+
+def is_number(value):
+    """Whether something is one real number, and no integer beyond 64 bits."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return isinstance(value, float | np.floating) or -MOST < value < MOST
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def reason(error):
+    """What an error says, as one line; with the name of its class unless it is one of ours."""
+    if type(error) is KeyError:
+        words = f"{error} is missing."
+    else:
+        words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return " ".join(words.split())
