@@ -39,6 +39,9 @@ RATES = ("initial", "lowered", "lowest")
 #: State numbers of random generators that NumPy takes for places in their tables, and the largest.
 PLACES = {"pos": 624, "buffer_pos": 4}
 
+#: Attributes that follow from others.
+DERIVED = ("_views", "_predictors", "_kept")
+
 #: Parts of a network, which mean nothing without its parameters.
 PARTS = ("_program", "_target", "_state")
 
@@ -102,12 +105,8 @@ def check_names(cls, state):
     """
     ours = next(base for base in cls.__mro__ if base.__module__.startswith("skneural."))
     for name in state:
-        if (
-            type(name) is not str
-            or name.startswith("__")
-            or hasattr(ours, name)
-            or name in ("_views", "_predictors", "_kept")
-        ):
+        is_text = type(name) is str
+        if not is_text or name.startswith("__") or hasattr(ours, name) or name in DERIVED:
             raise ValueError(f"{name!r} is not an attribute that an estimator has.")
 
 
