@@ -270,10 +270,10 @@ class Trainer(BaseTrainer):
         size, steps = self.pace.choose(CALL_SECONDS)
         done = first["epochs_done"] * self.steps_per_epoch + -(-first["row"] // first["batch"])
         steps = min(steps, len(rates) * self.steps_per_epoch - done)
-        self.steps = self.constants(rates, done, steps)
+        self.step_constants = self.constants(rates, done, steps)
         first.update(
-            constants=data(self.steps), steps_left=steps, steps_done=0, epoch_losses=data(self.losses_of_epochs),
-            order_keys=data(self.order_keys), layer_norms=data(self.layer_norms),
+            constants=data(self.step_constants), steps_left=steps, steps_done=0, order_keys=data(self.order_keys),
+            epoch_losses=data(self.losses_of_epochs), layer_norms=data(self.layer_norms),
         )  # fmt: skip
         self._run(size, steps, lambda: first["steps_done"])
 
