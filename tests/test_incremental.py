@@ -132,6 +132,7 @@ def test_set_params_between_calls_is_validated(name, value):
     est = one_by_one(regressor())
     with pytest.raises(InvalidParameterError, match=name):
         est.set_params(**{name: value}).partial_fit(X[:1], Y[:1])
+    assert pickle.loads(pickle.dumps(est)).get_params()[name] == value
 
 
 def test_set_params_between_calls_counts(counts):

@@ -141,6 +141,14 @@ def test_rates_may_fall_to_nothing(schedule):
     assert est.history_["learning_rate"][-1] == 0.0
 
 
+@pytest.mark.parametrize("size", [1e200, 1e308])
+def test_sequences_too_large_to_be_standardised(size):
+    est, rows = LSTMRegressor((2,), max_iter=2, random_state=0), size * np.sign(X[:, :, None])
+    with pytest.raises(ValueError, match="too large to be standardised"):
+        est.fit(rows, Y)
+    assert np.isfinite(est.set_params(standardize=False).fit(rows, Y).predict(rows)).all()
+
+
 # -- labels ------------------------------------------------------------------------------------------------------------
 
 

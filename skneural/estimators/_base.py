@@ -112,7 +112,8 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
             all zero; if training diverges before an epoch has improved the weights; if `resume_from` is damaged, or
             of another fit.
         RuntimeError
-            If `device` names a GPU that cannot be used.
+            If `device` names a GPU that cannot be used; if this estimator is being fitted already, by another thread
+            or around the callback that calls; if a callback assigns ``coefs_`` or ``intercepts_``.
         """
         held_out = X_val, y_val, sample_weight_val
         return self._fit(X, y, sample_weight, incremental=False, held_out=held_out, resume_from=resume_from)

@@ -63,7 +63,8 @@ verbose : bool, default=False
     Whether to print the loss of every epoch.
 
 warm_start : bool, default=False
-    Whether `fit` goes on from the weights of the fit before.
+    Whether `fit` goes on from the weights of the fit before. Its losses and scores join those before; when it stops,
+    and which weights are the best, is decided by its own.
 
 momentum : float, default=0.9
     Momentum of 'sgd', between 0 and 1.
@@ -233,10 +234,10 @@ loss_ : float
     Loss of the last epoch, penalty included.
 
 best_loss_ : float or None
-    Smallest loss of an epoch; None if training stops by validation data.
+    Smallest loss of an epoch of the last fit; None if training stops by validation data.
 
 loss_curve_ : list of float
-    Loss of every epoch.
+    Loss of every epoch. With `warm_start` those of all fits; of the calls of :meth:`partial_fit` the last 1,000.
 
 validation_scores_ : list of float or None
     Score on the validation data after every epoch, None without such data.
@@ -245,14 +246,14 @@ validation_loss_curve_ : list of float or None
     Loss on the validation data after every epoch (without penalty), None without such data.
 
 best_validation_score_ : float or None
-    Best of `validation_scores_`.
+    Best of the `validation_scores_` of the last fit; None without such data.
 
 history_ : dict of lists
     ``loss``, ``validation_loss``, ``score``, ``learning_rate`` (of the last step) and ``time`` (seconds since the fit
     began) of every epoch, NaN where there is none: ready for ``pandas.DataFrame(est.history_)``. With
     `score_training` also ``training_score``, with `monitor_gradients` also ``gradient_norm``: an array of shape
     (n_layers - 1,) for every epoch, with the mean norm of the gradient by all parameters of each layer (before
-    clipping).
+    clipping). Of the calls of :meth:`partial_fit` the last 100 stay.
 
 t_ : int
     Number of samples that the solver has seen, counted in every epoch.

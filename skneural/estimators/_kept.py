@@ -133,7 +133,8 @@ def remembers(method):
     def wrapper(self, *args, **kwargs):
         kept = vars(self).get("_kept")
         if kept is None or not kept.holds(self):
-            vars(self).pop("_kept", None)
+            if "_kept" in vars(self):
+                self._kept = None
             if "_params" in vars(self) and not get_config()["skip_parameter_validation"]:
                 self._validate_params()
         return method(self, *args, **kwargs)

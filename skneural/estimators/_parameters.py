@@ -162,7 +162,7 @@ class FlatParameters:
         return predictors.get(device, self.precision, with_loss, variant), predictors.target
 
     def _n_threads(self):
-        return _threads.n_threads(self.n_jobs)
+        return _threads.n_threads(None if self.n_jobs is None else int(self.n_jobs))
 
     def _snapshot(self):
         """Attributes of an estimator that predicts with the parameters as they are now."""
