@@ -249,15 +249,14 @@ class Trainer(BaseTrainer):
         """
         self.inputs.check_training(self.params, X, targets, weights)
         self.X, self.targets, self.weights = X, targets, weights
-        for frame in (self.template, self.frame):
-            set_inputs(frame, X)
-            frame.update(targets=data(targets), weights=data(weights))
+        set_inputs(self.frame, X)
         for kept in self._kept:
             kept[:] = self.params
         self.first_epoch, self.layer_norms = self.state["epoch"], None
         self.frame.update(
-            step=self.state["step"], epoch=self.state["epoch"], batches=self.state["batches"], row=0, sum_loss=0.0,
-            good_epoch=-1, good=data(self._kept[0]), candidate=data(self._kept[1]),
+            targets=data(targets), weights=data(weights), row=0, sum_loss=0.0, step=self.state["step"],
+            epoch=self.state["epoch"], batches=self.state["batches"], good_epoch=-1, good=data(self._kept[0]),
+            candidate=data(self._kept[1]),
         )  # fmt: skip
         self.refresh()
 
