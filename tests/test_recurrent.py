@@ -255,9 +255,8 @@ def test_rows_are_sequences_of_one_feature():
     vectors = [x.ravel() for x in whole(X[:, :, None])]
     assert_same_fit(small().fit(vectors, y), est)
     assert_array_equal(est.predict(vectors[:1]), est.predict(X[:1, :, None]))
-    assert_array_equal(
-        of_rows.predict(X[:, :4, None]), est.predict(X[:, :4, None])
-    )  # of any length, but not as a table
+    # Of any length, but not as a table.
+    assert_array_equal(of_rows.predict(X[:, :4, None]), est.predict(X[:, :4, None]))
     with pytest.raises(ValueError, match="X has 4 features, but GRURegressor is expecting 6 features as input"):
         of_rows.predict(X[:, :4])
 

@@ -285,7 +285,7 @@ REFUSED = {
     "complex numbers": (LONG * 1j, "Complex data not supported"),
     "four dimensions": (LONG[None], r"shape \(n_timesteps, n_features\), got an array with 4 dimensions"),
     "four dimensions in lists": (LONG[None].tolist(), "Expected X of shape .* got an array with 4 dimensions"),
-    "one dimension": (LONG[0, 0], r"Expected 2D array, got 1D array instead|Expected X with three axes.* got shape \(3,\)"),
+    "one dimension": (LONG[0, 0], r"Expected 2D array, got 1D array instead|Expected X with three axes.* \(3,\)"),
     "a gap in lists of different length": ([[[1.0] * 3, [NAN] * 3, [2.0] * 3], [[3.0] * 3]], NAN_AT.format(0, 1, 0)),
 }  # fmt: skip
 

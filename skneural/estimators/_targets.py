@@ -33,8 +33,8 @@ def without_last_axis(y):
     y = np.asarray(y)
     if y.shape[2:] != (1,):
         raise ValueError(
-            f"y must have shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_outputs, 1), got shape {y.shape}: "
-            "several targets at several steps become columns with y.reshape(len(y), -1)."
+            "y must have shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_outputs, 1), got shape "
+            f"{y.shape}: several targets at several steps become columns with y.reshape(len(y), -1)."
         )
     return y[:, :, 0]
 
