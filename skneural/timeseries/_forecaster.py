@@ -49,7 +49,10 @@ class Forecaster(Tooltips, BaseEstimator):
     estimator : estimator or None, default=None
         Regressor for X of shape (n_windows, lookback, n_features) and y of shape (n_windows,) or
         (n_windows, horizon * n_targets). None for ``LSTMRegressor()``. One for two-dimensional X works behind a
-        ``FunctionTransformer`` that flattens, as in the example.
+        ``FunctionTransformer`` that flattens, as in the example. One with ``early_stopping=True`` (at the end of a
+        pipeline, too) is stopped by the last windows of the series, `validation_fraction` of them: chosen at random,
+        they would share rows with those it is trained on. The scaler is fitted on the rows before, then. There is a
+        warning if that cannot be, as its `fit` takes no `X_val`.
     lookback : int, default=60
         Rows in a window: what a forecast is made from.
     horizon : int, default=10
@@ -59,7 +62,8 @@ class Forecaster(Tooltips, BaseEstimator):
     scaler : 'standard', transformer or None, default='standard'
         What is fitted on the columns of the training series before it is cut into windows: 'standard' is
         :class:`~sklearn.preprocessing.StandardScaler`. A transformer of your own needs `inverse_transform`, and must
-        treat each column by itself and keep its order, for quantiles.
+        treat each column by itself and keep its order, for quantiles. A loss for values that are not negative needs
+        None, or one that leaves them so, such as :class:`~sklearn.preprocessing.MaxAbsScaler`.
     window_normalization : {'last', 'instance'} or None, default=None
         What is taken out of each window, of its y too, and put back into the forecast, so that a series may leave the
         range it was trained on:
@@ -85,6 +89,7 @@ class Forecaster(Tooltips, BaseEstimator):
 
     See Also
     --------
+    forecast_scorer : Other scores for searches.
     make_windows : Windows alone.
     Backtest : What :meth:`backtest` returns.
 
@@ -151,7 +156,7 @@ class Forecaster(Tooltips, BaseEstimator):
             Not used; searches give it.
         series_val : like `series`, default=None
             The rows right after the training series, at least `horizon`: their windows become the `X_val` and `y_val`
-            of the regressor.
+            of the regressor, or of the last step of a pipeline.
         **fit_params
             Handed on to the regressor's `fit` as they are: ``sample_weight`` has an entry for each of the
             ``n_rows - lookback - horizon + 1`` windows.
@@ -167,7 +172,9 @@ class Forecaster(Tooltips, BaseEstimator):
             If the series, a column of it or its index are of a type that is no number and no time.
         ValueError
             If a series is too short, has missing or infinite values or an irregular index, if `series_val` does not
-            follow on, if `target` is no column, or if a parameter is out of range.
+            follow on, if `target` is no column, or if a parameter is out of range; if the scaler makes missing values,
+            or others than the regressor can have; within a search whose scores would be none, see
+            :func:`forecast_scorer`.
         """
         check_search(self, with_horizon=True)
         series = read_series(series)
@@ -263,8 +270,8 @@ class Forecaster(Tooltips, BaseEstimator):
 
         There is one from each row of it that has ``horizon - 1`` rows after it; each knows the rows before, at first
         those of the training series. So ``GridSearchCV(Forecaster(...), grid, cv=TimeSeriesSplit())`` works, with this
-        score: scorers by name ask for a y. Scores of the training series mean nothing, since it does not follow on
-        itself, and splits with gaps or in another order are found out only where the series has an index.
+        score; :func:`forecast_scorer` makes others. Scores of the training series mean nothing, since it does not
+        follow on itself.
 
         Parameters
         ----------

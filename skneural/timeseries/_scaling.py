@@ -42,7 +42,7 @@ class Scaling:
         if self.scaler is not None:
             self.scaler.fit(values)
         scaled = self.scale(values)
-        self._check_way_back(values[:SOME], scaled[:SOME])
+        self._check_way_back(values, scaled[:SOME])
         if self.normalization == "instance":
             constant = scaled.min(axis=0) == scaled.max(axis=0)
             self.floor = np.where(constant, 1, FLOOR * scaled.var(axis=0)).astype(scaled.dtype)
@@ -52,41 +52,39 @@ class Scaling:
         """Series of shape (n_rows, n_features) in units of the estimator."""
         if self.scaler is None:
             return values
+        name = type(self.scaler).__name__
         scaled = self.scaler.transform(values)
         if sparse.issparse(scaled):
-            raise ValueError(f"{self._name} makes a sparse matrix of the series: scaler must give an array.")
+            raise ValueError(f"scaler must give an array, but {name} makes a sparse matrix of the series.")
         scaled = np.asarray(scaled)
         if scaled.shape != values.shape:
             raise ValueError(
-                f"scaler must keep the shape of the series, {values.shape}, but {self._name} makes {scaled.shape} of "
-                "it."
+                f"scaler must keep the shape of the series, {values.shape}, but {name} makes {scaled.shape} of it."
             )
         place = None if get_config()["assume_finite"] else first_not_finite(scaled)
         if place is not None:
             raise ValueError(
-                f"{self._name} makes {scaled[place]} of {values[place]} in column {place[1]} of the series, which has "
-                "no missing or infinite values itself: choose another scaler, or change the series."
+                f"scaler={name} makes {scaled[place]} of {values[place]} in column {place[1]} of the series, which "
+                "has no missing or infinite values itself: choose another scaler, or change the series."
             )
         return scaled
-
-    @property
-    def _name(self):
-        """What the scaler is called in messages."""
-        return f"scaler={self.scaler!r}"
 
     def _check_way_back(self, values, scaled):
         """Warn if the scaler does not take back what it does: forecasts would be in other units than the data."""
         if self.scaler is None:
             return
+        name = type(self.scaler).__name__
+        largest = np.maximum(values.max(axis=0), -values.min(axis=0))
+        values = values[: len(scaled)]
         back = np.asarray(self.scaler.inverse_transform(scaled))
         if back.shape != values.shape:
             raise ValueError(
-                f"The inverse_transform of {self._name} makes {back.shape} of an array of shape {values.shape}."
+                f"The inverse_transform of scaler={name} makes {back.shape} of an array of shape {values.shape}."
             )
-        error = np.abs(back - values)[:, self.targets].max(axis=0)
-        if not (error <= WAY_BACK * np.abs(values[:, self.targets]).max(axis=0)).all():
+        error = np.abs(back - values).max(axis=0)
+        if not (error <= WAY_BACK * largest)[self.targets].all():
             warnings.warn(
-                f"The inverse_transform of {self._name} does not take back its transform: forecasts will not be in "
+                f"The inverse_transform of scaler={name} does not take back its transform: forecasts will not be in "
                 "units of the data.",
                 UserWarning,
                 stacklevel=4,
@@ -143,5 +141,13 @@ class Scaling:
         by_target = np.moveaxis(forecasts, 2, -1)
         rows = np.zeros((by_target[..., 0].size, self.n_features), forecasts.dtype)
         rows[:, self.targets] = by_target.reshape(-1, len(self.targets))
+        name = type(self.scaler).__name__
+        given = np.isnan(rows).any()
         rows = np.asarray(self.scaler.inverse_transform(rows))[:, self.targets]
+        if np.isnan(rows).any() and not given:
+            warnings.warn(
+                f"The inverse_transform of scaler={name} makes NaN of forecasts: they are beyond what it takes back.",
+                UserWarning,
+                stacklevel=4,
+            )
         return np.moveaxis(rows.reshape(by_target.shape), -1, 2)

@@ -30,9 +30,10 @@ def make_windows(
     ----------
     series : array-like of shape (n_rows,) or (n_rows, n_features), pandas or polars Series or DataFrame
         The series, in order of time and without gaps. What is not float32 or float64 becomes float64. A pandas index of
-        dates, periods, durations or numbers must be regular; months, business days and the like are, as far as pandas
-        infers their frequency. If a polars DataFrame has one column of dates, that is its time index, under the same
-        conditions.
+        dates (of pyarrow, too), periods, durations or numbers must be regular: made by one offset of pandas from its
+        first label. Many are found (months, business days, the first Tuesday of a quarter, the same days of every
+        week); that of others must be told, in the `freq` of the index. If a polars DataFrame has one column of dates,
+        that is its time index, and must go by equal steps of time, days, months or business days.
     lookback : int
         Rows in a window.
     horizon : int, default=1
