@@ -1,18 +1,19 @@
-"""A plugin of pytest that adds a row to every registry, as an edit of its file would: ``pytest -p new_rows``."""
+"""A plugin of pytest that adds a row to every registry, as an edit of its file would: ``pytest -p new_rows``.
 
-import importlib
+Not to be imported by tests: it must come before anything else of the package.
+"""
+
+import importlib.util
 import pathlib
 import sys
 import types
 
 import numpy as np
 
-#: What is added, by the registry that it is added to.
-NEW = ("new_activation", "new_loss", "new_optimizer", "new_schedule", "new_rule")
-
 
 def before_the_estimators(*names):
     """Modules of the package, loaded without the estimators, which look at the registries when they are loaded."""
+    assert "skneural" not in sys.modules
     folder = importlib.util.find_spec("skneural").submodule_search_locations[0]
     package = types.ModuleType("skneural")
     package.__path__ = [str(pathlib.Path(folder))]
