@@ -4,6 +4,7 @@ Those for the simulator need one, since it is chosen when Numba is imported. The
 driver that runs nothing, which no other test should meet.
 """
 
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -11,11 +12,10 @@ import sys
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="the GPU part is not installed: it comes with the extra `cuda`")
-
 FOLDER = pathlib.Path(__file__).parent / "gpu"
 
 
+@pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="needs what comes with the extra `cuda`")
 @pytest.mark.parametrize(("marker", "simulated"), [("gpu", "1"), ("apart", "0")], ids=["simulator", "compiler"])
 def test_without_a_gpu(marker, simulated):
     command = [sys.executable, "-m", "pytest", "-n", "0", "-m", f"{marker} and not slow", "-p", "no:cacheprovider"]
