@@ -32,9 +32,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("same everywhere")
 
 
+def number_of_processes():
+    """For tests, and to compile kernels. More than eight gain little: each has to collect all tests."""
+    return min(joblib.cpu_count(), 8)
+
+
 def pytest_xdist_auto_num_workers():
-    """As many processes as there are processors that this one may use, unless the plugin's variable says how many."""
-    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else joblib.cpu_count()
+    """A process for every processor that this one may use, unless the plugin's variable says how many."""
+    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else number_of_processes()
 
 
 def is_whole(config):
@@ -48,7 +53,7 @@ def is_whole(config):
 def pytest_sessionstart(session):
     """Compile the kernels that most tests use before processes start that would compile them twice."""
     if is_whole(session.config):
-        terminal, n_processes = session.config.pluginmanager.get_plugin("terminalreporter"), joblib.cpu_count()
+        terminal, n_processes = session.config.pluginmanager.get_plugin("terminalreporter"), number_of_processes()
         terminal.write_line(f"compiling the kernels that are missing, in {n_processes} processes ...", flush=True)
         begin = time.perf_counter()
         n_kernels = compile_kernels(n_processes)
