@@ -1,5 +1,10 @@
 """Command line: ``python -m skneural`` compares with scikit-learn on real data, ``python -m skneural info`` reports."""
 
+import contextlib
+import os
+import pathlib
+import platform
+import re
 import sys
 import time
 import warnings
@@ -31,44 +36,73 @@ def _seconds_for_one_row(predict, row, repeats=200):
     return sorted(times)[repeats // 2]
 
 
+def _estimator(package, task, settings):
+    name = "MLPClassifier" if task == "classifier" else "MLPRegressor"
+    return getattr(package, name)(**{"random_state": 0, "max_iter": 300} | settings)
+
+
+def _fit(estimator, X, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not every data set converges in 300 epochs, in either package
+        return estimator.fit(X, y)
+
+
 def _run(package, task, data, settings):
     """Score, seconds to fit, seconds to predict one row, number of epochs."""
     X_train, X_test, y_train, y_test = data
-    estimator = getattr(package, "MLPClassifier" if task == "classifier" else "MLPRegressor")(
-        random_state=0, max_iter=300, **settings
-    )
+    estimator = _estimator(package, task, settings)
     begin = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # not every data set converges in 300 epochs, in either package
-        estimator.fit(X_train, y_train)
+    _fit(estimator, X_train, y_train)
     seconds = time.perf_counter() - begin
     one_row = _seconds_for_one_row(estimator.predict, X_test[:1])
     return estimator.score(X_test, y_test), seconds, one_row, estimator.n_iter_
 
 
-def compare():
-    """Train both packages with equal settings on equal data; print one table."""
-    import sklearn.neural_network
+def _load():
+    """The data sets, scaled: (name, task, (X_train, X_test, y_train, y_test), settings)."""
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import StandardScaler
 
+    loaded = []
+    for name, task, load, settings in _datasets():
+        X_train, X_test, y_train, y_test = train_test_split(*load(return_X_y=True), random_state=0)
+        scaler = StandardScaler().fit(X_train)
+        data = scaler.transform(X_train), scaler.transform(X_test), y_train, y_test
+        loaded.append((name, task, data, settings))
+    return loaded
+
+
+def _compile_kernels(loaded):
+    """Compile what the comparison uses, or load it, by one epoch on each data set: so no fit is timed with it."""
     import skneural
 
-    print("Getting the compiled kernels ready (some seconds the first time) ...", flush=True)
-    begin = time.perf_counter()
-    skneural.warmup(["float64"])
-    print(f"  {time.perf_counter() - begin:.1f} s\n")
+    print(
+        "First the kernels that these networks need: a first run compiles them, then they are kept on disk.", flush=True
+    )
+    for name, task, (X, _, y, _), settings in loaded:
+        print(f"{name}: kernels ...", end=" ", flush=True)
+        begin = time.perf_counter()
+        _fit(_estimator(skneural, task, settings | {"max_iter": 1}), X, y).predict(X[:1])
+        print(f"{time.perf_counter() - begin:.2f} s", flush=True)
+    print()
+
+
+def compare():
+    """Train both packages with equal settings on equal data; print one table."""
+    import sklearn.neural_network
+
+    import skneural
+
+    print("scikit-learn's multi-layer perceptrons and skneural's, on data that comes with scikit-learn.", flush=True)
+    loaded = _load()
+    _compile_kernels(loaded)
     rows = []
-    for name, task, load, settings in _datasets():
-        X, y = load(return_X_y=True)
-        data = train_test_split(X, y, random_state=0)
-        scaler = StandardScaler().fit(data[0])
-        data[:2] = [scaler.transform(part) for part in data[:2]]
+    for name, task, data, settings in loaded:
         results = {}
         for label, package in (("scikit-learn", sklearn.neural_network), ("skneural", skneural)):
-            print(f"{name}: {label} ...", end=" ", flush=True)
+            print(f"{name}: fit of {label} ...", end=" ", flush=True)
             results[label] = _run(package, task, data, settings)
-            print(f"{results[label][1]:.2f} s")
+            print(f"{results[label][1]:.2f} s", flush=True)
         rows.append((name, task, data[0].shape, results))
     _print_table(rows)
 
@@ -94,32 +128,67 @@ def _print_table(rows):
     print("Initial weights and order of rows differ, so scores and numbers of epochs do too.")
 
 
-def info():
-    """Print what a bug report needs."""
-    import contextlib
+def _versions():
+    """Versions of what is imported, and of numba-cuda, which is optional. A frozen application has no metadata."""
+    import importlib
     import importlib.metadata
-    import os
-    import platform
 
     import skneural
 
-    print(f"skneural      {skneural.__version__}")
-    for name in ("numpy", "scipy", "numba", "llvmlite", "scikit-learn", "joblib", "numba-cuda"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # the last is optional
-            print(f"{name:13} {importlib.metadata.version(name)}")
-    print(f"Python        {platform.python_version()} on {platform.platform()}")
+    found = {"skneural": skneural.__version__}
+    for name in ("numpy", "scipy", "numba", "llvmlite", "sklearn", "joblib"):
+        found[name.replace("sklearn", "scikit-learn")] = importlib.import_module(name).__version__
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        found["numba-cuda"] = importlib.metadata.version("numba-cuda")
+    return found
 
+
+def _user():
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a number without a name, as in containers
+        return None
+
+
+def _public_path(path):
+    """A path without what tells who and where: ``~`` for the home folder, no names of users and of the machine."""
+    path, home = pathlib.PurePath(path), os.path.expanduser("~")
+    for folder in map(pathlib.PurePath, (home, os.path.realpath(home))):
+        if folder.name and path.is_relative_to(folder):
+            path = pathlib.PurePath("~") / path.relative_to(folder)
+    machine = platform.node()
+    names = {_user(): "USER", machine: "HOST", machine.split(".")[0]: "HOST"}
+    parts = []
+    for before, part in zip(["", *path.parts], path.parts, strict=False):
+        of_somebody = before in ("home", "Users")
+        parts.append("USER" if of_somebody else names.get(part, part))
+    return str(pathlib.PurePath(*parts))
+
+
+def _public(text):
+    """A message with paths as `_public_path` has them, and without the serial numbers of GPUs."""
+    text = re.sub(r"(?:[A-Za-z]:)?[/\\][^\s'\"(),;]+", lambda found: _public_path(found[0]), text)
+    return re.sub(r"\b(GPU|MIG)-[0-9a-fA-F][-0-9a-fA-F/]+", r"\1-...", text)
+
+
+def info():
+    """Print what a bug report needs, and nothing that should not stand in public."""
     from skneural.backends.cpu.compiler import cache_state
     from skneural.backends.cpu.simd import INSTRUCTION_SET
     from skneural.backends.devices import describe
     from skneural.estimators._threads import n_threads
 
+    for name, version in _versions().items():
+        print(f"{name:13} {version}")
+    print(f"Python        {platform.python_version()} on {platform.platform()}")
     print(f"cores         {n_threads(None)} usable, {os.cpu_count()} in the machine")
     forced = " (forced by SKNEURAL_SIMD)" if os.environ.get("SKNEURAL_SIMD") else ""
     print(f"vectors       {INSTRUCTION_SET.name}, {8 * INSTRUCTION_SET.vector_bytes} bits{forced}")
-    print(f"GPU           {describe()}")
+    print(f"GPU           {_public(describe())}")
     folder, writable, count, size = cache_state()
-    print(f"cache folder  {folder or 'none: kernels are compiled anew in every process'}")
+    print(f"cache folder  {_public_path(folder) if folder else 'none: kernels are compiled anew in every process'}")
     if folder:
         print(f"cache state   {'writable' if writable else 'read-only'}, {count} kernels, {size / 1e6:.1f} MB")
 

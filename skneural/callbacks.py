@@ -8,6 +8,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
+from skneural._compat import require_callbacks
 from skneural.persistence import check_place, encode, save
 
 
@@ -36,6 +37,8 @@ class Checkpoint:
 
     Raises
     ------
+    ImportError
+        Of scikit-learn before 1.9, which has no callbacks.
     ValueError
         When the fit begins: if `every` is not an int of at least 1, if the fit is one of a search, or if the parts of
         the estimator contradict each other.
@@ -72,6 +75,7 @@ class Checkpoint:
     }
 
     def __init__(self, path, every=1):
+        require_callbacks("Checkpoint")
         self.path = path
         self.every = every
         self._under_way = set()  # fits that are in the middle of an epoch

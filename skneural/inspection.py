@@ -13,8 +13,9 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from skneural._compat import check_sample_weight
 from skneural._wrapped import innermost
 
 
@@ -135,7 +136,7 @@ def timestep_importance(
     changed, restore = _copy_of_sequences(X, channels_first)
     check_consistent_length(X, y, sample_weight)
     if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, changed, ensure_non_negative=True)
+        sample_weight = check_sample_weight(sample_weight, changed)
     ask, compare = _question(est, y, scoring, sample_weight)
     random = check_random_state(random_state)
     n_draws = n_repeats if method == "permutation" else 1

@@ -58,24 +58,25 @@ def layer_of(name):
 
 #: What a part of the package may import of the others.
 ALLOWED = {
+    "skneural._compat": [],
     "skneural.maths": ["skneural.maths"],
     "skneural.network": ["skneural.network", "skneural.maths"],
     "skneural.backends": ["skneural.backends", "skneural.network.program", "skneural.maths"],
     "skneural.training": ["skneural.backends", "skneural.network", "skneural.maths"],
     "skneural.estimators": [
         "skneural.estimators", "skneural.training", "skneural.backends", "skneural.network", "skneural.maths",
-        "skneural._tooltips",
+        "skneural._compat", "skneural._tooltips",
     ],
     "skneural._tooltips": [],
     "skneural.encoding": [],
     "skneural.persistence": ["skneural.encoding"],
-    "skneural.callbacks": ["skneural.persistence"],
+    "skneural.callbacks": ["skneural.persistence", "skneural._compat"],
     "skneural._wrapped": [],
     # around estimators, which it is given
     "skneural.timeseries": ["skneural.timeseries", "skneural._tooltips", "skneural._wrapped"],
     # displays read fitted attributes, inspection asks estimators: both look into pipelines and searches for them
     "skneural.plotting": ["skneural.plotting", "skneural._wrapped"],
-    "skneural.inspection": ["skneural._wrapped"],
+    "skneural.inspection": ["skneural._compat", "skneural._wrapped"],
 }  # fmt: skip
 #: What is imported when it is needed, against that order, and by whom: a file holds what estimators say, a fit that
 #: is resumed reads one, a forecaster that is given no estimator makes one, and a display measures what it draws.
@@ -124,7 +125,7 @@ GUARDED = {
     ("numba", "llvmlite", "cuda"): ("skneural.backends",),
     ("sklearn",): (
         "skneural.estimators", "skneural.training", "skneural.callbacks", "skneural.timeseries", "skneural.plotting",
-        "skneural.inspection", "skneural.__main__",
+        "skneural.inspection", "skneural._compat", "skneural.__main__",
     ),
     ("pandas", "polars", "torch", "jax"): (),
     ("matplotlib",): ("skneural.plotting",),

@@ -21,8 +21,8 @@ def _small():
     from sklearn.datasets import load_diabetes, load_wine
 
     return [
-        ("wine", "classifier", load_wine, {"hidden_layer_sizes": (5,)}),
-        ("diabetes", "regressor", load_diabetes, {"hidden_layer_sizes": (5,)}),
+        ("wine", "classifier", load_wine, {"hidden_layer_sizes": (5,), "max_iter": 3}),
+        ("diabetes", "regressor", load_diabetes, {"hidden_layer_sizes": (5,), "max_iter": 3}),
     ]
 
 

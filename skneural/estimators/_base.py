@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skneural._compat import CallbackSupportMixin
 from skneural._tooltips import Tooltips
 from skneural.estimators._fitting import Fitting
 from skneural.estimators._kept import Kept, Task

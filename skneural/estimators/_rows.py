@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d, validate_data
 
+from skneural._compat import check_sample_weight
 from skneural.estimators._parameters import rows_of
 from skneural.estimators._settings import STOCHASTIC_SOLVERS, input_dtypes
 from skneural.estimators._targets import without_last_axis
@@ -76,7 +77,7 @@ class CheckedRows:
 
     def _check_weights(self, weights, X):
         """Sample weights in the precision of checked X, None for None."""
-        return None if weights is None else _check_sample_weight(weights, X, dtype=X.dtype, ensure_non_negative=True)
+        return None if weights is None else check_sample_weight(weights, X, X.dtype)
 
     def _hold_out(self, train, given, targets, random):
         """Training and validation data, each (X, y, sample_weight); None for the latter where there is none."""
