@@ -86,7 +86,7 @@ def save(est, path, *, for_serving=False):
         os.remove(temporary)  # of a process that was killed
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, allow_pickle=False, **members)
+            _write(file, members)
             file.flush()
             os.fsync(file.fileno())
         if os.path.exists(target):
@@ -252,6 +252,14 @@ def encode(est, *, for_serving=False):
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _write(file, members):
+    """Write arrays as `numpy.savez` does, but never as pickles; it takes `allow_pickle` since NumPy 2.1 only."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in members.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def _read(path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from skneural import MLPClassifier, MLPRegressor
+from skneural._compat import HAS_CALLBACKS
 from skneural.backends import devices
 
 SIMULATED = bool(numba.config.ENABLE_CUDASIM)
@@ -93,6 +94,17 @@ def one_at_a_time(base, **axes):
     distinct = [case for i, case in enumerate(cases) if case not in cases[:i]]
     cases = [tuple(case.values()) for case in distinct]
     return pytest.mark.parametrize(list(base), cases, ids=lambda value: getattr(value, "__name__", str(value)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Skip tests of callbacks where scikit-learn has none, before 1.9. The reason is what a user is told."""
+    try:
+        return (yield)
+    except ImportError as error:
+        if HAS_CALLBACKS or not ("needs scikit-learn >= 1.9" in str(error) or error.name == "sklearn.callback"):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -50,14 +50,14 @@ def test_fit_learns(name):
     assert est.score(X, y) > 0.9
 
 
-@pytest.mark.parametrize("name", (*ROWS, *IN_SINGLE))
+@pytest.mark.parametrize("name", [*ROWS, *IN_SINGLE])
 def test_single_precision_in_single_precision_out(name):
     est, X, _ = fitted(name, "float32", max_iter=2)
     outputs = est.predict_proba(X) if is_classifier(est) else est.predict(X)
     assert outputs.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", ("MLPClassifier", "MLPRegressor", "LSTMClassifier", "GRURegressor"))
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor", "LSTMClassifier", "GRURegressor"])
 def test_same_bits_for_any_batch_and_number_of_threads(name):
     est, X, y = fitted(name, max_iter=5)
     ask = est.predict_proba if is_classifier(est) else est.predict

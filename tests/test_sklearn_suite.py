@@ -9,6 +9,8 @@ import sklearn.neural_network
 
 import skneural
 
+pytest.importorskip("sklearn", "1.9", reason="the parameters are those of scikit-learn 1.9, and so are the tests")
+
 # They do not converge, on purpose, without expecting the warning. `pytest.warns` records all the same.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -86,6 +86,7 @@ def make_dense_forward(dtype):
 def make_sparse_dense_forward(dtype):
     """`dense_forward` for CSR rows: the same sums in the same order, without the terms that are 0."""
     digest, size, whole = DIGEST, dtype().itemsize, np.int64
+    zero = dtype(0)
 
     def sparse_dense_forward(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -95,7 +96,7 @@ def make_sparse_dense_forward(dtype):
         for r in range(first, last):
             y = vector(f.work + (op.y * f.capacity + r * op.ld_out) * size, dtype)  # OUT (B, O)
             for j in range(op.ld_out):
-                y[j] = bias[j] if op.bias >= 0 else 0
+                y[j] = bias[j] if op.bias >= 0 else zero
             i = order[f.start + r] if f.order != 0 else f.start + r
             for k in range(indptr[i], indptr[i + 1]):
                 x, weight = values[k], vector(f.params + (op.weight + indices[k] * op.ld_out) * size, dtype)
