@@ -129,7 +129,11 @@ class BaseTrainer:
         frame.update(best_loss=best_loss, no_improvement=no_improvement, epochs_left=len(rates), epochs_done=0)
         started = time.perf_counter() - begin
         while frame["epochs_done"] == 0:
+            before = frame["step"], frame["row"]
             self._call(rates)
+            if frame["epochs_done"] == 0 and (frame["step"], frame["row"]) == before:
+                # It would be so for ever. No fault of the host leads here: kernels have run to no effect.
+                raise RuntimeError("The training does not go on: a call has come back without having taken a step.")
         begun = -(-frame["row"] // frame["batch"])  # steps of an epoch that the next call ends
         self.state.update(step=frame["step"] - begun, epoch=frame["epoch"], batches=frame["batches"] - begun)
         done = frame["epochs_done"]

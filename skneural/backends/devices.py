@@ -18,7 +18,11 @@ from skneural.backends import compiling
 NUMBERED = re.compile(r"cuda:([0-9]{1,4})")
 #: What a GPU needs: modules, and the first generation (compute capability) that the compiler knows.
 PACKAGES = ("numba_cuda", "cuda.bindings", "cuda.core")
+#: Libraries of CUDA that compile kernels, by the names under which they are found.
+LIBRARIES = {"nvvm": "libNVVM", "nvrtc": "NVRTC", "nvJitLink": "nvJitLink"}
 OLDEST = (7, 5)
+#: The first major version of cuda-core whose kernels have a public handle.
+OLDEST_CORE = 1
 #: The first generation whose tensor cores multiply numbers of 10 bits of mantissa.
 OLDEST_WITH_TF32 = (8, 0)
 #: Which driver is the first for a version of CUDA.
@@ -77,7 +81,7 @@ def _lasting_problem(index):
     if not _is_installed():
         return 'numba-cuda is not installed: pip install "skneural[cuda]"'
     try:
-        return _problem_of_driver() or _problem_of_gpu(index)
+        return _problem_of_packages() or _problem_of_driver() or _problem_of_gpu(index) or _problem_of_compiler()
     except ImportError as error:
         words = " ".join(str(error).split())
         return f'numba-cuda is not installed as it should be ({words}): pip install --force-reinstall "skneural[cuda]"'
@@ -90,6 +94,17 @@ def _is_installed():
         return all(importlib.util.find_spec(name) is not None for name in PACKAGES)
     except ModuleNotFoundError:  # the package around one of them
         return False
+
+
+def _problem_of_packages():
+    """What is too old of what is installed. Packages that tell no version are taken for new ones."""
+    try:
+        found = importlib.metadata.version("cuda-core")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    if int(found.split(".")[0]) < OLDEST_CORE:
+        return f'cuda-core {found} is too old, at least {OLDEST_CORE} is needed: pip install -U "skneural[cuda]"'
+    return None
 
 
 def _driver():
@@ -153,6 +168,21 @@ def _problem_of_gpu(index):
     if found < OLDEST:
         needed = ".".join(map(str, OLDEST))
         return f"GPU {index} is too old: its compute capability is {found[0]}.{found[1]}, at least {needed} is needed"
+    return None
+
+
+def _problem_of_compiler():
+    """What is missing to compile kernels: packages or a CUDA toolkit have it, the driver does not."""
+    from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib
+
+    for name, known_as in LIBRARIES.items():
+        try:
+            load_nvidia_dynamic_lib(name)
+        except DynamicLibNotFoundError:
+            return (
+                f'{known_as}, which compiles for the GPU, was not found: pip install "skneural[cuda]", or let '
+                "CUDA_HOME name the folder of a CUDA toolkit"
+            )
     return None
 
 

@@ -23,8 +23,8 @@ class Report:
         return len(DOUBLE.findall(self.ptx))
 
 
-def assemble(ptx, registers=None, architecture="sm_90"):
-    """Assemble PTX for at most so many registers; a `Report`.
+def assemble(ptx, registers=None):
+    """Assemble PTX, for the GPU that it names, with at most so many registers; a `Report`.
 
     Raises
     ------
@@ -33,7 +33,8 @@ def assemble(ptx, registers=None, architecture="sm_90"):
     """
     from cuda.bindings import nvjitlink
 
-    options = [f"-arch={architecture}", "-O3", "-Xptxas=-v"]
+    architecture = re.search(r"^\.target (\w+)", ptx, re.MULTILINE)[1]
+    options = [f"-arch={architecture}", "-Xptxas=-v"]  # what Numba's linker is told, and to report
     options += [] if registers is None else [f"-maxrregcount={registers}"]
     handle = nvjitlink.create(len(options), options)
     try:

@@ -49,12 +49,12 @@ def walk(environment, *names):
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.split("\n")[:-1] == [f"{name} done" for name in names]
     notes = log.read_text().splitlines()
-    assert not [line for line in notes if "refused" in line]
+    assert not {line for line in notes if "refused" in line}
     return notes
 
 
 def test_calls_of_the_driver(environment):
-    notes = walk(environment, "ordinary", "layers_of_two_widths", "streamed", "faults")
+    notes = walk(environment, "ordinary", "layers_of_two_widths", "streamed", "faults", "threads", "stuck")
     graphs = {int(line.split()[2]) for line in notes if line.startswith("graph of")}
     assert len(graphs) > 2  # of one step in the first epoch, of many later
 

@@ -58,38 +58,47 @@ def test_recurrent_layers_of_real_size(cell, units):
     np.testing.assert_allclose(results[1][1], results[0][1], rtol=1e-3, atol=1e-4 * np.abs(results[0][1]).max())
 
 
+def free():
+    """Bytes that are free on the device."""
+    gc.collect()
+    hub.give_back_memory()
+    return hub.memory_info()[0]
+
+
+@pytest.fixture
+def alone(request):
+    """Skip where processes beside this one use the same GPU: what is free says nothing then."""
+    if hasattr(request.config, "workerinput"):
+        pytest.skip("counts what is free on the GPU: run with -n 0")
+
+
+@pytest.mark.usefixtures("alone")
 def test_memory_comes_back():
+    # Kernels, streams and graphs may keep something of what the first fits took; what each fit leaves adds up.
     X, y = load_digits(return_X_y=True)
-    clf = MLPClassifier((256, 128), device="cuda", max_iter=3, early_stopping=True, random_state=0)
-
-    def used():
-        clf.fit(X, y).predict(X)
-        gc.collect()
-        hub.give_back_memory()
-        return hub.memory_info()[0]
-
+    clf, left = MLPClassifier((256, 128), device="cuda", max_iter=3, early_stopping=True, random_state=0), []
     with hub.on_device(0):
-        used()  # loads the kernels, which stay
-        assert len({used() for _ in range(4)}) == 1
+        for _ in range(6):
+            clf.fit(X, y).predict(X)
+            left.append(free())
+    assert left[5] >= left[2]
 
 
+@pytest.mark.usefixtures("alone")
 def test_memory_comes_back_after_a_fault(monkeypatch):
     X, y = load_digits(return_X_y=True)
-    clf = MLPClassifier((64,), device="cuda", max_iter=3, random_state=0)
+    clf, left = MLPClassifier((64,), device="cuda", max_iter=3, random_state=0), []
     with hub.on_device(0):
         clf.fit(X, y)
-        gc.collect()
-        hub.give_back_memory()
-        before = hub.memory_info()[0]
         monkeypatch.setattr(engine.memory, "fits", lambda needed: True)
         X_large = np.zeros((1 << 22, 4), np.float32)
         huge = MLPClassifier((1 << 15,), device="cuda", max_iter=1, batch_size=1 << 22, solver="sgd")
         monkeypatch.setattr(engine, "WORK_BYTES", 1 << 50)
-        with pytest.raises(MemoryError, match="batch_size"):
-            huge.fit(X_large, np.arange(1 << 22) % 2)
-        gc.collect()
-        hub.give_back_memory()
-        assert hub.memory_info()[0] == before
+        for _ in range(6):
+            with pytest.raises(MemoryError, match="batch_size"):
+                huge.fit(X_large, np.arange(1 << 22) % 2)
+            left.append(free())
+        assert left[5] >= left[2]
         clf.fit(X, y)
 
 

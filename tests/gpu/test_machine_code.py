@@ -150,6 +150,20 @@ def test_other_kernel_in_double_precision(key):
     check(compile_for_gpu(key))
 
 
+def test_code_is_what_a_gpu_gets(monkeypatch):
+    # On an H100 Numba compiles for sm_90a, not sm_90; and PTX, not what a linker would optimise anew.
+    from numba.cuda import codegen
+
+    device = type("Absent", (), {"compute_capability": CAPABILITY})()
+    monkeypatch.setattr(codegen.devices, "get_context", lambda: type("Context", (), {"device": device})())
+    assert codegen.CUDACodeLibrary._ensure_cc(None, None) == hub.architecture(CAPABILITY)
+    assert ".target sm_90a" in hub.to_ptx(steps.make_epoch_end(np.float32), CAPABILITY)
+    asked = {}
+    monkeypatch.setattr(hub._cuda, "jit", lambda signature, **options: asked.update(options) or (lambda function: None))
+    hub.compile_function(steps.make_epoch_end(np.float32), cached=False)
+    assert asked["lto"] is False
+
+
 def test_nonsense_is_refused():
     with pytest.raises(RuntimeError, match="bogus"):
         assemble(hub.to_ptx(steps.make_epoch_end(np.float32), CAPABILITY).replace("ld.global", "ld.bogus"))

@@ -7,7 +7,7 @@ from twins import CLOSE, Fit, assert_same
 
 from skneural.backends.cpu.engine import Predictor as OnCPU
 from skneural.backends.cpu.engine import Trainer as TrainerOnCPU
-from skneural.backends.cuda import memory, recurrent, streaming
+from skneural.backends.cuda import memory, product, recurrent, streaming
 from skneural.backends.cuda.engine import Predictor as OnGPU
 from skneural.backends.cuda.engine import Trainer as TrainerOnGPU
 from skneural.network.initializers import initialize
@@ -72,6 +72,7 @@ def test_limits_and_norms_of_gradients():
 
 
 def test_depth_in_parts(monkeypatch):
+    monkeypatch.setattr(product, "LEAST_DEPTH", 4)
     monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: 64)
     fit = compare(NETWORKS["both directions"], epochs=1)
     assert fit.trainer.run.binder.n_scratch > 0

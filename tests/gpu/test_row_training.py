@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from networks import csr, make_data, make_network
-from twins import compare
+from twins import compare, tiles_of
 
 from skneural.backends.cpu.engine import Predictor as OnCPU
 from skneural.backends.cpu.engine import Trainer as TrainerOnCPU
-from skneural.backends.cuda import engine, memory, streaming
+from skneural.backends.cuda import engine, memory, product, streaming
 from skneural.backends.cuda.engine import Predictor as OnGPU
 from skneural.backends.cuda.engine import Trainer as TrainerOnGPU
 from skneural.maths.activations import ACTIVATIONS
@@ -80,7 +80,8 @@ def test_data_that_does_not_fit_is_streamed(monkeypatch, shuffle):
 
 
 def test_depth_in_parts(monkeypatch):
-    # Gradients of few weights over many rows are divided among blocks.
+    # Gradients of few weights over many rows are divided among blocks: here already where there are 17.
+    monkeypatch.setattr(product, "LEAST_DEPTH", 4)
     monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: 64)
     fit = compare(NETWORKS["dense"], epochs=1, batch=17)
     assert fit.trainer.run.binder.n_scratch > 0
@@ -91,9 +92,12 @@ def test_two_fits_have_the_same_bits():
     np.testing.assert_array_equal(fits[0].params, fits[1].params)
 
 
-def test_tensor_cores():
+def test_tensor_cores(monkeypatch):
+    # One processor is busy with one block, so all products have large tiles.
+    monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: 1)
     fit = compare(NETWORKS["dense"], dtype=np.float32, epochs=1, precision="tf32", close=5e-3)
     full = compare(NETWORKS["dense"], dtype=np.float32, epochs=1)
+    assert (tiles_of(fit.trainer), tiles_of(full.trainer)) == ({"tensor"}, {"large"})
     assert (fit.params != full.params).any()
 
 
@@ -117,6 +121,7 @@ def test_prediction_of_one_row_has_the_bits_of_many():
 def test_prediction_in_parts(monkeypatch):
     program, params = make_network(NETWORKS["dense"], "log_loss")
     X, targets, _ = make_data("log_loss", 50)
+    monkeypatch.setattr(engine, "PREDICT_ROWS", 16)
     whole = OnGPU(program, params, with_loss=True)(X, targets)
     free = 16 * program.variant(training=True).n_work * 8 + params.nbytes + 2000
     monkeypatch.setattr(memory, "fits", lambda needed: needed <= free)

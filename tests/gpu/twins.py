@@ -5,6 +5,7 @@ from networks import make_data, make_network
 
 from skneural.backends.cpu.engine import Trainer as OnCPU
 from skneural.backends.cuda.engine import Trainer as OnGPU
+from skneural.backends.cuda.product import Tile
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.program import aligned_zeros
 
@@ -50,6 +51,12 @@ def assert_same(a, b, close):
     np.testing.assert_allclose(np.array(b.norms), np.array(a.norms), rtol=close, atol=close)
     counts = [[fit.state[name] for name in ("step", "epoch", "batches")] + [fit.improved] for fit in (a, b)]
     assert counts[0] == counts[1]
+
+
+def tiles_of(trainer):
+    """Names of the tiles of all products of a trainer."""
+    launches = trainer.run.binder.forward + trainer.run.binder.backward
+    return {part.name for launch in launches for part in launch.key if isinstance(part, Tile)}
 
 
 def compare(layers, loss="log_loss", dtype=np.float64, *, n_rows=14, weighted=True, is_sparse=None, data=None, **facts):

@@ -352,6 +352,6 @@ class Trainer(BaseTrainer):
         """Free the memory on the device."""
         self.graphs = {}
         if self.streamed:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), hub.on_device(self.run.device):
                 self.streamed.close()
         self.run.close()

@@ -10,6 +10,7 @@ pieces that it lacks.
 
 import contextlib
 import threading
+import warnings
 
 import numba
 import numpy as np
@@ -19,26 +20,37 @@ IS_SIMULATED = bool(numba.config.ENABLE_CUDASIM)
 if not hasattr(np, "row_stack"):  # numba-cuda 0.30 asks for it at its first compilation; NumPy 2.5 dropped it
     setattr(np, "row_stack", np.vstack)  # noqa: B010 (linters would mend the name)
 
-from numba import cuda as _cuda  # noqa: E402
+with warnings.catch_warnings():
+    # What numba-cuda says of NumPy while it is imported is nobody's business here, who may take warnings for errors.
+    warnings.simplefilter("ignore")
+    from numba import cuda as _cuda
+
+    if IS_SIMULATED:
+        from numba.cuda.simulator.kernel import _get_kernel_context
+    else:
+        from numba.cuda import cgutils, types
+        from numba.cuda import extending as _extending
+        from numba.cuda.cudadrv.driver import device_memset as _device_memset
+        from numba.cuda.descriptor import cuda_target as _target
+        from numba.cuda.extending import intrinsic, overload  # noqa: F401
+        from numba.cuda.np.numpy_support import from_dtype
+
+        for _context in (_target.typing_context, _target.target_context):
+            _context.refresh()  # imports what else the first compilation would
 
 if IS_SIMULATED:
-    from numba.cuda.simulator.kernel import _get_kernel_context
-
     from skneural.backends.cuda import simulator
 
     cuda = simulator.InsideKernel(_cuda, _get_kernel_context)
     types = cgutils = from_dtype = None
 else:
-    from numba.cuda import cgutils, types  # noqa: F401
-    from numba.cuda import extending as _extending
-    from numba.cuda.extending import intrinsic, overload  # noqa: F401
-    from numba.cuda.np.numpy_support import from_dtype  # noqa: F401
-
     cuda = _cuda
 
-_FREEING = threading.Lock()
+_GUARDING = threading.Lock()
 #: Bytes of shared memory that a block has without being asked for more.
 SHARED_WITHOUT_ASKING = 48 * 1024
+#: How nvJitLink says that what it has been given comes from a newer compiler.
+OUTDATED = ("ERROR_OUTDATED_LIBRARY", "Unsupported .version")
 #: Numbers that one operation of the device is told: operation, frames, step.
 N_ARGUMENTS = 3
 
@@ -60,7 +72,13 @@ def compile_function(function, *, cached):
     if IS_SIMULATED:
         return _cuda.jit(function)
     options = {"max_registers": function.most_registers} if hasattr(function, "most_registers") else {}
-    return _cuda.jit(signature(), cache=cached, **options)(function)
+    # Without lto it is PTX that becomes machine code, as in `to_ptx`: what runs is what the tests have looked at.
+    return _cuda.jit(signature(), cache=cached, lto=False, **options)(function)
+
+
+def architecture(capability):
+    """What Numba compiles for on a GPU of a compute capability like (9, 0): from there on (9, 0, 'a')."""
+    return (*capability, "a") if capability >= (9, 0) else capability
 
 
 def forget(function):
@@ -72,13 +90,13 @@ def forget(function):
 
 
 def to_ptx(function, capability):
-    """PTX of a kernel for a compute capability like (9, 0). Needs no GPU."""
+    """PTX of a kernel for a compute capability like (9, 0), as a GPU gets it. Needs none."""
     from numba.cuda import dispatcher
 
     asked, absent = dispatcher.get_current_device, type("Absent", (), {"compute_capability": capability})()
     dispatcher.get_current_device = lambda: absent  # some instructions ask what the GPU can do
     try:
-        return _cuda.compile_ptx(function, signature(), cc=capability)[0]
+        return _cuda.compile_ptx(function, signature(), cc=architecture(capability))[0]
     finally:
         dispatcher.get_current_device = asked
 
@@ -123,9 +141,43 @@ def load(kernel, size):
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
 def on_device(index):
     """Context manager: what is inside uses that GPU."""
-    return contextlib.nullcontext() if IS_SIMULATED else _cuda.gpus[index]
+    if IS_SIMULATED:
+        yield
+        return
+    with _cuda.gpus[index]:
+        _guard(pending_memory())
+        yield
+
+
+def pending_memory():
+    """Numba's list of what is to be freed on the current GPU."""
+    return _cuda.current_context().memory_manager.deallocations
+
+
+def _guard(pending):
+    """Let one thread at a time change the list of what is to be freed.
+
+    All threads share it. Numba adds to it whenever an array dies, and frees what stands there once it is long: two
+    that do so at once would free something twice, or find the list empty in the middle.
+    """
+    with _GUARDING:
+        if hasattr(pending, "is_guarded"):
+            return
+        pending.is_guarded, lock = True, threading.RLock()  # an array may die while others are freed
+        add, clear = pending.add_item, pending.clear
+
+        def add_alone(*what):
+            with lock:
+                add(*what)
+
+        def clear_alone():
+            with lock, contextlib.suppress(IndexError):  # what died meanwhile has emptied the list
+                clear()
+
+        pending.add_item, pending.clear = add_alone, clear_alone
 
 
 def empty(count, dtype, stream=0):
@@ -141,9 +193,7 @@ def zeros(count, dtype, stream=0):
     if IS_SIMULATED:
         array[:] = 0
     else:
-        from numba.cuda.cudadrv.driver import device_memset
-
-        device_memset(array, 0, array.nbytes, stream)
+        _device_memset(array, 0, array.nbytes, stream)
     return array
 
 
@@ -203,8 +253,7 @@ def memory_info():
 def give_back_memory():
     """Free at once what was let go of: Numba itself collects it for later."""
     if not IS_SIMULATED:
-        with _FREEING:
-            _cuda.current_context().memory_manager.deallocations.clear()
+        pending_memory().clear()
 
 
 def n_processors():
@@ -270,6 +319,13 @@ def capture(index, start_all):
     return builder.end_building().complete().launch
 
 
+def _linker_version():
+    """The version of nvJitLink, like 13.0."""
+    from cuda.bindings import nvjitlink
+
+    return ".".join(map(str, nvjitlink.version()))
+
+
 @contextlib.contextmanager
 def readable_errors(what):
     """Turn the driver's errors into ones that say what happened and what to do."""
@@ -281,6 +337,12 @@ def readable_errors(what):
             raise MemoryError(
                 f"The GPU ran out of memory while {what}; another process may use it as well. A smaller batch_size "
                 "needs less, and device='cpu' none."
+            ) from error
+        if any(words in text for words in OUTDATED):
+            raise RuntimeError(
+                f"The GPU's code cannot be linked while {what}: libNVVM, which compiles it, is newer than nvJitLink "
+                f"{_linker_version()}, which does not understand it. Install both of one release of CUDA, such as "
+                "nvidia-nvvm and nvidia-nvjitlink of the same version, with pip."
             ) from error
         if "CUDA_ERROR" not in text:
             raise

@@ -212,7 +212,8 @@ else:
                 "=f,=f,=f,=f,r,r,r,r,r,r,f,f,f,f",
                 side_effect=True,
             )
-            result = builder.call(product, [*bits, *map(builder.load, sums)])
+            # Convergent: all lanes take part, so no optimisation may put it where only some of them come.
+            result = builder.call(product, [*bits, *map(builder.load, sums)], attrs=("convergent",))
             for i, place in enumerate(sums):
                 builder.store(builder.extract_value(result, i), place)
             return context.get_dummy_value()

@@ -113,5 +113,8 @@ class Stream:
         buffer[: len(part) * self.row].reshape(len(part), self.row)[:, : part[0].size] = part.reshape(len(part), -1)
 
     def close(self):
-        """Wait until nothing reads the host's buffers any more."""
-        hub.wait(self.copies)
+        """Let go of the host's buffers, once nothing reads them any more."""
+        try:
+            hub.wait(self.copies)
+        finally:
+            self.pinned.clear()

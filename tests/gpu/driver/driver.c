@@ -5,6 +5,7 @@
    DRIVER_LOG names; so are things that it would not refuse, but that we do not do. */
 #include <cuda.h>
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,14 +16,18 @@
 #define GIGABYTE (1ull << 30)
 
 static const size_t CAPACITY = 8 * GIGABYTE; /* of the device */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for what threads share */
 
 static void note(const char *format, ...) {
     FILE *log = fopen(getenv("DRIVER_LOG"), "a");
     va_list arguments;
+    char line[1024];
     va_start(arguments, format);
-    vfprintf(log, format, arguments);
+    int length = vsnprintf(line, sizeof line - 1, format, arguments);
     va_end(arguments);
-    fputc('\n', log);
+    length = length < (int)sizeof line - 1 ? length : (int)sizeof line - 2;
+    line[length] = '\n';
+    fwrite(line, 1, length + 1, log); /* at once: others write, too */
     fclose(log);
 }
 #define REFUSE(error, ...) do { note("refused: " __VA_ARGS__); return error; } while (0)
@@ -80,7 +85,13 @@ API CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest) { *least = *
 /* -- streams, events, graphs ---------------------------------------------------------------------------------------- */
 
 typedef struct { unsigned flags; int capturing; size_t nodes; } Stream;
-static int captures = 0; /* that are going on */
+/* Captures that are going on: of this thread, and in all of those that forbid other threads what breaks a capture. */
+static __thread int captures = 0;
+static int strict_captures = 0;
+#define BREAKS_A_CAPTURE(what) do { \
+    if (captures) note("refused: %s while capturing", what); \
+    if (__atomic_load_n(&strict_captures, __ATOMIC_SEQ_CST)) note("refused: %s while another thread captures", what); \
+} while (0)
 #define OWN(stream) ((uintptr_t)(stream) > 16) /* not one of the default streams */
 #define CAPTURING(stream) (OWN(stream) && ((Stream *)(stream))->capturing)
 
@@ -94,6 +105,7 @@ API CUresult cuStreamCreateWithPriority(CUstream *stream, unsigned flags, int pr
 API CUresult cuStreamCreate(CUstream *stream, unsigned flags) { return cuStreamCreateWithPriority(stream, flags, 0); }
 API CUresult cuStreamDestroy(CUstream stream) { return CUDA_SUCCESS; }
 API CUresult cuStreamSynchronize(CUstream stream) {
+    IN_CONTEXT();
     if (CAPTURING(stream)) REFUSE(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "waiting for a stream that is captured");
     return CUDA_SUCCESS;
 }
@@ -108,17 +120,20 @@ API CUresult cuStreamGetFlags(CUstream stream, unsigned *flags) {
 }
 API CUresult cuStreamGetPriority(CUstream stream, int *priority) { *priority = 0; return CUDA_SUCCESS; }
 API CUresult cuStreamGetDevice(CUstream stream, CUdevice *device) { *device = 0; return CUDA_SUCCESS; }
-API CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) { return CUDA_SUCCESS; }
+API CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) { IN_CONTEXT(); return CUDA_SUCCESS; }
 API CUresult cuEventCreate(CUevent *event, unsigned flags) { IN_CONTEXT(); *event = malloc(8); return CUDA_SUCCESS; }
 API CUresult cuEventDestroy(CUevent event) { return CUDA_SUCCESS; }
-API CUresult cuEventRecord(CUevent event, CUstream stream) { return CUDA_SUCCESS; }
-API CUresult cuEventSynchronize(CUevent event) { return CUDA_SUCCESS; }
+API CUresult cuEventRecord(CUevent event, CUstream stream) { IN_CONTEXT(); return CUDA_SUCCESS; }
+API CUresult cuEventSynchronize(CUevent event) { IN_CONTEXT(); return CUDA_SUCCESS; }
 
 API CUresult cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode mode) {
+    IN_CONTEXT();
     if (getenv("DRIVER_NO_GRAPHS")) return CUDA_ERROR_NOT_SUPPORTED;
-    ((Stream *)stream)->capturing = 1;
+    ((Stream *)stream)->capturing = mode == CU_STREAM_CAPTURE_MODE_RELAXED ? 1 : 2;
     ((Stream *)stream)->nodes = 0;
     captures++;
+    if (mode == CU_STREAM_CAPTURE_MODE_GLOBAL) __atomic_add_fetch(&strict_captures, 1, __ATOMIC_SEQ_CST);
+    if (mode == CU_STREAM_CAPTURE_MODE_GLOBAL) ((Stream *)stream)->capturing = 3;
     return CUDA_SUCCESS;
 }
 API CUresult cuStreamBeginCaptureToGraph(
@@ -128,6 +143,8 @@ API CUresult cuStreamBeginCaptureToGraph(
     return cuStreamBeginCapture(stream, mode);
 }
 API CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
+    IN_CONTEXT();
+    if (((Stream *)stream)->capturing == 3) __atomic_sub_fetch(&strict_captures, 1, __ATOMIC_SEQ_CST);
     ((Stream *)stream)->capturing = 0;
     captures--;
     size_t *made = malloc(sizeof *made);
@@ -184,9 +201,12 @@ static Block *blocks = NULL;
 static size_t used = 0;
 
 static int is_ours(CUdeviceptr address, size_t size) {
-    for (Block *block = blocks; block != NULL; block = block->next)
-        if ((char *)address >= block->begin && (char *)address + size <= block->begin + block->size) return 1;
-    return 0;
+    int found = 0;
+    pthread_mutex_lock(&lock);
+    for (Block *block = blocks; block != NULL && !found; block = block->next)
+        found = (char *)address >= block->begin && (char *)address + size <= block->begin + block->size;
+    pthread_mutex_unlock(&lock);
+    return found;
 }
 #define CHECK_COPY(address, size, stream) do { \
     IN_CONTEXT(); \
@@ -197,31 +217,41 @@ static int is_ours(CUdeviceptr address, size_t size) {
 
 API CUresult cuMemAlloc(CUdeviceptr *address, size_t size) {
     IN_CONTEXT();
-    if (captures) note("refused: allocating while capturing");
+    BREAKS_A_CAPTURE("allocating");
     const char *limit = getenv("DRIVER_LIMIT");
-    if (used + size > (limit ? strtoull(limit, NULL, 10) : CAPACITY)) return CUDA_ERROR_OUT_OF_MEMORY;
     Block *block = malloc(sizeof *block);
-    if (posix_memalign((void **)&block->begin, 512, size)) return CUDA_ERROR_OUT_OF_MEMORY;
-    memset(block->begin, 0, size);
-    block->size = size;
-    block->next = blocks;
-    blocks = block;
-    used += size;
-    *address = (CUdeviceptr)block->begin;
-    return CUDA_SUCCESS;
+    pthread_mutex_lock(&lock);
+    int fits = used + size <= (limit ? strtoull(limit, NULL, 10) : CAPACITY);
+    if (fits && posix_memalign((void **)&block->begin, 512, size) == 0) {
+        memset(block->begin, 0, size);
+        block->size = size;
+        block->next = blocks;
+        blocks = block;
+        used += size;
+        *address = (CUdeviceptr)block->begin;
+    } else {
+        fits = 0;
+        free(block);
+    }
+    pthread_mutex_unlock(&lock);
+    return fits ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 API CUresult cuMemFree(CUdeviceptr address) {
-    for (Block **place = &blocks; *place != NULL; place = &(*place)->next) {
-        Block *block = *place;
-        if (block->begin == (char *)address) {
-            *place = block->next;
-            used -= block->size;
-            free(block->begin);
-            free(block);
-            return CUDA_SUCCESS;
+    IN_CONTEXT();
+    Block *found = NULL;
+    pthread_mutex_lock(&lock);
+    for (Block **place = &blocks; *place != NULL && found == NULL; place = found ? place : &(*place)->next) {
+        if ((*place)->begin == (char *)address) {
+            found = *place;
+            *place = found->next;
+            used -= found->size;
         }
     }
-    REFUSE(CUDA_ERROR_INVALID_VALUE, "freeing what was not allocated");
+    pthread_mutex_unlock(&lock);
+    if (found == NULL) REFUSE(CUDA_ERROR_INVALID_VALUE, "freeing what was not allocated");
+    free(found->begin);
+    free(found);
+    return CUDA_SUCCESS;
 }
 API CUresult cuMemGetInfo(size_t *left, size_t *total) {
     IN_CONTEXT();
@@ -229,8 +259,20 @@ API CUresult cuMemGetInfo(size_t *left, size_t *total) {
     *left = CAPACITY - used;
     return CUDA_SUCCESS;
 }
-API CUresult cuMemHostAlloc(void **address, size_t size, unsigned flags) { *address = malloc(size); return CUDA_SUCCESS; }
-API CUresult cuMemFreeHost(void *address) { free(address); return CUDA_SUCCESS; }
+static int pinned = 0;
+API int driver_pinned(void) { return pinned; } /* pieces of the host's memory that are held for the device */
+API CUresult cuMemHostAlloc(void **address, size_t size, unsigned flags) {
+    IN_CONTEXT();
+    *address = malloc(size);
+    __atomic_add_fetch(&pinned, 1, __ATOMIC_SEQ_CST);
+    return CUDA_SUCCESS;
+}
+API CUresult cuMemFreeHost(void *address) {
+    IN_CONTEXT();
+    free(address);
+    __atomic_sub_fetch(&pinned, 1, __ATOMIC_SEQ_CST);
+    return CUDA_SUCCESS;
+}
 API CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t size, CUstream stream) {
     CHECK_COPY(to, size, stream);
     memcpy((void *)to, from, size);
@@ -269,7 +311,8 @@ API CUresult cuLibraryLoadData(
     CUlibrary *library, const void *code, CUjit_option *options, void **values, unsigned count,
     CUlibraryOption *more, void **more_values, unsigned more_count
 ) {
-    if (captures) note("refused: loading a module while capturing");
+    IN_CONTEXT();
+    BREAKS_A_CAPTURE("loading a module");
     *library = malloc(8);
     return CUDA_SUCCESS;
 }

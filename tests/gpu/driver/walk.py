@@ -3,10 +3,15 @@
 Run by `test_driver.py` in a process of its own. Results mean nothing here: what counts is that every call is right.
 """
 
+import collections
+import concurrent.futures
 import contextlib
+import ctypes
 import gc
 import os
+import pathlib
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -17,13 +22,17 @@ from skneural.backends.cuda import engine, hub, memory, streaming
 
 warnings.simplefilter("ignore")
 engine.CALL_SECONDS = 0
+FOLDER = pathlib.Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 20)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(int)
 SEQUENCES = RNG.normal(size=(60, 5, 3)).astype(np.float32)
 
 
-def pull(self, frame, before=engine.Run.pull):
+GET_FRAME = engine.Run.pull
+
+
+def pull(self, frame, before=GET_FRAME):
     """The frame as it is after an epoch, which no kernel has moved on."""
     before(self, frame)
     frame.update(
@@ -90,6 +99,63 @@ def streamed():
     memory.fits = lambda needed: next(answers, True)
     classifier(early_stopping=False).fit(X, Y)
     streaming.WINDOW, memory.fits = window, fits
+    pinned = ctypes.CDLL(os.environ["DRIVER_LIBRARY"]).driver_pinned
+    assert pinned() == 0, "memory of the host is still held"
+
+
+class Hesitant(collections.deque):
+    """What is to be freed, where others come in between whoever looks whether there is anything, and takes it."""
+
+    def __len__(self):
+        found = super().__len__()
+        time.sleep(0.0005)
+        return found
+
+    def __bool__(self):
+        return len(self) > 0
+
+
+def large():
+    """The host's side of `test_large.py`: which tiles wide layers have, and what the driver says of them."""
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
+    from large import WIDE, epoch, gradient, lstm, rows, sequences
+    from twins import tiles_of
+
+    X_wide, y_wide = rows(5000, 250)
+    for precision, tile in (("full", "large"), ("tf32", "tensor")):
+        _, trainer = gradient(engine.Trainer, WIDE, X_wide, y_wide, times=2, precision=precision)
+        assert tile in tiles_of(trainer), tiles_of(trainer)
+    _, _, trainer = epoch(engine.Trainer, WIDE, X_wide, y_wide, batch=1000)
+    assert trainer.execution == "graph", trainer.capture_error
+    gradient(engine.Trainer, lstm(128), *sequences(300, 96, 7))
+
+
+def threads():
+    """Fits in several threads, whose arrays are freed at once by whichever thread it is."""
+    from numba.core import config
+
+    classifier().fit(X, Y)  # loads the kernels
+    before = free()
+    with hub.on_device(0):
+        pending = hub.pending_memory()
+        pending._cons = Hesitant(pending._cons)
+    most, config.CUDA_DEALLOCS_COUNT = config.CUDA_DEALLOCS_COUNT, 0
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        fits = [pool.submit(classifier(random_state=seed).fit, X, Y) for seed in range(4)]
+        for fit in fits:
+            fit.result()
+    config.CUDA_DEALLOCS_COUNT = most
+    del fits, fit
+    assert free() == before
+
+
+def stuck():
+    """A device whose kernels run to no effect ends a fit, and not after an eternity."""
+    engine.Run.pull = GET_FRAME
+    try:
+        fails(RuntimeError, "does not go on", lambda: classifier().fit(X, Y))
+    finally:
+        engine.Run.pull = pull
 
 
 def faults():
@@ -114,6 +180,10 @@ def exclusive():
 
 
 if __name__ == "__main__":
+    lost = []
+    sys.unraisablehook = lambda fault: lost.append(repr(fault.exc_value))  # of whatever frees memory
     for name in sys.argv[1:]:
         globals()[name]()
+        gc.collect()
+        assert not lost, lost
         print(name, "done")
