@@ -413,6 +413,15 @@ def test_checkpoints_of_another_layout_are_not_resumed(normalizations, words, pa
     assert not hasattr(est, "coefs_")
 
 
+def test_records_of_validation_belong_together(fitted, path):
+    save(fitted["mlp"][0], path)
+    document, arrays = members(path)
+    document["attributes"]["validation_scores_"] = []
+    write(path, document, arrays)
+    with pytest.raises(ValueError, match="some of validation_scores_"):
+        load(path)
+
+
 def test_checkpoints_must_be_of_the_network_that_is_trained(path):
     # Whatever else comes to be possible: vectors of another layout never reach a kernel.
     X, y, _ = problem("regression")
