@@ -32,7 +32,7 @@ def save(est, path, *, for_serving=False):
 
     The file holds numbers and text, no code: it is safe to load, whoever wrote it. Constructor parameters, fitted
     attributes, the state of the solver (so that `partial_fit` and `warm_start` go on where they were) and metadata
-    requests come back bit by bit. Callbacks are not saved, nor are attributes that the estimator does not have itself.
+    requests come back bit by bit. Callbacks are not saved.
 
     The file is written beside `path`, as `path` with ".tmp" after it, and takes its place when it is complete: at any
     time `path` is the old file or the new one. Only one process at a time may save to a path.
