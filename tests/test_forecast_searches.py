@@ -154,12 +154,17 @@ def test_splits_out_of_time_are_refused(call):
         call(Forecaster(Never(), 2, 4))
 
 
-def test_test_part_that_is_too_short():
-    with pytest.raises(ValueError, match="has 3 rows, horizon=4 needs at least 4"):
-        cross_val_score(Forecaster(Never(), 2, 4), SERIES, cv=TimeSeriesSplit(3, test_size=3))
-    search = GridSearchCV(forecaster(), {"horizon": [4, 2]}, cv=TimeSeriesSplit(3, test_size=3))
-    with pytest.warns(match=r"3 fits failed|non-finite"):
-        assert search.fit(SERIES).best_params_ == {"horizon": 2}
+def test_parts_that_are_too_short():
+    short, long = TimeSeriesSplit(3, test_size=3), TimeSeriesSplit(10)
+    with pytest.raises(ValueError, match="test part of a split has 3 rows, lookback=2 with horizon=4 needs at least 4"):
+        GridSearchCV(Forecaster(Never(), 2), {"horizon": [4, 2]}, cv=short).fit(SERIES)
+    with pytest.raises(ValueError, match="training part of a split has 20 rows, lookback=24 with horizon=4 needs"):
+        GridSearchCV(Forecaster(Never(), 2, 4), {"lookback": [24, 60]}, cv=long).fit(SERIES)
+    for grid, cv in [({"horizon": [2, 4]}, short), ({"lookback": [2, 60]}, long)]:  # only the second ones are
+        with pytest.warns(match=r"failed|non-finite"):
+            search = GridSearchCV(forecaster(), grid, cv=cv).fit(SERIES)
+        assert search.best_index_ == 0
+        assert np.isfinite(search.cv_results_["mean_test_score"]).tolist() == [True, False]
 
 
 def test_other_calls_are_left_alone():

@@ -176,7 +176,7 @@ class Forecaster(Tooltips, BaseEstimator):
             or others than the regressor can have; within a search whose scores would be none, see
             :func:`forecast_scorer`.
         """
-        check_search(self, with_horizon=True)
+        check_search(self)
         series = read_series(series)
         targets, alone = target_positions(self.target, series)
         check_rows(series, self.lookback + self.horizon, f"lookback={self.lookback} with horizon={self.horizon}")

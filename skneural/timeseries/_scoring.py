@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ class KnownRegressor(RegressorMixin, BaseEstimator):
         return True
 
 
-def check_search(forecaster, with_horizon=False):
+def check_search(forecaster):
     """Refuse the cross-validation that a forecaster stands in, if its scores would be none, or mean nothing.
 
     scikit-learn makes NaN of errors while scoring, the same for all candidates, and calls the first one the best. A
@@ -127,13 +128,12 @@ def check_search(forecaster, with_horizon=False):
     Parameters
     ----------
     forecaster : Forecaster
-    with_horizon : bool
-        Whether to compare the length of the test part with the horizon, too, which may differ between candidates.
 
     Raises
     ------
     ValueError
-        If the scorer compares `predict` with y, or if the test part does not follow on the training part.
+        If the scorer compares `predict` with y, if the test part does not follow on the training part, or if a part is
+        too short for the first candidate of a search. Later ones may be: they come out as the last.
     """
     code = getattr(getattr(_validation, "_fit_and_score", None), "__code__", None)
     frame = sys._getframe(1)
@@ -148,7 +148,9 @@ def check_search(forecaster, with_horizon=False):
     if estimator is not forecaster:
         return
     _check_scorer(call.get("scorer"))
-    _check_split(*(np.asarray(call[name]) for name in ("train", "test")), forecaster.horizon if with_horizon else 1)
+    train, test = _check_split(call["train"], call["test"])
+    if (call.get("candidate_progress") or [None])[0] == 0:
+        _check_lengths(len(train), len(test), forecaster.lookback, forecaster.horizon)
 
 
 def _check_scorer(scorer):
@@ -162,16 +164,24 @@ def _check_scorer(scorer):
             )
 
 
-def _check_split(train, test, horizon):
-    train, test = (np.flatnonzero(part) if part.dtype == bool else part for part in (train, test))
-    rows = np.concatenate([train, test])
-    if (np.diff(rows) != 1).any():
+def _check_split(train, test):
+    """Rows of the parts of a split."""
+    parts = [np.asarray(part) for part in (train, test)]
+    train, test = (np.flatnonzero(part) if part.dtype == bool else part for part in parts)
+    if (np.diff(np.concatenate([train, test])) != 1).any():
         raise ValueError(
             "The rows of a split must be neighbours, in order of time, and the test part must follow directly on the "
             "training part: cv=TimeSeriesSplit(), without a gap."
         )
-    if len(test) < horizon:
-        raise ValueError(
-            f"The test part of a split has {len(test)} rows, horizon={horizon} needs at least {horizon}: set test_size "
-            "of TimeSeriesSplit."
-        )
+    return train, test
+
+
+def _check_lengths(n_train, n_test, lookback, horizon):
+    if not isinstance(lookback, Integral) or not isinstance(horizon, Integral):
+        return  # the fit refuses them
+    for part, count, needed in [("training", n_train, lookback + horizon), ("test", n_test, horizon)]:
+        if count < needed:
+            raise ValueError(
+                f"The {part} part of a split has {count} rows, lookback={lookback} with horizon={horizon} needs at "
+                f"least {needed}: set n_splits and test_size of TimeSeriesSplit."
+            )
