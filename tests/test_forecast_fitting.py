@@ -183,6 +183,14 @@ def test_scalers_that_make_counts_negative(estimator):
     assert "scaler" not in str(caught.value)
 
 
+@pytest.mark.parametrize("given", [{"sample_weight": -np.ones(COUNTS.size - LOOKBACK)}, {"X_val": ROWS}])
+def test_other_errors_are_left_as_they_are(given):
+    model = Forecaster(skneural.LSTMRegressor((2,), max_iter=1), LOOKBACK, 1)
+    with pytest.raises(ValueError, match=r"sample_weight|y_val") as caught:
+        model.fit(COUNTS, **given)
+    assert "scaler" not in str(caught.value)
+
+
 def test_regressors_for_other_shapes():
     with pytest.raises(ValueError, match=r"dim 3.*FunctionTransformer\(lambda X: X.reshape\(len\(X\), -1\)\)"):
         Forecaster(Ridge(), LOOKBACK, HORIZON).fit(ROWS)

@@ -153,7 +153,10 @@ def hint_at(error, train, held_out, targets, forecaster):
     in_series = targets.min()
     given = min(part[1].min() for part in (train, held_out) if part is not None)
     message = str(error)
-    if (in_series >= 0 > given or in_series > 0 >= given) and re.search(r"negative|positive|valid range", message):
+    lost = in_series >= 0 > given or in_series > 0 >= given
+    of_range = re.search(r"negative|positive|valid range", message)
+    of_targets = re.search(r"\b(y|targets?|labels?|loss)\b", message) and "weight" not in message
+    if lost and of_range and of_targets:
         remedies = {
             "scaler": "scaler=None or one that keeps values positive, such as MaxAbsScaler()",
             "window_normalization": "window_normalization=None",

@@ -142,12 +142,14 @@ def check_search(forecaster):
     if frame is None:
         return
     call = frame.f_locals
-    estimator = call.get("estimator")
+    if not {"estimator", "scorer", "train", "test"} <= call.keys():
+        return
+    estimator = call["estimator"]
     while hasattr(estimator, "steps"):
         estimator = estimator.steps[-1][1]
     if estimator is not forecaster:
         return
-    _check_scorer(call.get("scorer"))
+    _check_scorer(call["scorer"])
     train, test = _check_split(call["train"], call["test"])
     if (call.get("candidate_progress") or [None])[0] == 0:
         _check_lengths(len(train), len(test), forecaster.lookback, forecaster.horizon)
