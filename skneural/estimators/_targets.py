@@ -25,7 +25,7 @@ def without_last_axis(y):
         If there are more than two axes, and the third is not of length 1.
     """
     try:
-        n_axes = y.ndim if hasattr(y, "ndim") else np.ndim(y)
+        n_axes = y.ndim if hasattr(y, "ndim") else np.asarray(y).ndim
     except ValueError as error:  # lists of lists of different length
         raise ValueError(f"y must have shape (n_samples,) or (n_samples, n_outputs), got no array: {error}") from None
     if n_axes < 3:
