@@ -23,6 +23,10 @@ of different length are a list of arrays of shape (n_timesteps, n_features), or 
 are NaN: such padding is not read, and changes no bit of a result. Windows that overlap in memory, of a memory-mapped
 series for instance, are read where they are (see :func:`skneural.timeseries.make_windows`); with `early_stopping`,
 which divides `X`, they are copied, with `X_val` not.
+
+Lists of lists and of frames, columns whose cells are arrays or lists (of pandas, polars and pyarrow) and nested tables
+with a column for each feature are read as a list of arrays is. A table of numbers is 2-D: a row is a sequence. After a
+fit on three axes (or on a list of 2-D arrays) 2-D `X` is refused: one sequence is ``X[None]``.
 """
 
 PARAMETERS = """
