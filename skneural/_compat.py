@@ -48,6 +48,6 @@ def check_sample_weight(sample_weight, X, dtype=None):
         If they are not.
     """
     sample_weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
-    if not sample_weight.any():  # before scikit-learn 1.9 its own check lets them pass
+    if not sample_weight.any():  # scikit-learn 1.7 lets them pass, 1.9 does not
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return sample_weight

@@ -38,7 +38,7 @@ SEVERAL_MINIBATCHES = {
     "check_class_weight_classifiers": "four rows that weigh nothing count as much as four that weigh 1000",
 }
 
-# Before scikit-learn 1.8 nothing else was there.
+# Older versions of scikit-learn (1.7) have no such option, and are never strict.
 NOT_STRICT = {"xfail_strict": False} if "xfail_strict" in signature(parametrize_with_checks).parameters else {}
 
 
