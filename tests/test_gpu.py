@@ -1,4 +1,4 @@
-"""The CUDA backend without a GPU: its tests in two processes of their own.
+"""The CUDA backend without a GPU: a short part of its tests, in two processes of their own.
 
 Those for the simulator need one, since it is chosen when Numba is imported. The others load a compiler for GPUs and a
 driver that runs nothing, which no other test should meet.

@@ -53,11 +53,23 @@ def walk(environment, *names):
     return notes
 
 
+def test_a_fit_and_a_prediction(environment):
+    notes = walk(environment, "brief")
+    assert any(line.startswith("graph of") for line in notes)
+
+
+@pytest.mark.slow
 def test_calls_of_the_driver(environment):
     notes = walk(environment, "ordinary", "layers_of_two_widths", "streamed", "faults", "threads", "stuck")
     graphs = {int(line.split()[2]) for line in notes if line.startswith("graph of")}
     assert len(graphs) > 2  # of one step in the first epoch, of many later
 
 
+@pytest.mark.slow
+def test_what_large_tiles_need(environment):
+    walk(environment, "large")
+
+
+@pytest.mark.slow
 def test_gpu_that_another_process_holds(environment):
     walk({**environment, "DRIVER_EXCLUSIVE": "1"}, "exclusive")

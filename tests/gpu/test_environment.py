@@ -53,7 +53,10 @@ print(int(hub.IS_SIMULATED))
 """
 
 
-@pytest.mark.parametrize(("simulated", "work"), [("0", COMPILE), ("1", SIMULATE)], ids=["compiled", "simulated"])
+@pytest.mark.parametrize(
+    ("simulated", "work"),
+    [pytest.param("0", COMPILE, id="compiled"), pytest.param("1", SIMULATE, id="simulated", marks=pytest.mark.slow)],
+)
 def test_warnings_of_an_import_stop_nobody(simulated, work):
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": simulated}
     done = subprocess.run(

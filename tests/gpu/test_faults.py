@@ -42,12 +42,14 @@ def arenas(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 def test_fit_and_prediction_leave_nothing_behind(arenas):
     fit(classifier(early_stopping=True)).predict(X)
     assert len(arenas) >= 3
     assert not any(arena.arrays for arena in arenas)
 
 
+@pytest.mark.slow
 def test_agrees_with_the_cpu_and_predicts_there(monkeypatch):
     clf, other = fit(classifier()), fit(classifier(device="cpu"))
     assert (clf.device_, other.device_) == ("cuda:0", "cpu")
@@ -58,11 +60,13 @@ def test_agrees_with_the_cpu_and_predicts_there(monkeypatch):
     assert all(type(array) is np.ndarray for array in [*again.coefs_, *again.intercepts_])
 
 
+@pytest.mark.slow
 def test_float64_must_be_asked_for():
     assert fit(classifier(), X.astype(float), Y).coefs_[0].dtype == np.float32
     assert fit(classifier(dtype="float64"), X, Y).coefs_[0].dtype == np.float64
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_last_epoch(monkeypatch, arenas):
     run, epochs = engine.Trainer._run_epoch, []
 
@@ -82,6 +86,7 @@ def test_ctrl_c_keeps_the_last_epoch(monkeypatch, arenas):
     np.testing.assert_allclose(clf.coefs_[0], fit(classifier(max_iter=2, device="cpu")).coefs_[0], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("lost")])
 def test_fault_before_the_first_epoch_leaves_no_trace(monkeypatch, arenas, error):
     clf = fit(classifier(device="cpu"))
@@ -101,6 +106,7 @@ def test_fault_before_the_first_epoch_leaves_no_trace(monkeypatch, arenas, error
     assert not hasattr(fresh, "coefs_")
 
 
+@pytest.mark.slow
 def test_fault_in_the_middle_keeps_what_was_learnt(monkeypatch):
     run, epochs = engine.Trainer._run_epoch, []
 
@@ -131,6 +137,7 @@ def test_too_large_for_the_device_is_refused_with_numbers(monkeypatch, arenas):
     assert not any(arena.arrays for arena in arenas)
 
 
+@pytest.mark.slow
 def test_capture_that_fails_goes_on_with_launches(monkeypatch):
     def fail(index, start_all):
         raise RuntimeError("no graphs here")
@@ -140,6 +147,7 @@ def test_capture_that_fails_goes_on_with_launches(monkeypatch):
     np.testing.assert_allclose(clf.coefs_[0], fit(classifier(max_iter=4, device="cpu")).coefs_[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sequences_of_different_length():
     rng = np.random.default_rng(1)
     sequences = [rng.normal(size=(length, 2)) for length in (3, 1, 4, 2, 4, 3)]
@@ -152,6 +160,7 @@ def test_sequences_of_different_length():
     np.testing.assert_allclose(fits[1].predict(sequences), fits[0].predict(sequences), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_windows_of_a_series_stay_windows(monkeypatch):
     from skneural.timeseries import make_windows
 
@@ -171,6 +180,7 @@ def test_windows_of_a_series_stay_windows(monkeypatch):
     assert dict(copied)["x"] <= 40
 
 
+@pytest.mark.slow
 def test_grid_search():
     from sklearn.model_selection import GridSearchCV
 

@@ -24,7 +24,7 @@ if numba.config.ENABLE_CUDASIM:
     pytest.skip("the simulator compiles nothing", allow_module_level=True)
 
 from skneural.backends import sources
-from skneural.backends.cuda import hub, outputs, steps, streaming, updates
+from skneural.backends.cuda import hub, kernels, outputs, sequences, steps, streaming, updates
 from skneural.backends.cuda.binding import Binder
 from skneural.backends.cuda.product import Tile
 
@@ -96,6 +96,23 @@ def name_of(key):
     return sources.kernel_name(*key)
 
 
+#: Makers whose first kernel every run of the tests compiles, of each group; all others are slow.
+SHOWN = {
+    kernels.make_dense_gradient, kernels.make_noise_forward, sequences.make_sequence_dropout,
+    updates.make_optimizer, steps.make_step_end,
+}  # fmt: skip
+
+
+def parameters(keys, shown=SHOWN):
+    """Keys of kernels as parameters of a test, by their names."""
+    left, result = set(shown), []
+    for key in keys:
+        marks = () if key[0] in left else pytest.mark.slow
+        left.discard(key[0])
+        result.append(pytest.param(key, id=name_of(key), marks=marks))
+    return result
+
+
 def compile_for_gpu(key):
     """Machine code of a kernel."""
     make, *options = key
@@ -114,7 +131,7 @@ def check(report, launch=None):
     assert shared <= SHARED
 
 
-@pytest.mark.parametrize("key", SINGLE, ids=name_of)
+@pytest.mark.parametrize("key", parameters(SINGLE))
 def test_layer_in_single_precision(key):
     report = compile_for_gpu(key)
     check(report, SINGLE[key])
@@ -125,7 +142,7 @@ def test_layer_in_single_precision(key):
             assert instruction in report.ptx
 
 
-@pytest.mark.parametrize("key", TENSOR, ids=name_of)
+@pytest.mark.parametrize("key", parameters(TENSOR))
 def test_product_on_tensor_cores(key):
     report = compile_for_gpu(key)
     check(report, TENSOR[key])
@@ -133,19 +150,19 @@ def test_product_on_tensor_cores(key):
     assert report.doubles == 0
 
 
-@pytest.mark.parametrize("key", others(np.float32), ids=name_of)
+@pytest.mark.parametrize("key", parameters(others(np.float32)))
 def test_other_kernel_in_single_precision(key):
     report = compile_for_gpu(key)
     check(report)
     assert report.doubles == 0 or key[0].__name__.removeprefix("make_") in BOOKKEEPING
 
 
-@pytest.mark.parametrize("key", DOUBLE, ids=name_of)
+@pytest.mark.parametrize("key", parameters(DOUBLE, shown=()))
 def test_layer_in_double_precision(key):
     check(compile_for_gpu(key), DOUBLE[key])
 
 
-@pytest.mark.parametrize("key", others(np.float64)[-8:], ids=name_of)
+@pytest.mark.parametrize("key", parameters(others(np.float64)[-8:], shown=()))
 def test_other_kernel_in_double_precision(key):
     check(compile_for_gpu(key))
 
@@ -197,6 +214,7 @@ print(found)
 """
 
 
+@pytest.mark.slow
 def test_kernels_come_from_the_cache(tmp_path):
     # Numba hashes what a kernel closes over: nothing in it may change with the process, nor while it is compiled.
     results = []

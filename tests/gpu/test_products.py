@@ -67,7 +67,15 @@ def check_product(precision, tile, layout, shape):
     arena.close()
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3), (17, 16, 33), (16, 40, 9)])
+SHAPES = [
+    (1, 1, 1),
+    (5, 7, 3),
+    pytest.param((17, 16, 33), marks=pytest.mark.slow),
+    pytest.param((16, 40, 9), marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN"])
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("precision", TILES)
@@ -75,6 +83,7 @@ def test_product(precision, which, layout, shape):
     check_product(precision, TILES[precision][which], layout, shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN"])
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("precision", REAL_TILES)

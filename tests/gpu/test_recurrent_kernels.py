@@ -1,5 +1,7 @@
 """Kernels of recurrent layers of the CUDA backend, against plain NumPy: by loops in a launch, and step by step."""
 
+import itertools
+
 import numpy as np
 import pytest
 from recurrent_reference import Direction
@@ -236,21 +238,29 @@ class Layer(Device):
 CLOSE = {np.float32: {"rtol": 2e-5, "atol": 2e-5}, np.float64: {"rtol": 1e-12, "atol": 1e-12}}
 
 
-@pytest.mark.parametrize("reverse", [0, 1])
-@pytest.mark.parametrize("rows", [0, 2, 4])
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+#: A launch a step, and loops over slices of two rows and of four; time forwards and backwards.
+QUICK = [("rnn", 0, 0), ("lstm", 2, 0), ("rnn", 4, 1)]
+LAYERS = [
+    pytest.param(*layer, marks=() if layer in QUICK else pytest.mark.slow)
+    for layer in itertools.product(["lstm", "gru", "rnn"], [0, 2, 4], [0, 1])
+]
+
+
+@pytest.mark.parametrize(("cell", "rows", "reverse"), LAYERS)
 def test_layer(cell, rows, reverse):
     dtype = np.float64 if rows == 2 else np.float32
     layer = Layer(cell, dtype, reverse=reverse, lengths=(4, 1, 3), rate=0.4 if reverse else 0.0, truncate=2)
     layer.check(rows, **CLOSE[dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [0, 2])
 def test_layer_of_an_added_cell(addition, rows):
     dtype = np.float32 if rows else np.float64
     Layer(addition, dtype, lengths=(2, 4), n_rows=2, n_steps=4, rate=0.3).check(rows, **CLOSE[dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("dtype", CLOSE)
 def test_weights_may_stand_anywhere(dtype, cell, monkeypatch):
@@ -267,6 +277,7 @@ def test_weights_may_stand_anywhere(dtype, cell, monkeypatch):
     layer.check(2, limit, **CLOSE[dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [0, 2])
 def test_gradients_are_added_to_those_of_earlier_rows(rows):
     layer = Layer("gru", np.float64, lengths=(3, 4, 2), done=3)

@@ -54,12 +54,14 @@ def compare(layers, dtype=np.float64, *, ragged=True, n_rows=7, **facts):
     return fits[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_twenty_steps(cell):
     fit = compare([Recurrent(cell, 4), Pool("last"), Dense(3)], np.float32, epochs=10, n_rows=4, batch=2)
     assert fit.state["step"] == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("widest", [128, 0])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network(monkeypatch, name, widest):
@@ -67,10 +69,12 @@ def test_network(monkeypatch, name, widest):
     compare(NETWORKS[name], epochs=1)
 
 
+@pytest.mark.slow
 def test_limits_and_norms_of_gradients():
     compare(NETWORKS["both directions"], epochs=1, limits={"clip_norm": 0.3}, monitor=True)
 
 
+@pytest.mark.slow
 def test_depth_in_parts(monkeypatch):
     monkeypatch.setattr(product, "LEAST_DEPTH", 4)
     monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: 64)
@@ -78,6 +82,7 @@ def test_depth_in_parts(monkeypatch):
     assert fit.trainer.run.binder.n_scratch > 0
 
 
+@pytest.mark.slow
 def test_sequences_that_do_not_fit_are_streamed(monkeypatch):
     answers = iter([False, False])  # neither as it is nor in smaller pieces
     monkeypatch.setattr(memory, "fits", lambda needed: next(answers, True))
@@ -86,6 +91,7 @@ def test_sequences_that_do_not_fit_are_streamed(monkeypatch):
     assert fit.trainer.streamed is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_prediction(name):
     (program, params), (X, targets, weights) = make_network(NETWORKS[name], np.float64), make_data(9, np.float64)

@@ -27,6 +27,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_twenty_steps(name, dtype):
@@ -34,42 +35,56 @@ def test_twenty_steps(name, dtype):
     assert fit.state["step"] == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", OPTIMIZERS)
 def test_solver(solver):
     compare([Dense(4, "tanh"), Dense(3)], epochs=2, solver=solver, weighted=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_loss(loss):
     compare([Dense(4, "tanh"), Dense(3)], loss, np.float32, epochs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activation(activation):
     compare([Dense(4, activation), Dense(3)], dtype=np.float32, epochs=1)
 
 
+LIMITS = {"clip_norm": 0.4, "clip_value": 0.1, "max_norm": 0.7}
+
+
+def test_one_short_fit():
+    compare(NETWORKS["batch_norm"], epochs=1, n_rows=5, batch=3, limits=LIMITS, monitor=True)
+
+
+@pytest.mark.slow
 def test_limits_and_norms_of_gradients():
-    limits = {"clip_norm": 0.4, "clip_value": 0.1, "max_norm": 0.7}
-    compare(NETWORKS["batch_norm"], epochs=2, limits=limits, monitor=True)
+    compare(NETWORKS["batch_norm"], epochs=2, limits=LIMITS, monitor=True)
 
 
+@pytest.mark.slow
 def test_order_of_rows_as_they_are():
     compare(NETWORKS["dense"], epochs=2, shuffle=False)
 
 
+@pytest.mark.slow
 def test_sparse_rows():
     X, targets, weights = make_data("log_loss", 20)
     X[np.abs(X) < 0.8] = 0
     compare(NETWORKS["dropout"], epochs=2, is_sparse=csr, data=(X, targets, weights))
 
 
+@pytest.mark.slow
 def test_batches_in_pieces(monkeypatch):
     monkeypatch.setattr(engine, "WORK_BYTES", 2000)
     fit = compare(NETWORKS["layer_norm"], epochs=1, batch=8)
     assert fit.trainer.pieces > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_data_that_does_not_fit_is_streamed(monkeypatch, shuffle):
     monkeypatch.setattr(memory, "fits", lambda needed: needed < 8000)
@@ -79,6 +94,7 @@ def test_data_that_does_not_fit_is_streamed(monkeypatch, shuffle):
     assert fit.trainer.streamed is not None
 
 
+@pytest.mark.slow
 def test_depth_in_parts(monkeypatch):
     # Gradients of few weights over many rows are divided among blocks: here already where there are 17.
     monkeypatch.setattr(product, "LEAST_DEPTH", 4)
@@ -87,11 +103,13 @@ def test_depth_in_parts(monkeypatch):
     assert fit.trainer.run.binder.n_scratch > 0
 
 
+@pytest.mark.slow
 def test_two_fits_have_the_same_bits():
     fits = [compare(NETWORKS["dropout"], dtype=np.float32, epochs=1) for _ in range(2)]
     np.testing.assert_array_equal(fits[0].params, fits[1].params)
 
 
+@pytest.mark.slow
 def test_tensor_cores(monkeypatch):
     # One processor is busy with one block, so all products have large tiles.
     monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: 1)
@@ -101,6 +119,7 @@ def test_tensor_cores(monkeypatch):
     assert (fit.params != full.params).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_prediction(name):
     program, params = make_network(NETWORKS[name], "log_loss")
@@ -118,6 +137,7 @@ def test_prediction_of_one_row_has_the_bits_of_many():
     np.testing.assert_array_equal(predict(X[7:8])[0], predict(X)[0][7:8])
 
 
+@pytest.mark.slow
 def test_prediction_in_parts(monkeypatch):
     program, params = make_network(NETWORKS["dense"], "log_loss")
     X, targets, _ = make_data("log_loss", 50)
@@ -130,6 +150,7 @@ def test_prediction_in_parts(monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_loss_and_gradient_of_all_rows():
     program, params = make_network(NETWORKS["layer_norm"], "log_loss")
     data = make_data("log_loss", 20)
@@ -143,6 +164,7 @@ def test_loss_and_gradient_of_all_rows():
         np.testing.assert_allclose(gradient, wanted, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_gradient_by_central_differences():
     program, params = make_network(NETWORKS["dense"], "log_loss")
     data = make_data("log_loss", 9)

@@ -75,6 +75,15 @@ def fails(kind, words, work):
         work()
 
 
+def brief():
+    """A fit and a prediction that need few kernels."""
+    clf = classifier(early_stopping=False, dropout=0.0)
+    clf.fit(X, Y).predict(X)
+    before = free()
+    clf.fit(X, Y).predict(X)
+    assert free() == before
+
+
 def ordinary():
     """Fits and predictions, of which nothing is left on the device."""
     classifier().fit(X, Y).predict(X)
