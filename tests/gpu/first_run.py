@@ -57,7 +57,7 @@ class Stage:
 #: The first of them decides whether the others are worth their time.
 TESTS = (
     Stage("first fit", 120, ("test_large.py",), FIRST_FIT),
-    Stage("tests", 180, ("",), f"not {COUNTING} and not test_large", parallel=True),
+    Stage("tests", 180, ("",), f"not {COUNTING} and not test_large.py", parallel=True),
     Stage("memory", 40, ("test_hardware.py",), COUNTING),
     Stage("large", 120, ("test_large.py",), f"not {FIRST_FIT}"),
 )
