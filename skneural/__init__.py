@@ -72,6 +72,9 @@ def warmup(estimators: Any = None, dtypes: Sequence[str] = ("float32", "float64"
     dtypes = [dtypes] if isinstance(dtypes, str) else list(dtypes)
     if not dtypes or not set(dtypes) <= {"float32", "float64"}:
         raise ValueError(f"dtypes must be names among 'float32' and 'float64', got {dtypes!r}.")
+    from skneural.backends import devices
+
+    devices.engine_of("cpu")  # others wait meanwhile
     from skneural.backends.cpu.binding import compile_everything
     from skneural.backends.cpu.compiler import compiled_kernels
     from skneural.estimators._warmup import networks_in, prepare

@@ -14,7 +14,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import neural_network as sk
 from sklearn.base import clone
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import (
     accuracy_score,
@@ -1048,6 +1047,8 @@ def test_only_callbacks_are_callbacks():
 
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 def test_scoring_monitor(solver):
+    from sklearn.callback import ScoringMonitor
+
     X, y, _ = problem("multiclass")
     monitor = ScoringMonitor(scoring=["accuracy", "neg_log_loss"])
     est = small("multiclass", solver=solver, alpha=0.0).set_callbacks(monitor).fit(X, y)
@@ -1063,6 +1064,8 @@ def test_scoring_monitor(solver):
 
 
 def test_scoring_monitor_of_sample_weights():
+    from sklearn.callback import ScoringMonitor
+
     X, y, _ = problem("regression")
     weights = np.random.default_rng(0).uniform(0, 2, 60)
     monitor = ScoringMonitor(scoring="r2")
@@ -1073,6 +1076,8 @@ def test_scoring_monitor_of_sample_weights():
 
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 def test_progress_bar(solver, capsys):
+    from sklearn.callback import ProgressBar
+
     pytest.importorskip("rich")
     X, y, _ = problem("multiclass")
     est = small("multiclass", solver=solver).set_callbacks(ProgressBar()).fit(X, y)
@@ -1081,6 +1086,8 @@ def test_progress_bar(solver, capsys):
 
 
 def test_callbacks_in_a_grid_search():
+    from sklearn.callback import ScoringMonitor
+
     X, y, _ = problem("multiclass")
     monitor = ScoringMonitor(scoring="accuracy")
     est = small("multiclass", max_iter=2).set_callbacks(monitor)
@@ -1093,6 +1100,8 @@ def test_callbacks_in_a_grid_search():
 
 
 def test_progress_bar_of_a_grid_search(capsys):
+    from sklearn.callback import ProgressBar
+
     pytest.importorskip("rich")
     X, y, _ = problem("multiclass")
     search = GridSearchCV(small("multiclass", max_iter=2), {"alpha": [1e-4, 1.0]}, cv=2)

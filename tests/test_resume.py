@@ -14,7 +14,6 @@ from conftest import KINDS, estimator_for, problem
 from numpy.testing import assert_array_equal, assert_equal
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.callback import ScoringMonitor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_api import Watch, interrupt, stop
@@ -187,6 +186,8 @@ def test_fits_that_end_early_leave_a_file_too(action, validated, path):
 
 
 def test_several_interruptions_and_other_callbacks(path):
+    from sklearn.callback import ScoringMonitor
+
     X, y, _ = problem("multiclass")
     whole = small(dropout=0.2).fit(X, y)
     interrupted(small(dropout=0.2), path, 2, X, y)

@@ -84,9 +84,7 @@ def digest_of(base, *formulas):
             return
         seen.add(function)
         code = function.__code__
-        # Docstrings decide nothing, and ``python -OO`` has none in their place: it finds the same kernels.
-        constants = tuple(c for c in code.co_consts if c is not None and c is not function.__doc__)
-        content.update(code_bytes(code.replace(co_consts=constants)))
+        content.update(code_bytes(code))
         cells = [cell.cell_contents for cell in function.__closure__ or ()]
         for value in [*(function.__globals__.get(name) for name in code.co_names), *cells]:
             if hasattr(value, "__code__"):

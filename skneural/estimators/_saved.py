@@ -70,6 +70,7 @@ OPTIONAL = {
     "loss_": is_number,
     "device_": _is_anything,
     "feature_names_in_": _are_names,
+    "_n_axes": is_count,  # of sequences; files of the first versions have none
 }
 OF_CLASSIFIERS = {"classes_": _is_anything}
 OF_SEQUENCES = {"_n_channels": _is_anything, "_table": _is_anything, "n_timesteps_in_": is_count}
