@@ -38,6 +38,7 @@ def number_of_processes():
     return min(joblib.cpu_count(), 8)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
     """A process for every processor that this one may use, unless the plugin's variable says how many."""
     return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else number_of_processes()
