@@ -48,6 +48,17 @@ def check_sample_weight(sample_weight, X, dtype=None):
         If they are not.
     """
     sample_weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
-    if not sample_weight.any():  # scikit-learn 1.7 lets them pass, 1.9 does not
-        raise ValueError("Sample weights must contain at least one non-zero number.")
+    check_not_all_zero(sample_weight)  # scikit-learn 1.7 lets them pass, 1.9 does not
     return sample_weight
+
+
+def check_not_all_zero(sample_weight):
+    """Raise in scikit-learn's words if all weights are 0; None stands for equal ones.
+
+    Raises
+    ------
+    ValueError
+        If they are.
+    """
+    if sample_weight is not None and not sample_weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")

@@ -21,8 +21,6 @@ DOCUMENT = "document"
 
 #: Attributes that say what a network is.
 DESCRIPTIONS = ("_program", "_target")
-#: Attributes that belong to a running fit, or to the session: callbacks.
-PASSING = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")
 #: Constructor parameters that may change where a fit goes on.
 FREE = ("max_iter", "verbose", "n_jobs", "device", "precision")
 
@@ -219,6 +217,7 @@ def encode(est, *, for_serving=False):
         As `save` does.
     """
     from skneural.estimators._saved import check_saved  # stand above this module
+    from skneural.estimators._state import CALLBACKS
     from skneural.estimators._state import for_serving as without_training
 
     cls = type(est)
@@ -228,7 +227,7 @@ def encode(est, *, for_serving=False):
             f"Only the networks of skneural can be saved, got an object of type {cls.__qualname__}. Pickle keeps "
             "pipelines, searches and forecasters."
         )
-    state = {name: value for name, value in est.__getstate__().items() if name not in PASSING}
+    state = {name: value for name, value in est.__getstate__().items() if name not in CALLBACKS}
     if for_serving:
         state = without_training(state)
     encoder, parameters = Encoder(), est.get_params(deep=False)

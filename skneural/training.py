@@ -132,7 +132,7 @@ class Record:
         """Drop the oldest call of `partial_fit`, if there are more than are kept."""
         est = self.est
         calls = est._state["calls"] = est._state.get("calls", 0) + 1
-        if calls > LOSSES_KEPT:
+        if calls > LOSSES_KEPT and len(est.loss_curve_) > LOSSES_KEPT:
             del est.loss_curve_[-LOSSES_KEPT - 1]
         if calls > CALLS_KEPT:
             curves = [est.validation_scores_, est.validation_loss_curve_, *est.history_.values()]

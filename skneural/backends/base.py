@@ -72,6 +72,10 @@ class BaseTrainer:
             averaging=1 / program.n_outputs if LOSSES[program.functions[-1]].averaged else 1.0,
         )  # fmt: skip
 
+    def can_renew(self, n_rows):
+        """Whether the trainer can go on with other rows by its method ``renew``: only some backends' can."""
+        return False
+
     def start(self, optimizer, hyper, state, *, batch, shuffle, tol, patience, weight_decay=0.0):
         """Get ready to run epochs.
 

@@ -25,6 +25,8 @@ OLDEST = (7, 5)
 OLDEST_CORE = 1
 #: The first generation whose tensor cores multiply numbers of 10 bits of mantissa.
 OLDEST_WITH_TF32 = (8, 0)
+#: Kinds of engine that are ready.
+_loaded = set()
 #: Which driver is the first for a version of CUDA.
 DRIVERS = {12: "525", 13: "580"}
 FORKED = (
@@ -257,11 +259,19 @@ def engine_of(device):
 
     A compiler is loaded with it. Other threads, forks and Ctrl-C wait meanwhile: half of it would be of no use.
     """
-    with compiling.LOCK, compiling.interrupts_later():
-        if device == "cpu":
-            from skneural.backends.cpu import engine
-        else:
-            from skneural.backends.cuda import engine
+    kind = "cpu" if device == "cpu" else "cuda"
+    if kind not in _loaded:
+        with compiling.LOCK, compiling.interrupts_later():
+            _import_engine(kind)
+            _loaded.add(kind)
+    return _import_engine(kind)
+
+
+def _import_engine(kind):
+    if kind == "cpu":
+        from skneural.backends.cpu import engine
+    else:
+        from skneural.backends.cuda import engine
     return engine
 
 

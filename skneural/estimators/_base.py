@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import os
+import threading
 from numbers import Integral
 from os import PathLike
 from typing import Self
@@ -16,7 +18,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skneural._compat import CallbackSupportMixin
+from skneural._compat import CallbackSupportMixin, check_not_all_zero
 from skneural._tooltips import Tooltips
 from skneural.estimators._fitting import Fitting
 from skneural.estimators._kept import Kept, Task
@@ -30,25 +32,32 @@ from skneural.estimators._settings import (
     find_device,
     hidden_layers,
 )
+from skneural.estimators._state import CALLBACKS
 from skneural.estimators._summary import Summary
 from skneural.maths.losses import LOSSES
 from skneural.network.layers import Dense
 from skneural.network.program import lower
 from skneural.training import NON_FINITE
 
-#: By their `id`, the estimators that are being fitted in this process.
+#: By their `id`, the estimators that are being fitted in this process. A fork leaves the threads behind that do so.
 _under_way = set()
+_LOCK = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+    os.register_at_fork(after_in_child=_under_way.clear)
 
 
 @contextlib.contextmanager
 def _alone(est):
     """Let one fit of an estimator run at a time: a second one would train the same weights."""
-    if id(est) in _under_way:
+    with _LOCK:
+        is_fitted_already = id(est) in _under_way
+        _under_way.add(id(est))
+    if is_fitted_already:
         raise RuntimeError(
             f"This {type(est).__name__} is being fitted, by another thread or around the callback that fits it once "
             "more: fit a clone."
         )
-    _under_way.add(id(est))
     try:
         yield
     finally:
@@ -121,7 +130,7 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
     def _fit(self, X, y, sample_weight, *, incremental, held_out=(None, None, None), classes=None, resume_from=None):
         given = X, y, None if sample_weight is None else {"sample_weight": sample_weight}
         with _alone(self):
-            before, begun = vars(self).copy(), False
+            before, begun_at = vars(self).copy(), None
             try:
                 kept = vars(self).get("_kept") if incremental else None
                 if kept is None:
@@ -136,17 +145,21 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
                     kept, given, sample_weight, held_out, first_pass, incremental, classes, resume_from
                 )
                 self._begin(task)
-                begun = True
+                begun_at = self.n_iter_
                 self._run(task)
             except BaseException:  # data that is refused, or does not fit a GPU, leaves no trace
-                if not begun or self.n_iter_ == 0:
-                    vars(self).update(before)  # not cleared: another thread may predict
-                    for name in vars(self).keys() - before.keys():
-                        delattr(self, name)
+                if begun_at is None or self.n_iter_ == begun_at:
+                    self._put_back(before)
                 raise
             if not np.isfinite(self._params).all():
                 raise ValueError(NON_FINITE)
         return self
+
+    def _put_back(self, before):
+        """Put the attributes back that there were. They are not cleared first: another thread may predict."""
+        vars(self).update({name: value for name, value in before.items() if name not in CALLBACKS})
+        for name in vars(self).keys() - before.keys() - set(CALLBACKS):
+            delattr(self, name)
 
     def _prepare(self, kept, given, sample_weight, held_out, first_pass, incremental, classes, resume_from):
         """All checks and conversions of a fit."""
@@ -161,16 +174,16 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
         train = encoded, train
         if held_out is not None:
             held_out = self._encode(targets, *held_out)[0], held_out
-        for _, _, weights in [encoded, *(() if held_out is None else held_out[:1])]:
-            # A batch of partial_fit may be all of classes that weigh nothing.
-            if weights is not None and not incremental and not weights.any():
-                raise ValueError("Sample weights must contain at least one non-zero number.")
-        if self.input_noise and sparse.issparse(X):
+        if not incremental:  # a batch of partial_fit may be all of classes that weigh nothing
+            check_not_all_zero(encoded[2])
+            if held_out is not None:
+                check_not_all_zero(held_out[0][2])
+        if kept.settings.input_noise and sparse.issparse(X):
             raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
         program = self._lowered(kept, X, targets)
         n_samples = len(encoded[1])
-        if program.n_statistics and (n_samples == 1 or self.batch_size == 1):
-            found = f"batch_size={self.batch_size}" if n_samples > 1 else "n_samples=1"
+        if program.n_statistics and (n_samples == 1 or kept.settings.batch_size == 1):
+            found = f"batch_size={kept.settings.batch_size}" if n_samples > 1 else "n_samples=1"
             raise ValueError(f"normalization='batch' needs batches of at least two samples, got {found}.")
         if not first_pass:
             self._collected(program)  # raises where the weights before do not fit

@@ -9,9 +9,8 @@ from sklearn.metrics import check_scoring
 
 from skneural.backends import devices
 from skneural.estimators._parameters import aligned_copy
-from skneural.estimators._settings import STOCHASTIC_SOLVERS, activations
+from skneural.estimators._settings import STOCHASTIC_SOLVERS, activations, hyper_of, limits_of
 from skneural.maths.losses import LOSSES
-from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import Schedule
 from skneural.network.initializers import initialize
 from skneural.network.program import aligned_zeros
@@ -23,8 +22,9 @@ class Fitting:
 
     def _begin(self, task):
         """Fitted attributes before the first epoch: parameters, curves, the state of the solver."""
-        program, run, validated = task.program, task.run, task.held_out is not None
-        self.n_outputs_, self.n_layers_ = program.n_outputs, len(program.tensors) + 1
+        program = task.program
+        self.n_outputs_ = program.n_outputs
+        self.n_layers_ = len(program.tensors) + 1
         self.out_activation_ = LOSSES[task.targets.loss].link
         if task.first_pass:
             self._adopt(program, self._initialize(program, task.seed, task.train), task.targets)
@@ -32,35 +32,48 @@ class Fitting:
         else:
             self._go_on(task)
             self.t_ = getattr(self, "t_", 0)
-        if "finished" in run:  # all the rest is as it was when the checkpoint was written
+        if "finished" in task.run:  # all the rest is as it was when the checkpoint was written
             return
-        run["finished"], self.n_iter_ = False, 0
-        anew = task.first_pass or not hasattr(self, "history_")
+        task.run["finished"] = False
+        self.n_iter_ = 0
+        self._begin_records(task)
+        self._begin_solver(task)
+
+    def _begin_records(self, task):
+        """Curves, which go on from fit to fit, and the stopping rule, which begins anew with each."""
+        validated, anew = task.held_out is not None, task.first_pass or not hasattr(self, "history_")
         if anew:
-            self.loss_curve_, self.history_ = [], {name: [] for name in HISTORY}
-            self.validation_scores_ = self.validation_loss_curve_ = None
-        if anew or not task.incremental:  # the curves go on, but each fit stops by its own losses or scores
-            self.best_loss_, self._no_improvement_count = None if validated else np.inf, 0
-            self.best_validation_score_ = -np.inf if validated else None
+            self.loss_curve_ = []
+            self.history_ = {name: [] for name in HISTORY}
+            self.validation_scores_ = self.validation_loss_curve_ = self.best_validation_score_ = None
         if validated and self.validation_scores_ is None:
-            self.validation_scores_, self.validation_loss_curve_ = [], []
+            self.validation_scores_ = []
+            self.validation_loss_curve_ = []
+        if anew or not task.incremental:
+            self.best_loss_ = None if validated else np.inf
+            self._no_improvement_count = 0
+            if validated:
+                self.best_validation_score_ = -np.inf
         if not validated and self.best_loss_ is None:
             self.best_loss_ = np.inf
-        state = getattr(self, "_state", None)
+
+    def _begin_solver(self, task):
+        """The state of the solver: `partial_fit` goes on with the one there is."""
+        program, state = task.program, getattr(self, "_state", None)
         if task.first_pass or not task.incremental or state is None or len(state["s"]) != program.n_params:
             moments = {name: aligned_zeros(program.n_params, program.dtype) for name in ("s", "v")}
             batches = state["batches"] if state and not task.first_pass else 0
             counts = {"seed": task.seed, "step": 0, "epoch": 0, "batches": batches, "calls": 0}
             rate = {"initial": task.settings.learning_rate_init, "lowered": 1.0, "waited": 0, "lowest": np.inf}
             self._state = counts | rate | moments
-        self._state["run"] = run
+        self._state["run"] = task.run
 
     def _go_on(self, task):
         """Adopt the parameters there are: a copy of them, where the fit may fail when it has changed some."""
         before = vars(self)
         params = self._collected(task.program)
         is_own = params is before.get("_params")
-        watched = self.score_training or before.get("_skl_callbacks")
+        watched = self._is_watched()
         if task.incremental and not watched and is_own and self._program is task.program:
             self._target = task.targets
             return
@@ -70,6 +83,10 @@ class Fitting:
         if watched and "_state" in before:
             self._state = {**self._state, **{name: aligned_copy(self._state[name]) for name in ("s", "v")}}
 
+    def _is_watched(self):
+        """Whether a fit runs code that may fail after the first step: callbacks, or a scorer."""
+        return bool(self.score_training or vars(self).get("_skl_callbacks"))
+
     def _initialize(self, program, seed, train):
         """The parameters that training begins with."""
         names = activations(self)
@@ -77,14 +94,14 @@ class Fitting:
 
     def _run(self, task):
         settings, kept = task.settings, task.kept
-        validation, evaluate = None, None
-        if task.held_out is not None:
-            evaluate = self._evaluator(*task.held_out)
-            validation = Validation(evaluate, self._params, settings.tol, task.run, self.best_validation_score_)
-        evaluate = self._evaluator(*task.train) if self.score_training else None
-        record = Record(self, task, evaluate)
         trainer, done = None, False
         try:
+            validation = None
+            if task.held_out is not None:
+                evaluate = self._evaluator(*task.held_out)
+                validation = Validation(evaluate, self._params, settings.tol, task.run, self.best_validation_score_)
+            on_training_rows = self._evaluator(*task.train) if self.score_training else None
+            record = Record(self, task, on_training_rows)
             trainer = self._started(task)
             if settings.solver == "lbfgs":
                 fit_lbfgs(self, trainer, record, validation, settings)
@@ -96,8 +113,9 @@ class Fitting:
             del self._state["run"]
             kept.trainer = None
             if done and task.incremental:
-                kept.keep(trainer, task)
                 self._kept = kept
+                if not self._is_watched():  # else the next call has other arrays
+                    kept.keep(trainer, task)
             for holder in (trainer, self._predictors):
                 if holder is not None and holder is not kept.trainer:
                     holder.close()
@@ -110,21 +128,26 @@ class Fitting:
         if kept.goes_on(self._params, self._state, task):
             kept.trainer.renew(X, targets, weights)
             return kept.trainer
-        names = ("clip_norm", "clip_value", "max_norm") if stochastic else ()
-        limits = {name: value for name in names if (value := getattr(settings, name, None))}
         trainer = devices.make_trainer(
             self.device_, settings.precision, task.program, self._params, X, targets, weights,
-            alpha=settings.alpha * task.factor, l1_ratio=settings.l1_ratio, limits=limits, seed=self._state["seed"],
-            n_threads=self._n_threads(), monitor=settings.monitor_gradients,
+            alpha=settings.alpha * task.factor, l1_ratio=settings.l1_ratio, limits=limits_of(settings),
+            seed=self._state["seed"], n_threads=self._n_threads(), monitor=settings.monitor_gradients,
         )  # fmt: skip
         if stochastic:
-            hyper = [float(getattr(settings, name)) for name in OPTIMIZERS[settings.solver].hyper]
-            free = task.held_out is not None or task.incremental  # of the rule that looks at the training loss
-            trainer.start(
-                settings.solver, hyper, self._state, batch=batch, shuffle=settings.shuffle, tol=settings.tol,
-                patience=np.inf if free else settings.n_iter_no_change, weight_decay=settings.weight_decay,
-            )  # fmt: skip
+            try:
+                self._start(trainer, task, batch)
+            except BaseException:  # it may have taken memory of a GPU
+                trainer.close()
+                raise
         return trainer
+
+    def _start(self, trainer, task, batch):
+        settings = task.settings
+        free = task.held_out is not None or task.incremental  # of the rule that looks at the training loss
+        trainer.start(
+            settings.solver, hyper_of(settings), self._state, batch=batch, shuffle=settings.shuffle, tol=settings.tol,
+            patience=np.inf if free else settings.n_iter_no_change, weight_decay=settings.weight_decay,
+        )  # fmt: skip
 
     def _schedule(self, task, trainer):
         settings = task.settings

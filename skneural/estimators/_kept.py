@@ -37,23 +37,23 @@ class Kept:
         self.program = self.shape = self.trainer = None
         self._values, self._others = {}, {}
         for name in vars(self.settings):
-            value = vars(est)[name]
+            value = getattr(est, name)
             group = self._values if isinstance(value, VALUES) else self._others
             group[name] = value.copy() if isinstance(value, list | dict) else value
 
     def holds(self, est):
         """Whether the parameters are what they were."""
-        now = vars(est)
         for name, value in self._values.items():
-            if now[name] is not value and not _is_same(now[name], value):
+            now = getattr(est, name)
+            if now is not value and not _is_same(now, value):
                 return False
-        return all(_is_same(now[name], value) for name, value in self._others.items())
+        return all(_is_same(getattr(est, name), value) for name, value in self._others.items())
 
     def keep(self, trainer, task):
         """Keep a trainer that only one thread works for, without its data."""
-        if getattr(trainer, "can_renew", False) and task.factor == 1:
+        if trainer.can_renew(task.n_rows) and task.factor == 1:
             trainer.release()
-            self.trainer, self._n_rows = trainer, len(task.train[0][1])
+            self.trainer = trainer
 
     def goes_on(self, params, state, task):
         """Whether the trainer that is kept can train on the rows of a task."""
@@ -63,7 +63,7 @@ class Kept:
             and trainer.program is task.program
             and trainer.params is params
             and trainer.state is state
-            and self._n_rows == len(task.train[0][1])
+            and trainer.can_renew(task.n_rows)
             and task.factor == 1
         )
 
@@ -107,6 +107,11 @@ class Task:
     def settings(self):
         """The parameters, numbers as Python's."""
         return self.kept.settings
+
+    @property
+    def n_rows(self):
+        """Number of training samples."""
+        return len(self.train[0][1])
 
 
 def _is_same(value, before):

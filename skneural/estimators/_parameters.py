@@ -13,6 +13,8 @@ from skneural.network.program import aligned_zeros
 
 #: Variants of a network that are kept ready for prediction.
 MOST_PREDICTORS = 16
+#: Lists that grow with every epoch.
+RECORDS = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 #: Parameters of estimators that decide how many weights there are.
 SHAPING = ("hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "normalization")
 
@@ -79,8 +81,8 @@ class FlatParameters:
     """Mixin: ``_params`` is the vector, ``_program`` says what stands where.
 
     Users may assign to ``coefs_``, ``recurrent_coefs_`` and ``intercepts_``, whole or in part; pickles hold every
-    number once. A thread may predict while another one fits: it sees the network before or the one after, so what
-    belongs together is set in one go, and taken in one go.
+    number once. A thread may predict while another one fits: network, parameters and what the outputs mean always
+    belong together, so they are set in one go, and taken in one go. The weights are those that are being trained.
     """
 
     def __sklearn_is_fitted__(self):
@@ -213,7 +215,16 @@ class FlatParameters:
         vars(copied).update(vars(self))
         if "_params" in vars(self):  # nothing has been outside: there is nothing to check
             copied._own(self._program, self._collected(self._program))
+            copied._own_records()
         return copied
+
+    def _own_records(self):
+        """Let curves and history grow apart from those of the estimator that this one is a copy of."""
+        for name in RECORDS:
+            if isinstance(vars(self).get(name), list):
+                vars(self)[name] = vars(self)[name].copy()
+        if "history_" in vars(self):
+            self.history_ = {name: values.copy() for name, values in self.history_.items()}
 
     def _defaults(self, state):
         """Defaults of the parameters that a state lacks: it was written before there were these."""

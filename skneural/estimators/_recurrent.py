@@ -71,11 +71,8 @@ class SequenceNetwork:
 
     # -- X -----------------------------------------------------------------------------------------------------------
 
-    def _validate(self, X, y, first_pass, dtype=None):
-        if dtype is None and not first_pass:
-            dtype = self._weights_dtype()
+    def _validate(self, X, y, reset, dtype=None):
         dtypes = input_dtypes(self) if dtype is None else [np.dtype(dtype).type]
-        reset = first_pass or not hasattr(self, "n_features_in_")
         X, y = self._check(X, without_last_axis(y), dtypes, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)

@@ -40,16 +40,17 @@ def in_range(weights, dtype):
 class CheckedRows:
     """Mixin: how X, y and weights are checked, held out for validation, and encoded."""
 
-    def _validate(self, X, y, first_pass, dtype=None):
+    def _validate(self, X, y, reset, dtype=None):
+        """Checked X and y; `dtype` is that of weights there are, and `reset` is as in scikit-learn."""
         if dtype is None:
-            dtype = input_dtypes(self) if first_pass else self._weights_dtype()
-        if not first_pass and self._is_plain(X, dtype):
+            dtype = input_dtypes(self)
+        if not reset and self._is_plain(X, dtype):
             targets = self._plain_targets(y, len(X))
             if targets is not None:
                 return X, targets
         X, y = validate_data(
             self, X, without_last_axis(y), accept_sparse="csr", multi_output=True, y_numeric=self._numeric_targets,
-            dtype=dtype, order="C", reset=first_pass or not hasattr(self, "n_features_in_"),
+            dtype=dtype, order="C", reset=reset,
         )  # fmt: skip
         if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -84,7 +85,7 @@ class CheckedRows:
         X, y, weights = train
         X_val, y_val, weights_val = given
         if X_val is not None:
-            X_val, y_val = self._validate(X_val, y_val, first_pass=False, dtype=X.dtype)
+            X_val, y_val = self._validate(X_val, y_val, reset=False, dtype=X.dtype)
             targets.check_known(y_val, warm_start=False)
             return train, (X_val, y_val, self._check_weights(weights_val, X_val))
         if not self.early_stopping or self.solver not in STOCHASTIC_SOLVERS:

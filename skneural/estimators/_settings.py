@@ -113,8 +113,23 @@ def settings_of(est):
     InvalidParameterError
         If a number is larger than any that the engine could take.
     """
-    given = est.get_params(deep=False)
+    # Also those that the signature of a subclass leaves out, and its parent's constructor has set.
+    names = [name for name in est._parameter_constraints if hasattr(est, name)]
+    given = {name: getattr(est, name) for name in names} | est.get_params(deep=False)
     return SimpleNamespace(**{name: _plain(est, name, value) for name, value in given.items()})
+
+
+def limits_of(settings):
+    """Limits of gradients and weights that are set: only stochastic solvers have them."""
+    if settings.solver not in STOCHASTIC_SOLVERS:
+        return {}
+    names = ("clip_norm", "clip_value", "max_norm")
+    return {name: value for name in names if (value := getattr(settings, name, None))}
+
+
+def hyper_of(settings):
+    """Constants of a stochastic solver, as its registry row names them."""
+    return [float(getattr(settings, name)) for name in OPTIMIZERS[settings.solver].hyper]
 
 
 def _plain(est, name, value):

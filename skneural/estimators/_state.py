@@ -39,6 +39,9 @@ RATES = ("initial", "lowered", "lowest")
 #: State numbers of random generators that NumPy takes for places in their tables, and the largest.
 PLACES = {"pos": 624, "buffer_pos": 4}
 
+#: Attributes by which scikit-learn ends what callbacks have begun: of a running fit, or of this process.
+CALLBACKS = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")
+
 #: Attributes that follow from others.
 DERIVED = ("_views", "_predictors", "_kept")
 

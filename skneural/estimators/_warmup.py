@@ -11,9 +11,8 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 
 from skneural.backends import devices
 from skneural.estimators._base import BaseNetwork
-from skneural.estimators._settings import STOCHASTIC_SOLVERS, find_device, input_dtypes
+from skneural.estimators._settings import STOCHASTIC_SOLVERS, find_device, hyper_of, input_dtypes, limits_of
 from skneural.maths.losses import n_settings
-from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.program import KINDS, aligned_zeros
 
 
@@ -107,20 +106,18 @@ def _make_all(est, dtype, loss):
     params = aligned_zeros(program.n_params, dtype)
     where = est.device_, est.precision
     devices.make_predictor(*where, program.variant(**est._variant(X)), params, True).close()
-    limits = {name: value for name in ("clip_norm", "clip_value", "max_norm") if (value := getattr(est, name, None))}
     trainer = devices.make_trainer(
-        *where, program, params, est._read(X), y, None, alpha=0.0, seed=0, limits=limits, n_threads=est._n_threads(),
+        *where, program, params, est._read(X), y, None, alpha=0.0, seed=0, limits=limits_of(est),
+        n_threads=est._n_threads(),
     )  # fmt: skip
     try:
         if est.solver in STOCHASTIC_SOLVERS:
-            state = {"s": aligned_zeros(len(params), dtype), "v": aligned_zeros(len(params), dtype)}
-            hyper = [float(getattr(est, name)) for name in OPTIMIZERS[est.solver].hyper]
-            trainer.start(
-                est.solver, hyper, {**state, "step": 0, "epoch": 0}, batch=1, shuffle=False, tol=0.0, patience=np.inf
-            )
+            moments = {name: aligned_zeros(len(params), dtype) for name in ("s", "v")}
+            state = {**moments, "step": 0, "epoch": 0}
+            trainer.start(est.solver, hyper_of(est), state, batch=1, shuffle=False, tol=0.0, patience=np.inf)
         else:
             trainer.loss_and_gradient()
         if est.device_ == "cpu":
-            trainer.crew.start()  # with what its threads run
+            trainer.crew.start(held=trainer)  # with what its threads run
     finally:
         trainer.close()

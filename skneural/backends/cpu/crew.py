@@ -59,12 +59,10 @@ class Crew:
         Maker of the kernel to run, and its arguments; the kernel takes the address of a frame.
     frames : list of Frame
         One frame a thread.
-    held : object
-        What the frames hold addresses of: every thread holds it, too.
     """
 
-    def __init__(self, job, frames, held):
-        self.frames, self.held = frames, held
+    def __init__(self, job, frames):
+        self.frames = frames
         self._alone = kernel(*job).ctypes
         self._job = address(*job)
         self._threads = []
@@ -82,15 +80,18 @@ class Crew:
         """Whether the other threads are there."""
         return bool(self._threads)
 
-    def start(self):
-        """Start the other threads; False, and there are none, if the system has no more to give."""
+    def start(self, held):
+        """Start the other threads; False, and there are none, if the system has no more to give.
+
+        They hold `held`, what stands behind the addresses in the frames, for as long as they live.
+        """
         serve = kernel(make_serve).ctypes
         self._lead = kernel(make_lead).ctypes
         self.board = np.zeros(BOARD_SIZE // 8, np.int64)
         for rank, frame in enumerate(self.frames):
             frame.update(rank=rank, board=data(self.board))
         for frame in self.frames[1:]:
-            arguments = serve, self._job, frame, self.board, self.held
+            arguments = serve, self._job, frame, self.board, held
             self._threads.append(threading.Thread(target=_serve, args=arguments, daemon=True, name="skneural"))
         try:
             refused = start_all(self._threads)

@@ -149,11 +149,11 @@ class Trainer(BaseTrainer):
         self.n_threads, self.frames, self.crew = n_threads, None, None
         self.turned = aligned_zeros(max(program.n_transposed, 1), program.dtype)
         self._turns = self._all_turns()
-        self._kept = params.copy(), params.copy()
+        self._best = params.copy(), params.copy()
         set_inputs(self.template, X)
         self.template.update(
             **run_facts(program, params, self.ops, self.settings), targets=data(targets), weights=data(weights),
-            good=data(self._kept[0]), candidate=data(self._kept[1]), transposed=data(self.turned),
+            good=data(self._best[0]), candidate=data(self._best[1]), transposed=data(self.turned),
         )  # fmt: skip
 
     @property
@@ -189,7 +189,7 @@ class Trainer(BaseTrainer):
             frame = f.copy()
             frame.update(scratch=data(scratch), panel=data(scratch) + tile * self.itemsize)
             self.frames.append(frame)
-        self.crew = Crew(job, self.frames, held=self)
+        self.crew = Crew(job, self.frames)
         self.pace = Pace(size, work)
 
     def _number_slots(self, strip):
@@ -237,10 +237,10 @@ class Trainer(BaseTrainer):
         self.prepare((make_train, dtype), batch)
         self.refresh()
 
-    @property
-    def can_renew(self):
-        """Whether `renew` can follow: epochs have been run, and no thread waits for the next."""
-        return bool(self.frames) and len(self.frames) == 1
+    def can_renew(self, n_rows):
+        """Whether `renew` can follow, with so many rows: as many as before, for which buffers and orders were made."""
+        works_alone = self.frames is not None and len(self.frames) == 1
+        return works_alone and n_rows == self.template["n_rows"]
 
     def renew(self, X, targets, weights):
         """Go on with the epochs on other rows, as many as before: for batches that come one by one.
@@ -248,15 +248,17 @@ class Trainer(BaseTrainer):
         Buffers, operations and the state of the optimizer stay.
         """
         self.inputs.check_training(self.params, X, targets, weights)
+        if not self.can_renew(len(targets)):
+            raise ValueError(f"A trainer of {self.template['n_rows']} rows cannot go on with {len(targets)}.")
         self.X, self.targets, self.weights = X, targets, weights
         set_inputs(self.frame, X)
-        for kept in self._kept:
-            kept[:] = self.params
+        for best in self._best:
+            best[:] = self.params
         self.first_epoch, self.layer_norms = self.state["epoch"], None
         self.frame.update(
             targets=data(targets), weights=data(weights), row=0, sum_loss=0.0, step=self.state["step"],
-            epoch=self.state["epoch"], batches=self.state["batches"], good_epoch=-1, good=data(self._kept[0]),
-            candidate=data(self._kept[1]),
+            epoch=self.state["epoch"], batches=self.state["batches"], good_epoch=-1, good=data(self._best[0]),
+            candidate=data(self._best[1]),
         )  # fmt: skip
         self.refresh()
 
@@ -279,7 +281,7 @@ class Trainer(BaseTrainer):
     def good_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
         first = self.frames[0]
-        good = next(kept for kept in self._kept if data(kept) == first["good"])
+        good = next(best for best in self._best if data(best) == first["good"])
         return good, first["good_epoch"] > self.first_epoch
 
     def _run(self, size, steps, steps_done):
@@ -287,7 +289,7 @@ class Trainer(BaseTrainer):
         # Threads that wait for one another on busy cores may take a thousand times as long as planned: they turn back.
         deadline, fresh = 0.0, False
         if size > 1 and not self.crew.started:
-            fresh = self.crew.start()
+            fresh = self.crew.start(held=self)
             if not fresh:  # no more threads are to be had: one does the same
                 size, self.pace = 1, Pace(1, self.pace.seconds_a_step[1])
         if size > 1:

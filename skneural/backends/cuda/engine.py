@@ -60,28 +60,28 @@ class Predictor:
         self.inputs.check_vector("The vector of parameters", params)
         self.program, self.params, self.with_loss = program, params, with_loss
         self.device, self.precision, self.settings = device, precision, check_settings(program)
-        self._kept = None
+        self._resident = None
 
     def __call__(self, X, targets=None, weights=None, n_threads=None):
         """Outputs of shape (n_rows, n_outputs), and the weighted loss of every row if there are targets, else None."""
         self.inputs.check(X, targets, weights)
         with hub.readable_errors("predicting"), hub.on_device(self.device):
-            if self._kept is not None and self._kept[0] is X:
-                return self._predict(*self._kept)
+            if self._resident is not None and self._resident[0] is X:
+                return self._predict(*self._resident)
             self.close()
             run = Run(self.program, self.device)
             try:
-                outputs, losses, self._kept = self._predict_parts(run, X, targets, weights)
+                outputs, losses, self._resident = self._predict_parts(run, X, targets, weights)
             finally:
-                if self._kept is None:
+                if self._resident is None:
                     run.close()
             return outputs, losses
 
     def close(self):
         """Free what has been kept on the device."""
-        if self._kept is not None:
-            self._kept[1].close()
-            self._kept = None
+        if self._resident is not None:
+            self._resident[1].close()
+            self._resident = None
 
     def _predict_parts(self, run, X, targets, weights):
         """Outputs and losses, of rows that fit at a time; what may be kept."""
