@@ -14,7 +14,19 @@ import time
 
 from _common import HERE
 
-BENCHMARKS = ("networks", "features", "recurrent", "predict", "startup", "grid", "scaling", "loaded", "quality", "gpu")
+BENCHMARKS = (
+    "networks",
+    "features",
+    "recurrent",
+    "predict",
+    "incremental",
+    "startup",
+    "grid",
+    "scaling",
+    "loaded",
+    "quality",
+    "gpu",
+)
 
 
 def main():
