@@ -102,7 +102,8 @@ class Fitting:
                 validation = Validation(evaluate, self._params, settings.tol, task.run, self.best_validation_score_)
             on_training_rows = self._evaluator(*task.train) if self.score_training else None
             record = Record(self, task, on_training_rows)
-            trainer = self._started(task)
+            trainer = self._trainer(task)
+            self._start(trainer, task)
             if settings.solver == "lbfgs":
                 fit_lbfgs(self, trainer, record, validation, settings)
             else:
@@ -120,29 +121,27 @@ class Fitting:
                 if holder is not None and holder is not kept.trainer:
                     holder.close()
 
-    def _started(self, task):
-        """A trainer that is ready: that of the call before, if it can go on with other rows."""
-        settings, kept, (X, targets, weights) = task.settings, task.kept, task.train[0]
-        stochastic = settings.solver in STOCHASTIC_SOLVERS
-        batch = self._batch_rows(task) if stochastic else None
+    def _trainer(self, task):
+        """A trainer: that of the call before, if it can go on with other rows."""
+        settings, kept = task.settings, task.kept
+        X, targets, weights = task.train[0]
         if kept.goes_on(self._params, self._state, task):
-            kept.trainer.renew(X, targets, weights)
             return kept.trainer
-        trainer = devices.make_trainer(
+        return devices.make_trainer(
             self.device_, settings.precision, task.program, self._params, X, targets, weights,
             alpha=settings.alpha * task.factor, l1_ratio=settings.l1_ratio, limits=limits_of(settings),
             seed=self._state["seed"], n_threads=self._n_threads(), monitor=settings.monitor_gradients,
         )  # fmt: skip
-        if stochastic:
-            try:
-                self._start(trainer, task, batch)
-            except BaseException:  # it may have taken memory of a GPU
-                trainer.close()
-                raise
-        return trainer
 
-    def _start(self, trainer, task, batch):
+    def _start(self, trainer, task):
+        """Get a trainer ready. It has memory already: whoever calls closes it, should this fail."""
         settings = task.settings
+        if settings.solver not in STOCHASTIC_SOLVERS:
+            return
+        batch = self._batch_rows(task)
+        if trainer is task.kept.trainer:
+            trainer.renew(*task.train[0])
+            return
         free = task.held_out is not None or task.incremental  # of the rule that looks at the training loss
         trainer.start(
             settings.solver, hyper_of(settings), self._state, batch=batch, shuffle=settings.shuffle, tol=settings.tol,
@@ -159,7 +158,7 @@ class Fitting:
         )  # fmt: skip
 
     def _batch_rows(self, task):
-        n_samples, size = len(task.train[0][1]), task.settings.batch_size
+        n_samples, size = task.n_rows, task.settings.batch_size
         if size == "auto":
             return min(200, n_samples)
         if size > n_samples:
