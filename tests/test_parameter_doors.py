@@ -142,9 +142,9 @@ def test_rates_may_fall_to_nothing(schedule):
 
 
 @pytest.mark.parametrize("size", [1e200, 1e308])
-def test_sequences_too_large_to_be_standardised(size):
+def test_sequences_too_large_to_be_standardized(size):
     est, rows = LSTMRegressor((2,), max_iter=2, random_state=0), size * np.sign(X[:, :, None])
-    with pytest.raises(ValueError, match="too large to be standardised"):
+    with pytest.raises(ValueError, match=r"too large to be standardized: .* set standardize=False"):
         est.fit(rows, Y)
     assert np.isfinite(est.set_params(standardize=False).fit(rows, Y).predict(rows)).all()
 

@@ -59,14 +59,7 @@ class SequenceNetwork:
         params = initialize(program, seed, self.weight_init, names)
         if self.standardize:
             views = program.norm_views(params)[0]
-            with np.errstate(over="ignore", invalid="ignore"):
-                mean, deviation = statistics(sequences, weights)
-            if not np.isfinite([mean, deviation]).all():
-                raise ValueError(
-                    "Input X contains values too large to be standardised: divide X by a constant, or set "
-                    "standardize=False."
-                )
-            views["mean"][:], views["deviation"][:] = mean, deviation
+            views["mean"][:], views["deviation"][:] = statistics(sequences, weights)
         return params
 
     # -- X -----------------------------------------------------------------------------------------------------------

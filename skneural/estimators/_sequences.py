@@ -207,5 +207,8 @@ def statistics(sequences, weights):
         deviation = np.sqrt(weighted_sum(lambda x: (x - mean) ** 2) / count)
     if not np.isfinite(deviation).all():
         j = np.isfinite(deviation).argmin()
-        raise ValueError(f"Input X contains values too large to be standardized: those of feature {j} overflow.")
+        raise ValueError(
+            f"Input X contains values too large to be standardized: those of feature {j} overflow. Divide X by a "
+            "constant, or set standardize=False."
+        )
     return mean, np.where(deviation > 10 * np.finfo(X.dtype).eps * np.abs(mean), deviation, 1.0)
