@@ -13,7 +13,8 @@ from skneural.backends import devices
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._settings import STOCHASTIC_SOLVERS, find_device, hyper_of, input_dtypes, limits_of
 from skneural.maths.losses import n_settings
-from skneural.network.program import KINDS, aligned_zeros
+from skneural.network.description import is_sparse
+from skneural.network.program import aligned_zeros
 
 
 def networks_in(estimator):
@@ -94,8 +95,7 @@ def _one_sample(est, dtype):
     if est.__sklearn_tags__().input_tags.three_d_array:
         return np.zeros((1, getattr(est, "n_timesteps_in_", 1), 1), dtype)
     X = np.zeros((1, 1), dtype)
-    is_sparse = hasattr(est, "_program") and KINDS.index("sparse_dense") in est._program.ops["kind"]
-    return sparse.csr_matrix(X) if is_sparse else X
+    return sparse.csr_matrix(X) if hasattr(est, "_program") and is_sparse(est._program) else X
 
 
 def _make_all(est, dtype, loss):

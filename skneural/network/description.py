@@ -13,7 +13,7 @@ from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.network import layers as layers_module
 from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Residual, Standardize
-from skneural.network.program import lower
+from skneural.network.program import KINDS, lower
 
 #: Of a width: the product of two fits into 64 bits.
 LARGEST = 2**31 - 1
@@ -50,14 +50,20 @@ def describe(program):
     Returns
     -------
     dict
-        Its `source` by name; each layer a dict of its fields, with the name of its class as ``"kind"``.
+        Its `source` by name; each layer a dict of its fields, with the name of its class as ``"kind"``; and whether it
+        reads sparse rows, as ``"sparse"``.
     """
     source = dict(zip(SOURCE, program.source, strict=True))
     source["layers"] = [_describe_layer(layer) for layer in source["layers"]]
     source["dtype"] = np.dtype(source["dtype"]).name
     source["loss"] = str(source["loss"])
     source["settings"] = list(source["settings"])
-    return {"kind": "Program", **source}
+    return {"kind": "Program", **source, "sparse": is_sparse(program)}
+
+
+def is_sparse(program):
+    """Whether a program reads rows of a sparse matrix."""
+    return KINDS.index("sparse_dense") in program.ops["kind"]
 
 
 def _describe_layer(layer):
@@ -96,14 +102,17 @@ def lower_description(description):
     """
     if type(description) is not dict:
         raise ValueError("the network is none.")
-    if description.keys() != {"kind", *SOURCE} or description["kind"] != "Program":
+    description = {"sparse": False, **description}  # files of the first versions do not say
+    if description.keys() != {"kind", *SOURCE, "sparse"} or description["kind"] != "Program":
         raise ValueError("the network is described in other words: was it written by a newer version?")
-    n_features, n_timesteps = description["n_features"], description["n_timesteps"]
+    n_features, n_timesteps, sparse = (description[name] for name in ("n_features", "n_timesteps", "sparse"))
     dtype, loss, settings = description["dtype"], description["loss"], description["settings"]
     if not _is_size(n_features, 1):
         raise ValueError(f"the network has {n_features!r} inputs.")
     if not _is_size(n_timesteps, 0):
         raise ValueError(f"the network reads {n_timesteps!r} time steps.")
+    if type(sparse) is not bool or (sparse and n_timesteps):
+        raise ValueError(f"the network reads rows with sparse={sparse!r}.")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"the network has the dtype {dtype!r}.")
     if type(loss) is not str or loss not in LOSSES:
@@ -115,8 +124,9 @@ def lower_description(description):
         raise ValueError("the network reads sequences without a recurrent layer.")
     try:
         return lower(
-            layers, n_features, dtype=np.dtype(dtype).type, loss=loss, settings=settings, n_timesteps=n_timesteps
-        )
+            layers, n_features, dtype=np.dtype(dtype).type, loss=loss, settings=settings, sparse=sparse,
+            n_timesteps=n_timesteps,
+        )  # fmt: skip
     except OverflowError:
         raise ValueError("the network is larger than any memory.") from None
 
