@@ -555,3 +555,40 @@ def test_spoilt_states_are_refused_or_predict(kind, fitted):
         with np.errstate(all="ignore"):
             predict(back, X)
     assert refused > 10
+
+
+@pytest.mark.parametrize("kind", ["lstm", "table"])
+@pytest.mark.parametrize("value", ["relu", None, -1, 0.5, True, np.zeros(3)], ids=str)
+@pytest.mark.parametrize("name", ["_n_axes", "n_timesteps_in_", "n_features_in_"])
+def test_what_predictions_check_their_data_by(name, value, kind, fitted):
+    est, _, _ = fitted[kind]
+    with pytest.raises(ValueError, match=rf"^This state of {type(est).__name__} cannot be used: "):
+        restored(type(est), {**state_of(est), name: value})
+
+
+@pytest.mark.parametrize(("kind", "value"), [("lstm", 1), ("lstm", 4), ("table", 1), ("table", 3)])
+def test_axes_that_no_fit_has_seen(kind, value, fitted):
+    est, _, _ = fitted[kind]
+    with pytest.raises(ValueError, match=f"cannot be used: X cannot have had {value} axes"):
+        restored(type(est), {**state_of(est), "_n_axes": value})
+
+
+@pytest.mark.parametrize(("kind", "value"), [("mlp", 1), ("mlp", None), ("mlp", {}), ("lstm", True), ("table", True)])
+def test_networks_that_cannot_read_sparse_rows(kind, value, fitted):
+    est, _, _ = fitted[kind]
+    state = state_of(est)
+    state["_program"]["sparse"] = value
+    with pytest.raises(ValueError, match="cannot be used: the network reads rows with sparse="):
+        restored(type(est), state)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_networks_predict_for_sparse_rows_and_others(value, fitted):
+    est, X, _ = fitted["mlp"]
+    state = state_of(est)
+    state["_program"]["sparse"] = value
+    back = restored(type(est), state)
+    assert state_of(back)["_program"]["sparse"] is value
+    np.testing.assert_array_equal(predict(back, X), predict(est, X))
+    del state["_program"]["sparse"]  # as it was at first
+    np.testing.assert_array_equal(predict(restored(type(est), state), X), predict(est, X))

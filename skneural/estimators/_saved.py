@@ -70,10 +70,10 @@ OPTIONAL = {
     "loss_": is_number,
     "device_": _is_anything,
     "feature_names_in_": _are_names,
-    "_n_axes": is_count,  # of sequences; files of the first versions have none
+    "_n_axes": _is_anything,  # of sequences; files of the first versions have none
 }
 OF_CLASSIFIERS = {"classes_": _is_anything}
-OF_SEQUENCES = {"_n_channels": _is_anything, "_table": _is_anything, "n_timesteps_in_": is_count}
+OF_SEQUENCES = {"_n_channels": _is_anything, "_table": _is_anything, "n_timesteps_in_": _is_anything}
 #: What users may set before the first fit.
 PRESET = {"coefs_": _are_weights, "intercepts_": _are_weights, "recurrent_coefs_": _are_weights}
 

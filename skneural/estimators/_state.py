@@ -39,6 +39,9 @@ RATES = ("initial", "lowered", "lowest")
 #: State numbers of random generators that NumPy takes for places in their tables, and the largest.
 PLACES = {"pos": 624, "buffer_pos": 4}
 
+#: Attributes by which predictions check their data.
+COUNTS = ("n_features_in_", "n_timesteps_in_")
+
 #: Attributes by which scikit-learn ends what callbacks have begun: of a running fit, or of this process.
 CALLBACKS = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")
 
@@ -233,6 +236,9 @@ def _check_attributes(cls, state, program):
         if "_n_channels" not in state or type(state.get("_table")) is not bool:
             raise ValueError("it is not said what sequences the network reads.")
         is_table = state["_table"]
+        n_axes = state.get("_n_axes", 2)  # older states do not say
+        if not is_count(n_axes) or n_axes not in ((2,) if is_table else (2, 3)):
+            raise ValueError(f"X cannot have had {n_axes!r} axes.")
     if is_table:
         expected["_n_channels"] = 1
     else:
@@ -242,8 +248,9 @@ def _check_attributes(cls, state, program):
             raise ValueError(f"{name} is {state[name]!r}, of the network {value}.")
     if n_features != expected["_n_channels"]:
         raise ValueError(f"the network reads {n_features} features, of a table it reads one.")
-    if not is_count(state["n_features_in_"]):
-        raise ValueError(f"n_features_in_ is {state['n_features_in_']!r}.")
+    for name in COUNTS:
+        if name in state and not is_count(state[name]):
+            raise ValueError(f"{name} is {state[name]!r}.")
     if not is_device(state.get("device_", "cpu")):  # older states name none
         raise ValueError(f"there is no device {state['device_']!r}.")
 
