@@ -1,6 +1,7 @@
 """Devices: which can be used and why not, what estimators do with them, and models that go elsewhere."""
 
 import enum
+import importlib
 import importlib.metadata
 import inspect
 import multiprocessing
@@ -141,7 +142,8 @@ def gpu(pretend, monkeypatch):
     """Two GPUs that can be used; their engine is the CPU's, with notes of what it was asked for."""
     pretend(capabilities=((9, 0), (7, 5)))
     fake = SimpleNamespace(Trainer=OnDevice(engine.Trainer), Predictor=OnDevice(engine.Predictor))
-    monkeypatch.setitem(sys.modules, "skneural.backends.cuda.engine", fake)
+    # An attribute of the package comes before `sys.modules`, where another test has imported the engine.
+    monkeypatch.setattr("skneural.backends.cuda.engine", fake, raising=False)
     return fake
 
 
@@ -216,6 +218,21 @@ def test_no_driver_on_this_machine():
         assert "no NVIDIA driver was found" in devices.problem()
     else:
         pytest.skip("there is a driver")
+
+
+def test_an_engine_without_a_driver_is_not_asked():
+    pytest.importorskip("numba_cuda")
+    importlib.import_module("skneural.backends.cuda.engine")
+    if devices.problem() is None:
+        pytest.skip("there is a GPU that can be used")
+    X, y = data_for(MLPClassifier)
+    with pytest.raises(RuntimeError, match=r"^device='cuda', but "):
+        small(MLPClassifier, device="cuda").fit(X, y)
+    est = small(MLPClassifier, device="auto").fit(X, y)
+    assert est.device_ == "cpu"
+    expected = est.predict_proba(X)
+    est.device_ = "cuda:0"
+    np.testing.assert_array_equal(est.predict_proba(X), expected)
 
 
 def test_package_that_cannot_be_imported(pretend, monkeypatch):
