@@ -8,6 +8,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from skneural import MLPClassifier, _compat
 from skneural.callbacks import Checkpoint
@@ -58,9 +59,18 @@ def test_estimators_without_callbacks(without_callbacks):
     est = without_callbacks.CallbackSupportMixin()
     with pytest.raises(ImportError, match=r"set_callbacks needs scikit-learn >= 1\.9, this is"):
         est.set_callbacks()
-    context = est._init_callback_context(max_subtasks=3)
-    context.call_on_fit_task_begin(estimator=est, X=None, y=None, metadata=None)
-    assert not context.call_on_fit_task_end(estimator=est, X=None, y=None, metadata=None)
+
+
+def test_fits_without_callbacks_need_none_of_their_machinery(monkeypatch):
+    machinery = {name for base in MLPClassifier.__mro__ for name in vars(base) if "callback" in name}
+    for name in machinery:
+        monkeypatch.setattr(MLPClassifier, name, None)
+    X, y = [[0.0], [1.0]], [0, 1]
+    with pytest.warns(ConvergenceWarning):
+        est = MLPClassifier((2,), max_iter=2, random_state=0).fit(X, y)
+    assert est.partial_fit(X, y).history_["loss"][:2] == est.loss_curve_[:2]
+    with pytest.warns(ConvergenceWarning):
+        assert MLPClassifier((2,), solver="lbfgs", max_iter=1, random_state=0).fit(X, y).n_iter_ == 1
 
 
 def test_checkpoint_without_callbacks(without_callbacks, monkeypatch):
