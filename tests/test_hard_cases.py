@@ -111,7 +111,7 @@ BAD_FIT = {
     "y with inf": lambda X, y, w: (X, poke(y, np.inf, float), w),
     "no y": lambda X, y, w: (X, None, w),
     "complex y": lambda X, y, w: (X, y + 1j, w),
-    "y with three dimensions": lambda X, y, w: (X, y[:, None, None], w),
+    "y with three dimensions": lambda X, y, w: (X, np.stack([y, y], axis=-1)[:, None], w),  # one that is 1 may go
     "y that is a number": lambda X, y, w: (X, 3.0, w),
     "y too short": lambda X, y, w: (X, y[:-1], w),
     "y of objects of several kinds": lambda X, y, w: (X, poke(y, "text", object), w),
@@ -124,8 +124,15 @@ BAD_FIT = {
     "complex weights": lambda X, y, w: (X, y, w + 1j),
 }
 # Where scikit-learn fails further down, in words that do not say why: its error, and ours.
+THREE_DIMENSIONS = (
+    ValueError, ValueError,  # scikit-learn's does not say which array, and nothing of what to do
+    "y must have shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_outputs, 1), got shape (60, 1, 2): "
+    "several targets at several steps become columns with y.reshape(len(y), -1).",
+)  # fmt: skip
 BY_ACCIDENT = {
+    "regression": {"y with three dimensions": THREE_DIMENSIONS},
     "multiclass": {
+        "y with three dimensions": THREE_DIMENSIONS,
         "y of objects of several kinds": (
             TypeError, ValueError,
             "Unknown label type: unknown. Maybe you are trying to fit a classifier, which expects discrete classes on "
