@@ -377,12 +377,22 @@ def strongly_connected(nodes, successors):
     return components
 
 
+def blocks_of(function):
+    """Lines of every block of a function's code, by its label."""
+    blocks, name = {}, ""
+    for line in function.splitlines()[1:-1]:
+        if label := re.match(r'"?([-\w.$]+)"?:', line):
+            name = label[1]
+        elif line.strip():
+            blocks.setdefault(name, []).append(line)
+    return blocks
+
+
 def innermost_loops(function):
-    """Blocks of every loop without a loop inside, as lists of instructions."""
-    blocks = {block.name: list(block.instructions) for block in function.blocks}
+    """Blocks of every loop without a loop inside, as lists of lines. Read as text: LLVM takes seconds to print it."""
+    blocks = blocks_of(function)
     successors = {
-        name: set(re.findall(r"label %\"?([-\w.$]+)\"?", str(instructions[-1]))) & set(blocks)
-        for name, instructions in blocks.items()
+        name: set(re.findall(r"label %\"?([-\w.$]+)\"?", "".join(lines))) & set(blocks) for name, lines in blocks.items()
     }
     result, pending = [], [set(blocks)]
     while pending:
@@ -392,7 +402,7 @@ def innermost_loops(function):
             if strongly_connected(inner, successors):
                 pending.append(inner)
             else:
-                result.append([instruction for name in loop for instruction in blocks[name]])
+                result.append([line for name in loop for line in blocks[name]])
     return result
 
 
@@ -406,15 +416,11 @@ def test_float32_kernel_has_no_float64_in_its_loops(code, name):
     # What is left outside: settings converted once a call (rate, decay, scale) and, once a row, the loss that is
     # handed over as float64. So: no vectors of float64 anywhere, and no float64 in a loop without a loop inside.
     assert not re.findall(r"<\d+ x double>", code(name))
-    loops = [
-        loop
-        for function in llvm.parse_assembly(code(name)).functions
-        if not function.is_declaration
-        for loop in innermost_loops(function)
-    ]
+    functions = re.findall(r"^define .*?^}", code(name), re.MULTILINE | re.DOTALL)
+    loops = [loop for function in functions for loop in innermost_loops(function)]
     assert loops or name in ("dense forward", "dense backward"), "the analysis must find the loops"  # those only call
     for loop in loops:
-        assert not [str(instruction) for instruction in loop if "double" in str(instruction)]
+        assert not [line for line in loop if "double" in line]
 
 
 def test_loops_are_found():
@@ -434,8 +440,8 @@ def test_loops_are_found():
     done:
       ret void
     }"""
-    (loop,) = innermost_loops(llvm.parse_assembly(text).get_function("f"))
-    assert [instruction.opcode for instruction in loop] == ["fadd", "br"]
+    (loop,) = innermost_loops(str(llvm.parse_assembly(text).get_function("f")))  # as LLVM prints it
+    assert [line.split()[0] for line in loop] == ["%z", "br"]
 
 
 @pytest.mark.parametrize("name", kernels("activation|loss|output|noise|recurrent"))
