@@ -392,7 +392,8 @@ def innermost_loops(function):
     """Blocks of every loop without a loop inside, as lists of lines. Read as text: LLVM takes seconds to print it."""
     blocks = blocks_of(function)
     successors = {
-        name: set(re.findall(r"label %\"?([-\w.$]+)\"?", "".join(lines))) & set(blocks) for name, lines in blocks.items()
+        name: set(re.findall(r"label %\"?([-\w.$]+)\"?", "".join(lines))) & set(blocks)
+        for name, lines in blocks.items()
     }
     result, pending = [], [set(blocks)]
     while pending:

@@ -19,8 +19,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skneural import MLPClassifier, MLPRegressor, encoding, persistence
+from skneural import MLPClassifier, MLPRegressor, encoding
 from skneural.callbacks import Checkpoint
+from skneural.estimators._state import CALLBACKS
 from skneural.persistence import load, read_state, save
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -80,7 +81,7 @@ def assert_alike(a, b):
 def assert_same_estimator(a, b):
     """Two estimators of one class agree in everything that would be saved."""
     assert type(a) is type(b)
-    others = {"_metadata_request", *persistence.PASSING}
+    others = {"_metadata_request", *CALLBACKS}
     a, b = ({name: v for name, v in est.__getstate__().items() if name not in others} for est in (a, b))
     assert a.keys() == b.keys()
     for name in a:

@@ -45,15 +45,14 @@ class Fitting:
         if anew:
             self.loss_curve_ = []
             self.history_ = {name: [] for name in HISTORY}
-            self.validation_scores_ = self.validation_loss_curve_ = self.best_validation_score_ = None
+            self.validation_scores_ = self.validation_loss_curve_ = None
         if validated and self.validation_scores_ is None:
             self.validation_scores_ = []
             self.validation_loss_curve_ = []
         if anew or not task.incremental:
             self.best_loss_ = None if validated else np.inf
+            self.best_validation_score_ = -np.inf if validated else None
             self._no_improvement_count = 0
-            if validated:
-                self.best_validation_score_ = -np.inf
         if not validated and self.best_loss_ is None:
             self.best_loss_ = np.inf
 

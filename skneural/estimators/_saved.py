@@ -63,8 +63,8 @@ FITTED = {
     "best_validation_score_": _is_number_or_none,
     "_no_improvement_count": is_count,
 }
-#: None without validation data, all of them.
-OF_VALIDATION = ("validation_scores_", "validation_loss_curve_", "best_validation_score_")
+#: None where no fit had validation data, both of them.
+OF_VALIDATION = ("validation_scores_", "validation_loss_curve_")
 #: Those that not every fitted estimator has.
 OPTIONAL = {
     "loss_": is_number,
@@ -114,5 +114,5 @@ def check_saved(est, state):
     if missing:
         raise ValueError(f"{', '.join(map(repr, sorted(missing)))} is missing.")
     if len({state.get(name) is None for name in OF_VALIDATION}) > 1:
-        raise ValueError(f"some of {', '.join(OF_VALIDATION)} are None, and some are not.")
+        raise ValueError(f"one of {' and '.join(OF_VALIDATION)} is None, and the other is not.")
     est._validate_params()  # fit does it, too, but partial_fit at its first call only

@@ -1,5 +1,7 @@
 """Elementary functions for compiled formulas: short polynomials that the compiler turns into vector code.
 
+Random numbers are taught to the compiler here, too: whatever calls them imports this module.
+
 Calls into the C library stay scalar calls and cost three to twenty times as much. Accuracy in units in the last place
 (tested): 1 for log, log1p and, over the arguments that they clamp to, exp; 2 for expm1; 3 (1 + x^2) for erfc, which is
 what a change of x by 1.5 units would do.
@@ -11,9 +13,12 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from skneural.backends.cpu.compiler import HELPER
+from skneural.backends.cpu.compiler import HELPER, formula
 from skneural.backends.cpu.intrinsics import float_bits, float_from_bits
-from skneural.maths import elementary
+from skneural.maths import elementary, random
+
+for _function in (random.mix, random.key, random.at_time, random.bits, random.normal):
+    formula(_function)
 
 #: The compiler leaves longer functions as calls, which would keep a loop from becoming vector code.
 INLINED = {**HELPER, "forceinline": True}

@@ -10,8 +10,8 @@ Sizes: B rows of the batch, I in, O out; ``ld_in`` and ``ld_out`` are I and O pa
 import numpy as np
 from numba.extending import register_jitable
 
-from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp and its kin)
-from skneural.backends.cpu.compiler import DIGEST, HELPER, formula
+from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp, random numbers and their kin)
+from skneural.backends.cpu.compiler import DIGEST, HELPER
 from skneural.backends.cpu.intrinsics import (
     LAYER_KERNEL,
     call_activation,
@@ -25,9 +25,6 @@ from skneural.maths import random
 
 #: How many rows ahead `input_forward` asks for.
 AHEAD = 6
-
-for _function in (random.mix, random.key, random.at_time, random.bits, random.normal):
-    formula(_function)
 
 
 def make_input_forward(dtype):

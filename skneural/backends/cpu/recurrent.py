@@ -15,6 +15,7 @@ import itertools
 import numpy as np
 from numba.extending import register_jitable
 
+from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp, random numbers and their kin)
 from skneural.backends.cpu.compiler import HELPER, digest_of, formula, helper
 from skneural.backends.cpu.intrinsics import (
     LAYER_KERNEL,
