@@ -357,6 +357,7 @@ def test_kernels_have_names_of_their_own():
 
 CELL = """
 import numba
+from skneural.backends.cpu import binding  # with all that a kernel may call
 from skneural.backends.cpu.compiler import kernel
 from skneural.backends.cpu.recurrent import make_recurrent_forward
 from skneural.maths.cells import CELLS

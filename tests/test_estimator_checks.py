@@ -128,12 +128,13 @@ def names_in(value):
 #: One check wants probabilities below 1, and lbfgs reaches the minimum: on separable data that needs a penalty.
 #: Weights and repetitions are equal sums added up differently; after some dozen iterations the rounding shows.
 LBFGS = MLPClassifier(solver="lbfgs", alpha=0.1, max_iter=30)
-FOCAL, POISSON = TOGETHER[1], TOGETHER[7]
-COVERING = [MLPClassifier(), MLPRegressor(), LBFGS, MLPClassifier(dtype="float32"), FOCAL, POISSON]
+FOCAL = TOGETHER[1]
+COVERING = [MLPClassifier(), MLPRegressor(), LBFGS, FOCAL]
 OTHERS = [
     MLPRegressor(solver="lbfgs"),
     MLPClassifier(solver="sgd"),
     MLPRegressor(solver="sgd"),
+    MLPClassifier(dtype="float32"),
     MLPRegressor(dtype="float32"),
     *[estimator for estimator in TOGETHER if estimator not in COVERING],
 ]

@@ -9,11 +9,12 @@ import signal
 import threading
 import time
 import warnings
+from itertools import product
 
 import joblib
 import numpy as np
 import pytest
-from conftest import KINDS, assert_same_bits, estimator_for, parameters, problem
+from conftest import KINDS, assert_same_bits, estimator_for, one_at_a_time, parameters, problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -459,9 +460,14 @@ def test_one_class(solver, label):
     assert_array_equal(ours.predict_proba(X), 1)
 
 
-@SOLVERS
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(1, 5), (60, 1), (1, 1), (2, 5), (17, 5)], ids=str)
+#: Rows and features, few of either.
+FEW = [(1, 5), (60, 1), (1, 1), (2, 5), (17, 5)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "solver", "shape"),
+    [*product(KINDS, ["adam"], FEW), *product(["multiclass"], ["lbfgs", "sgd"], FEW)], ids=str,
+)  # fmt: skip
 def test_few_rows_and_features(kind, shape, solver):
     X, y, _ = problem(kind)
     X, y = X[: shape[0], : shape[1]], y[: shape[0]]
@@ -650,8 +656,7 @@ def test_lists():
     ],
     ids=str,
 )  # fmt: skip
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize(("n_classes", "early_stopping"), [(2, False), (3, True)])
 def test_labels(labels, n_classes, early_stopping):
     X, y, _ = problem("multiclass")
     y = np.minimum(y, n_classes - 1)
@@ -1014,9 +1019,9 @@ ROUND_TRIPS = {
 }
 
 
-@pytest.mark.parametrize("how", ROUND_TRIPS)
-@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
-@pytest.mark.parametrize("kind", KINDS)
+@one_at_a_time(
+    {"kind": "multiclass", "solver": "adam", "how": "pickle"}, kind=KINDS, solver=["lbfgs", "sgd"], how=ROUND_TRIPS
+)
 def test_round_trips(kind, solver, how):
     X, y, _ = problem(kind)
     settings = {} if solver == "lbfgs" else {"dropout": 0.2}

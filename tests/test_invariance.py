@@ -8,6 +8,7 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 import pytest
+from conftest import one_at_a_time
 from numba import cfunc
 from scipy import sparse
 
@@ -64,8 +65,11 @@ def assert_rows_stand_alone(predict, X, estimator):
         assert_same_bits(predict(X[:5]), whole[:5])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("width", WIDTHS)
+#: Every width in one precision, and one in both.
+WIDTH_AND_DTYPE = one_at_a_time({"width": 33, "dtype": np.float32}, width=WIDTHS, dtype=DTYPES)
+
+
+@WIDTH_AND_DTYPE
 @pytest.mark.parametrize(("activation", "n_classes"), [("relu", 2), ("tanh", 3), ("logistic", 10), ("leaky_relu", 17)])
 def test_probabilities_of_a_row_do_not_depend_on_the_others(crews, dtype, width, activation, n_classes):
     X, y = data(250, 9, dtype, n_classes)
@@ -73,8 +77,7 @@ def test_probabilities_of_a_row_do_not_depend_on_the_others(crews, dtype, width,
     assert_rows_stand_alone(clf.predict_proba, X, clf)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("width", WIDTHS)
+@WIDTH_AND_DTYPE
 @pytest.mark.parametrize(("loss", "n_outputs"), [("squared_error", 1), ("squared_error", 5), ("poisson", 3)])
 def test_prediction_of_a_row_does_not_depend_on_the_others(crews, dtype, width, loss, n_outputs):
     X, _ = data(250, width, dtype)
@@ -99,8 +102,7 @@ def test_threads_share_out_a_prediction(crews, monkeypatch, dtype):
     assert started == [3]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("width", WIDTHS)
+@WIDTH_AND_DTYPE
 def test_sparse_rows_have_the_bits_of_dense_ones(crews, dtype, width):
     X, y = data(250, 40, dtype)
     X[np.random.default_rng(1).random(X.shape) < 0.8] = 0
@@ -301,7 +303,10 @@ KERNELS = {
 }
 #: Of the kernels that differ by a formula or a setting alone, those that are looked at by default: formulas have tests
 #: of their own. Of a maker that is not named here it is the first; all others are looked at with `-m slow`.
-CHOSEN = ("activation mish", "loss log_cosh", "output softmax", "optimizer nadam")
+CHOSEN = (
+    "activation mish", "loss log_cosh", "output softmax", "optimizer nadam",
+    "recurrent rnn forward", "recurrent rnn backward", "recurrent rnn update",
+)  # fmt: skip
 
 
 def kernels(pattern):

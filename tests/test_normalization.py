@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import KINDS, assert_same_bits, estimator_for, parameters, problem
+from conftest import KINDS, assert_same_bits, estimator_for, one_at_a_time, parameters, problem
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse, stats
 from test_invariance import assert_rows_stand_alone
@@ -73,8 +73,7 @@ def test_the_first_hidden_layer_has_no_shortcut():
 
 
 @BOTH
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("width", [1, 7, 33])
+@one_at_a_time({"width": 7, "dtype": np.float32}, width=[1, 33], dtype=[np.float64])
 def test_prediction_of_a_row_does_not_depend_on_the_others(crews, dtype, width, normalization):
     X, y, _ = problem("multiclass", n_samples=250, n_features=9)
     X, settings = X.astype(dtype), {"hidden_layer_sizes": (width, width, 9), "residual": True, "max_iter": 2}

@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import KINDS, estimator_for, problem
+from conftest import KINDS, estimator_for, one_at_a_time, problem
 from numpy.testing import assert_array_equal, assert_equal
 from scipy import sparse
 from sklearn.base import clone
@@ -114,8 +114,9 @@ def test_a_resumed_fit_ends_as_if_it_had_not_been_interrupted(case, epochs, path
     assert_resumes(path, epochs, X, y, CASES[case])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("how", ["plain", "validation", "weights", "sparse", "early stopping"])
+@one_at_a_time(
+    {"kind": "multiclass", "how": "plain"}, kind=KINDS, how=["validation", "weights", "sparse", "early stopping"]
+)
 def test_every_kind_of_target_and_data(kind, how, path):
     X, y, _ = problem(kind, n_samples=90)
     random, fit, settings = np.random.default_rng(0), {}, {"normalization": "batch", "dropout": 0.2}
