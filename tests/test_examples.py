@@ -13,8 +13,8 @@ plt = pytest.importorskip("matplotlib.pyplot")
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(path for path in EXAMPLES.glob("*.py") if not path.name.startswith("_"))
 README = (EXAMPLES / "README.md").read_text()
-#: Those that are run by default; those on sequences take longer.
-QUICK = ("iris", "training_curves", "imbalance")
+#: What is run by default; all others belong to `-m pictures`.
+QUICK = ("iris",)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import reference
-from conftest import KINDS, assert_same_bits, estimator_for, parameters, problem
+from conftest import KINDS, assert_same_bits, estimator_for, one_at_a_time, parameters, problem
 from networks import constants_of, twin_of
 from numpy.testing import assert_allclose, assert_array_equal
 from rows import rate_of
@@ -121,14 +121,14 @@ NEUTRAL = {
 }
 
 
-@pytest.mark.parametrize("neutral", NEUTRAL.values(), ids=NEUTRAL)
-@pytest.mark.parametrize(
-    "changed",
-    [*({"solver": name} for name in OPTIMIZERS), {"normalization": "batch"}, {"normalization": "layer"}],
-    ids=str,
+@one_at_a_time(
+    {"neutral": "all at once", "changed": {"solver": "adam"}},
+    neutral=NEUTRAL,
+    changed=[*({"solver": name} for name in OPTIMIZERS), {"normalization": "batch"}, {"normalization": "layer"}],
 )
 def test_neutral_settings_change_no_bit(neutral, changed):
     X, y, _ = problem("multiclass")
+    neutral = NEUTRAL[neutral]
     for dtype in ("float32", "float64"):
         settings = {"dtype": dtype, "tol": 0.0, "alpha": 0.1, **changed}
         plain, other = small("multiclass", **settings), small("multiclass", **settings | neutral)

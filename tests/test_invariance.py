@@ -158,10 +158,11 @@ def assert_same_fits(a, b):
         assert_same_bits(np.array(a.history_["gradient_norm"]), np.array(b.history_["gradient_norm"]))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "sparse"])
-@pytest.mark.parametrize("settings", FITS.values(), ids=FITS)
-def test_fit_does_not_depend_on_threads(crews, settings, is_sparse, dtype):
+@one_at_a_time(
+    {"name": next(iter(FITS)), "is_sparse": False, "dtype": np.float32}, name=FITS, is_sparse=[True], dtype=DTYPES
+)
+def test_fit_does_not_depend_on_threads(crews, name, is_sparse, dtype):
+    settings = FITS[name]
     X, y = data(60, 30, dtype)
     if is_sparse:
         X[np.random.default_rng(1).random(X.shape) < 0.7] = 0

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import one_at_a_time
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import is_classifier
@@ -113,9 +114,7 @@ FORMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", CELLS)
+@one_at_a_time({"form": padded, "dtype": "float32", "cell": "lstm"}, form=FORMS, dtype=["float64"], cell=CELLS)
 def test_form_and_padding_change_no_bit(form, dtype, cell):
     X, y = sequences(ragged=True)
     X = X.astype(dtype)
@@ -138,10 +137,10 @@ def test_padding_changes_no_bit_with_other_settings(solver, pooling, tbptt_steps
     assert_same_fit(small("multiclass", **settings).fit(padded(X), y), est)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", CELLS)
+@one_at_a_time(
+    {"cell": "lstm", "dtype": "float32", "bidirectional": True, "pooling": "last"},
+    cell=CELLS, dtype=["float64"], bidirectional=[False], pooling=["mean", "max"],
+)  # fmt: skip
 def test_a_sequence_alone_is_predicted_as_in_company(cell, dtype, bidirectional, pooling):
     X, y = sequences("multiclass", n_samples=50, ragged=True)
     X = X.astype(dtype)
