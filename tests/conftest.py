@@ -19,6 +19,7 @@ SIMULATED = bool(numba.config.ENABLE_CUDASIM)
 #: Tests in there import the CUDA backend.
 collect_ignore_glob = [] if SIMULATED or importlib.util.find_spec("numba_cuda") else ["gpu/*"]
 
+GPU_PART = pathlib.Path(__file__).parent / "gpu"
 #: Files of few tests that take long.
 LONG = ("test_gpu.py", "test_compilation.py", "test_examples.py")
 
@@ -83,6 +84,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=reason))
         elif SIMULATED and item.get_closest_marker("hardware"):
             item.add_marker(pytest.mark.skip(reason="needs a GPU, not the simulator"))
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out the GPU part where nothing of it is wanted: its files load another compiler when they are collected."""
+    unwanted = "not gpu and not apart" in config.option.markexpr
+    named = any("gpu" in argument for argument in config.args)
+    return True if unwanted and not named and collection_path == GPU_PART else None
 
 
 def one_at_a_time(base, **axes):
