@@ -199,6 +199,7 @@ def test_new_architecture_compiles_nothing():
     assert result["added"] == ["activation_float32_tanh"]
 
 
+@pytest.mark.slow  # three processes that compile; digests of edited sources are looked at in every run
 def test_edited_formulas_are_compiled_again(tmp_path):
     # One formula of the package and one of a user, in files other than the kernel's, which is all that Numba looks at.
     package = copy_of_package(tmp_path)
@@ -483,8 +484,8 @@ FORCED = {
 }
 
 
-#: A processor without the widest vectors, and one of which nothing is known; each case compiles for seconds.
-QUICK = [(multiply, "avx2"), (multiply, "generic processor")]
+#: A processor without the widest vectors; each case compiles for seconds.
+QUICK = [(multiply, "avx2")]
 
 
 @pytest.mark.parametrize(

@@ -418,7 +418,7 @@ def test_records_of_validation_belong_together(fitted, path):
     document, arrays = members(path)
     document["attributes"]["validation_scores_"] = []
     write(path, document, arrays)
-    with pytest.raises(ValueError, match="some of validation_scores_"):
+    with pytest.raises(ValueError, match="one of validation_scores_ and validation_loss_curve_ is None"):
         load(path)
 
 

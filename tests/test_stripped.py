@@ -5,13 +5,15 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
+from skneural import MLPClassifier, save
 from skneural.__main__ import info
 
-#: What a service does; its output is compared.
-SERVICE = """
-import os, pickle, tempfile, warnings
+#: What everybody does, with the data of the others.
+HEAD = """
+import os, pickle, sys, tempfile, warnings
 warnings.simplefilter("ignore")
 import numpy as np
 import skneural, skneural.callbacks, skneural.inspection, skneural.plotting
@@ -19,15 +21,21 @@ from skneural import GRUClassifier, MLPClassifier
 from skneural.timeseries import Forecaster
 X = np.random.default_rng(3).normal(size=(40, 4))
 y = (X[:, 1] > 0).astype(int)
+"""
+#: A fit, and what is made of it: its kernels are compiled once more, since code without docstrings is other code.
+TRAINING = """
 clf = MLPClassifier((6,), max_iter=5, random_state=3).fit(X, y)
 path = os.path.join(tempfile.mkdtemp(), "clf.npz")
 skneural.save(clf, path)
-again = skneural.load(path)
-skneural.warmup(again)
-print(again.predict_proba(X).tolist(), pickle.loads(pickle.dumps(clf)).score(X, y))
-print(clf.summary(), clf, "MLPClassifier" in clf._repr_html_())
 gru = GRUClassifier((3,), max_iter=2, random_state=0).fit(X[:, :, None], y)
 print(gru.partial_fit(X[:, :, None], y).predict_proba(X[:, :, None]).tolist())
+"""
+#: A service; what it prints is compared.
+SERVICE = """
+again = skneural.load(path)
+skneural.warmup(again)
+print(again.predict_proba(X).tolist(), pickle.loads(pickle.dumps(again)).score(X, y))
+print(again.summary(), again, "MLPClassifier" in again._repr_html_())
 try:
     MLPClassifier(alpha=-1).fit(X, y)
 except ValueError as error:
@@ -61,25 +69,29 @@ sys.meta_path.insert(0, Finder)
 """
 
 
-def check(options, code, capsys):
-    """Run the service in a process of its own, and compare it with this one."""
-    stripped = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True)
+def check(options, head, code, capsys):
+    """Run code in a process of its own, and compare what it prints with this one."""
+    command = [sys.executable, *options, "-c", head + code + REPORT]
+    stripped = subprocess.run(command, capture_output=True, text=True)
     assert stripped.returncode == 0, stripped.stderr
     found, report = stripped.stdout.split("stripped: True\n")
     assert "cache state" in report
     with warnings.catch_warnings():
-        exec(SERVICE, {})
+        exec(code, {})
     expected, _ = capsys.readouterr().out.split("stripped: False\n")
     assert found == expected
 
 
-def test_without_docstrings(capsys):
-    check([], STRIP + SERVICE + REPORT, capsys)
+def test_without_docstrings(capsys, tmp_path):
+    X = np.random.default_rng(3).normal(size=(40, 4))
+    path = tmp_path / "clf.npz"
+    save(MLPClassifier((6,), max_iter=50, n_iter_no_change=2, tol=1.0, random_state=3).fit(X, X[:, 1] > 0), path)
+    check([], STRIP, f"path = {str(path)!r}" + HEAD + SERVICE, capsys)
 
 
 @pytest.mark.slow  # in a fresh environment Python compiles scikit-learn, scipy and Numba once more
 def test_without_docstrings_anywhere(capsys):
-    check(["-OO"], SERVICE + REPORT, capsys)
+    check(["-OO"], "", HEAD + TRAINING + SERVICE, capsys)
 
 
 def test_report_without_metadata(monkeypatch, capsys):

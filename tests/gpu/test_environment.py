@@ -127,6 +127,7 @@ def test_code_of_a_newer_compiler_is_refused_in_these_words():
     assert any(sign in str(caught.value) for sign in hub.OUTDATED)
 
 
+@pytest.mark.slow
 def test_the_product_of_a_warp_takes_all_its_lanes_along(monkeypatch):
     # In LLVM's words it is convergent: nothing may move it to where only a part of them comes.
     from numba.cuda.cudadrv import nvvm
