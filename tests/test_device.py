@@ -480,6 +480,7 @@ def test_search_over_devices(no_gpu):
     assert search.best_estimator_.device_ == "cpu"
 
 
+@pytest.mark.slow  # processes that import everything
 def test_every_process_of_a_search_looks_for_itself(no_gpu):
     # Workers of joblib know nothing of this test's pretence; without a GPU, or with one, they find out.
     X, y = data_for(MLPClassifier)
