@@ -6,10 +6,10 @@ import numpy as np
 
 from skneural.backends.frame import Frame
 from skneural.backends.inputs import Inputs
+from skneural.backends.records import N_CONSTANTS
 from skneural.maths import random
 from skneural.maths.losses import LOSSES, n_settings
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.program import N_CONSTANTS
 
 #: Seconds that a call should last at the most, so that Ctrl-C is heard.
 CALL_SECONDS = 0.1
@@ -17,15 +17,10 @@ CALL_SECONDS = 0.1
 
 def check_settings(program):
     """The constants of the loss as an array; raise if there are not as many as it takes."""
-    settings, loss = np.array(program.settings, program.dtype), program.functions[-1]
+    settings, loss = np.array(program.settings, program.dtype), program.loss
     if len(settings) != n_settings(loss, program.n_outputs):
         raise ValueError(f"The loss {loss!r} needs {n_settings(loss, program.n_outputs)} constants.")
     return settings
-
-
-def flops_per_row(program):
-    """Floating-point operations of one row, forward."""
-    return 2 * sum(t.n_rows * t.ld * (max(program.n_timesteps, 1) if t.n_gates else 1) for t in program.tensors)
 
 
 class BaseTrainer:
@@ -68,8 +63,8 @@ class BaseTrainer:
         self.template.update(
             **({"clip_norm": 0.0, "clip_value": np.inf, "max_norm": 0.0} | (limits or {})),
             n_params=program.n_params, scale=1.0, crew=1, training=1, alpha=alpha, l1_ratio=l1_ratio, seed=seed,
-            n_targets=targets.shape[1], good_epoch=-1, n_layers=len(program.tensors), window=-1,
-            averaging=1 / program.n_outputs if LOSSES[program.functions[-1]].averaged else 1.0,
+            n_targets=targets.shape[1], good_epoch=-1, n_layers=program.n_layers, window=-1,
+            averaging=1 / program.n_outputs if LOSSES[program.loss].averaged else 1.0,
         )  # fmt: skip
 
     def can_renew(self, n_rows):
@@ -125,7 +120,7 @@ class BaseTrainer:
         rates, frame = rates.reshape(len(rates), -1), self.frame
         self.losses_of_epochs = np.zeros(len(rates))
         if self.monitor:
-            begun, self.layer_norms = self.layer_norms, np.zeros((len(rates) + 1, len(self.program.tensors)))
+            begun, self.layer_norms = self.layer_norms, np.zeros((len(rates) + 1, self.program.n_layers))
             if begun is not None:  # the epoch in which the call before ended
                 self.layer_norms[0] = begun[-1]
         epochs = np.arange(frame["epoch"], frame["epoch"] + len(rates), dtype=np.uint64)

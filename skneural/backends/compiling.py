@@ -64,6 +64,17 @@ def interrupts_later():
 # -- the cache on disk -------------------------------------------------------------------------------------------------
 
 
+def name_intrinsics(names):
+    """Name the intrinsics among the global names of a module by what they are called there.
+
+    Numba names them by a number of the process, which would make another key of every kernel that closes over a
+    function that calls one: such kernels would never come from the cache. Names that stay are as unique.
+    """
+    for name, value in list(names.items()):
+        if hasattr(value, "_set_uuid"):
+            value._set_uuid(f"{names['__name__']}.{name}")
+
+
 def compile_cached(function, compile_it, forget):
     """A kernel, compiled or loaded from the cache on disk; without the cache, with a warning, where there can be none.
 

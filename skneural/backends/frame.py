@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skneural.network.program import FRAME
+from skneural.backends.records import FRAME
 
 _PLACES = {name: FRAME.fields[name][1] // 8 for name in FRAME.names}
 _REAL = {name for name in FRAME.names if FRAME.fields[name][0] == np.float64}

@@ -1,9 +1,25 @@
 """The last door before compiled code, which knows arrays by their addresses: what does not fit a program stops here."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from skneural.maths.losses import LOSSES
-from skneural.network.program import KINDS, Sequences
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences as a backend reads them, with any strides.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_timesteps, n_features)
+    lengths : ndarray of int64, shape (n_samples,), or None
+        How many steps of each there are; the others are not read. None: all.
+    """
+
+    values: np.ndarray
+    lengths: np.ndarray | None
 
 
 def _check_array(name, array, dtype, shape):
@@ -28,13 +44,16 @@ class Inputs:
     """
 
     def __init__(self, program):
-        _, self.n_features, *_ = program.source
-        self.n_params, self.n_outputs, self.n_timesteps = program.n_params, program.n_outputs, program.n_timesteps
-        self.dtype, self.is_sparse = program.dtype, KINDS[program.ops[0]["kind"]] not in ("input", "sequence_input")
+        self.n_features = program.source.n_features
+        self.n_params = program.n_params
+        self.n_outputs = program.n_outputs
+        self.n_timesteps = program.n_timesteps
+        self.dtype = program.dtype
+        self.is_sparse = program.sparse
         self.reads_rows = not self.n_timesteps and not self.is_sparse
-        self.can_train = bool(program.ops["kept"].all())
+        self.can_train = program.training
         # Of one class out of many the target is the number.
-        self.is_class = LOSSES[program.functions[-1]].link == "softmax"
+        self.is_class = LOSSES[program.loss].link == "softmax"
 
     def check_vector(self, name, vector):
         """Raise unless `vector` is like the parameters of the program."""

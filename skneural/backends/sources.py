@@ -12,6 +12,9 @@ import pkgutil
 import sys
 import types
 
+from skneural.layers import BUILT_IN
+from skneural.network.operations import KINDS
+
 PACKAGE = __name__.partition(".")[0]
 
 
@@ -34,8 +37,11 @@ def digest(backend, host, salt=""):
     """
     content = hashlib.sha256(salt.encode())
     names = _modules_of(f"{PACKAGE}.maths")
-    names += [f"{PACKAGE}.network.program", f"{PACKAGE}.backends.gates"]
+    names += [f"{PACKAGE}.network.operations", f"{PACKAGE}.backends.records", f"{PACKAGE}.backends.gates"]
     names += [name for name in _modules_of(f"{PACKAGE}.backends.{backend}") if name.rpartition(".")[2] not in host]
+    names += _modules_of(f"{PACKAGE}.backends.{backend}.layers")
+    kinds = {name: KINDS[name].details.descr for name in BUILT_IN}
+    content.update(repr(kinds).encode())
     for name in names:
         content.update(_content_of(name))
     return content.hexdigest()[:16]

@@ -13,7 +13,7 @@ from skneural.estimators._settings import STOCHASTIC_SOLVERS, activations, hyper
 from skneural.maths.losses import LOSSES
 from skneural.maths.schedules import Schedule
 from skneural.network.initializers import initialize
-from skneural.network.program import aligned_zeros
+from skneural.network.memory import aligned_zeros
 from skneural.training import HISTORY, Record, Validation, fit_lbfgs, fit_stochastic
 
 

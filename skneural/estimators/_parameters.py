@@ -9,7 +9,7 @@ from scipy import sparse
 from skneural.backends import devices
 from skneural.estimators import _threads
 from skneural.estimators._state import MOMENTS, check_names, network_of, plain, reason
-from skneural.network.program import aligned_zeros
+from skneural.network.memory import aligned_zeros
 
 #: Variants of a network that are kept ready for prediction.
 MOST_PREDICTORS = 16

@@ -6,8 +6,8 @@ import zlib
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skneural.backends.inputs import Sequences
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.program import Sequences
 
 #: Rows that a fingerprint looks at.
 ROWS = 100

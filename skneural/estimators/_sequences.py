@@ -4,8 +4,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from sklearn.utils.validation import check_array, check_X_y
 
+from skneural.backends.inputs import Sequences
 from skneural.estimators._handover import EXPECTED
-from skneural.network.program import Sequences
 
 #: In place of y where there is none to check: scikit-learn's word for it.
 NO_TARGETS = "no_validation"

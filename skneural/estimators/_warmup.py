@@ -14,7 +14,7 @@ from skneural.estimators._base import BaseNetwork
 from skneural.estimators._settings import STOCHASTIC_SOLVERS, find_device, hyper_of, input_dtypes, limits_of
 from skneural.maths.losses import n_settings
 from skneural.network.description import is_sparse
-from skneural.network.program import aligned_zeros
+from skneural.network.memory import aligned_zeros
 
 
 def networks_in(estimator):

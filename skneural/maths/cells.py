@@ -7,9 +7,9 @@ dh, dc)`` gets what was returned, the state and memory before, the memory after,
 after; it returns ``(dz, dh, dc)``: those by the gates before their activations, by the state before (but for its way
 through the gates), and by the memory before. Cells without memory get 0 and return what they got.
 
-Facts of an entry: `gates`, their names, at most four; `activations`, a function each, or None; `weighted`, how many of
-the first gates have weights of the input, and of the last ones weights of the state before, if not all; `memory`,
-whether there is a memory cell; `backward`; `bias`, initial biases by gate, where they are not 0.
+Facts of an entry: `gates`, their names; `activations`, a function each, or None; `weighted`, how many of the first
+gates have weights of the input, and of the last ones weights of the state before, if not all; `memory`, whether there
+is a memory cell; `backward`; `bias`, initial biases by gate, where they are not 0.
 """
 
 from skneural.maths.activations import logistic, tanh

@@ -6,6 +6,8 @@ integers, NumPy arrays of uint64 or compiled integers: all arithmetic is modulo 
 The mixing function is Chris Wellons' ``lowbias32`` (bias 0.17; https://nullprogram.com/blog/2018/07/31/).
 """
 
+import numpy as np
+
 from skneural.maths.elementary import log, sqrt
 
 MASK = 0xFFFFFFFF
@@ -31,6 +33,11 @@ def mix(x):
 def key(seed, stream, step):
     """32 bits for one step of one stream."""
     return mix(mix(mix(seed & MASK) ^ (seed >> 32) ^ stream * 0x9E3779B9 & MASK) ^ (step & MASK) ^ (step >> 32))
+
+
+def layer_key(seed, stream, layer, step):
+    """`key` for one of several layers that share a stream."""
+    return key(np.uint64(seed), np.uint64(stream + 16 * layer), np.uint64(step))
 
 
 def at_time(key, t):

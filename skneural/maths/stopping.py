@@ -1,4 +1,30 @@
-"""When to stop: the rule of scikit-learn's multi-layer perceptrons."""
+"""The end of a batch and of an epoch: losses, the best epoch, and when to stop, as in scikit-learn's perceptrons.
+
+The first two functions change a frame, the record of where a run stands.
+"""
+
+
+def end_batch(f, loss, penalty, rows):
+    """Add the sum of a batch's losses and its penalty to those of the epoch, and go on to the next batch."""
+    f.sum_loss += (loss * f.averaging + penalty) * f.scale * rows
+    f.row += rows
+    f.step += 1
+    f.batches += 1
+    f.steps_done += 1
+
+
+def end_epoch(f):
+    """Keep the parameters with which the best epoch began, and count those without improvement; the epoch's loss."""
+    loss = f.sum_loss / f.n_rows
+    if loss < f.best_loss:
+        f.good, f.candidate = f.candidate, f.good
+        f.good_epoch = f.epoch
+    f.best_loss, f.no_improvement = count_epoch(loss, f.best_loss, f.no_improvement, f.tol)
+    f.row = 0
+    f.epoch += 1
+    f.epochs_left -= 1
+    f.epochs_done += 1
+    return loss
 
 
 def count_epoch(loss, best_loss, no_improvement, tol):

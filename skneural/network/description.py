@@ -5,36 +5,18 @@ ever comes from outside; and nothing is as large as a description says before ar
 """
 
 import dataclasses
-import math
 
 import numpy as np
 
-from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
-from skneural.network import layers as layers_module
-from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Residual, Standardize
-from skneural.network.program import KINDS, lower
-
-#: Of a width: the product of two fits into 64 bits.
-LARGEST = 2**31 - 1
+from skneural.network.layer import LARGEST, LAYERS, Layer, normalized, settings_of
+from skneural.network.program import Source, lower
 
 #: What a program is lowered from.
-SOURCE = ("layers", "n_features", "dtype", "loss", "settings", "n_timesteps")
+SOURCE = Source._fields
 
-#: Classes of layers by name.
-LAYERS = {
-    name: cls
-    for name, cls in vars(layers_module).items()
-    if dataclasses.is_dataclass(cls) and cls.__module__ == layers_module.__name__
-}
-
-#: Layers of networks that read rows, of those that read sequences, and those that a shortcut may lead around.
-OF_ROWS = (Noise, Dense, Dropout, Residual)
-OF_SEQUENCES = (Standardize, Noise, Recurrent, Pool, Dropout, Dense)
-WITHIN = (Dense, Dropout)
-
-#: Names that fields of layers may have, None among them where it may stand for none.
-CHOICES = {"activation": ACTIVATIONS, "normalization": ("batch", "layer"), "how": ("last", "mean", "max")}
+#: Layers by the names that they had in files of older versions, with what their settings were called.
+RENAMED = {"Pool": ("GlobalPool", {"how": "pooling"})}
 
 
 # -- there -------------------------------------------------------------------------------------------------------------
@@ -53,28 +35,21 @@ def describe(program):
         Its `source` by name; each layer a dict of its fields, with the name of its class as ``"kind"``; and whether it
         reads sparse rows, as ``"sparse"``.
     """
-    source = dict(zip(SOURCE, program.source, strict=True))
-    source["layers"] = [_describe_layer(layer) for layer in source["layers"]]
+    source = program.source._asdict()
+    source["layers"] = [describe_layer(layer) for layer in source["layers"]]
     source["dtype"] = np.dtype(source["dtype"]).name
     source["loss"] = str(source["loss"])
     source["settings"] = list(source["settings"])
-    return {"kind": "Program", **source, "sparse": is_sparse(program)}
+    return {"kind": "Program", **source, "sparse": program.sparse}
 
 
-def is_sparse(program):
-    """Whether a program reads rows of a sparse matrix."""
-    return KINDS.index("sparse_dense") in program.ops["kind"]
-
-
-def _describe_layer(layer):
+def describe_layer(layer):
+    """A layer as a dict: its settings by name, and the name of its class as ``"kind"``."""
     description = {"kind": type(layer).__name__}
-    for field in dataclasses.fields(layer):
-        value = getattr(layer, field.name)
-        if isinstance(value, str):  # grid searches give NumPy's
-            value = str(value)
-        elif isinstance(value, tuple):
-            value = [_describe_layer(inner) for inner in value]
-        description[field.name] = value
+    for name, value in settings_of(layer).items():
+        if isinstance(value, tuple):
+            value = [describe_layer(item) if isinstance(item, Layer) else item for item in value]
+        description[name] = value
     return description
 
 
@@ -119,65 +94,61 @@ def lower_description(description):
         raise ValueError(f"there is no loss {loss!r} here.")
     if type(settings) not in (list, tuple) or not all(type(value) in (int, float) for value in settings):
         raise ValueError(f"the loss has the settings {settings!r}.")
-    layers = _layers(description["layers"], OF_SEQUENCES if n_timesteps else OF_ROWS)
-    if n_timesteps and not any(isinstance(layer, Recurrent) for layer in layers):
-        raise ValueError("the network reads sequences without a recurrent layer.")
+    layers = layers_of(description["layers"])
     try:
         return lower(
-            layers, n_features, dtype=np.dtype(dtype).type, loss=loss, settings=settings, sparse=sparse,
+            layers,
+            n_features,
+            dtype=np.dtype(dtype).type,
+            loss=loss,
+            settings=settings,
+            sparse=sparse,
             n_timesteps=n_timesteps,
-        )  # fmt: skip
+        )
     except OverflowError:
         raise ValueError("the network is larger than any memory.") from None
+    except TypeError as error:
+        raise ValueError(f"the network has a layer that cannot be: {error}") from None
 
 
-def _layers(descriptions, allowed):
+def layers_of(descriptions):
+    """Layers from what `describe_layer` made of them.
+
+    Raises
+    ------
+    ValueError
+        If they are none.
+    """
     if type(descriptions) not in (list, tuple):
         raise ValueError("the network has no list of layers.")
-    return [_layer(description, allowed) for description in descriptions]
+    return [_layer(description) for description in descriptions]
 
 
-def _layer(description, allowed):
+def _layer(description):
     if type(description) is not dict:
         raise ValueError("the network holds what is not a layer.")
-    fields = dict(description)
-    kind = fields.pop("kind", None)
+    settings = dict(description)
+    kind = settings.pop("kind", None)
+    if type(kind) is str and kind in RENAMED:
+        kind, names = RENAMED[kind]
+        settings = {names.get(name, name): value for name, value in settings.items()}
     cls = LAYERS.get(kind) if type(kind) is str else None
     if cls is None:
-        raise ValueError(f"there is a layer of an unknown kind, {kind!r}: was it written by a newer version?")
-    if cls not in allowed:
-        raise ValueError(f"a layer {kind} stands where the network cannot have it.")
+        raise ValueError(
+            f"there is a layer of an unknown kind, {kind!r}: was it written by a newer version, or is it defined in a "
+            "module that has to be imported first?"
+        )
     known = {field.name: field for field in dataclasses.fields(cls)}
-    unknown = fields.keys() - known.keys()
+    unknown = settings.keys() - known.keys()
     if unknown:
         raise ValueError(f"a layer {kind} has {sorted(unknown, key=str)}, too: was it written by a newer version?")
-    missing = [name for name, field in known.items() if field.default is dataclasses.MISSING and name not in fields]
+    missing = [name for name, field in known.items() if field.default is dataclasses.MISSING and name not in settings]
     if missing:
         raise ValueError(f"a layer {kind} has no {' and no '.join(missing)}.")
-    if cls is Residual:
-        fields["layers"] = tuple(_layers(fields["layers"], WITHIN))
-    for name, value in fields.items():
-        if not _is_field(name, known[name].type, value):
-            raise ValueError(f"a layer {kind} has {name}={value!r}.")
-    layer = cls(**fields)
-    if isinstance(layer, Dense) and layer.normalization and layer.activation is None:
-        raise ValueError("the last layer is normalised.")
-    return layer
-
-
-def _is_field(name, hint, value):
-    """Whether a field of a layer has a value of its type, and of a size that can be."""
-    if value is None:
-        return hint in (str | None, int | None)
-    if name in CHOICES:
-        return type(value) is str and value in CHOICES[name]
-    if hint is tuple:
-        return True  # of layers that have been checked
-    if hint is float:
-        return type(value) in (int, float) and 0 <= value < (1 if name == "rate" else math.inf)
-    if hint in (bool, str):
-        return type(value) is hint
-    return _is_size(value, 1)
+    for name, value in settings.items():
+        if type(value) in (list, tuple):
+            settings[name] = tuple(_layer(item) if type(item) is dict else item for item in value)
+    return normalized(cls(**settings))
 
 
 def _is_size(value, least):

@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 from skneural.maths.cells import CELLS
 from skneural.maths.random import WEIGHTS, bits, key
 from skneural.maths.registry import Registry
-from skneural.network.program import aligned_zeros
+from skneural.network.memory import aligned_zeros
 
 INITIALIZERS = Registry("weight_init", biases=False)
 
@@ -97,7 +97,7 @@ def orthogonal(u, activation):
     return q.T if wide else q
 
 
-def initialize(program, seed, weight_init="auto", activations=None):
+def initialize(program, seed, weight_init="auto"):
     """The parameters that a training begins with.
 
     Parameters
@@ -107,8 +107,6 @@ def initialize(program, seed, weight_init="auto", activations=None):
     weight_init : str or callable, default='auto'
         Name of a rule, or ``weight_init(n_in, n_out, rng)``, which returns weights of shape (n_in, n_out). `rng` is a
         `numpy.random.Generator` that depends on seed and layer.
-    activations : sequence of str, default=None
-        Name of the activation of every layer with weights, where the last layer counts as the one before it.
 
     Returns
     -------
@@ -120,38 +118,58 @@ def initialize(program, seed, weight_init="auto", activations=None):
         If a callable does not return finite numbers of the right shape.
     """
     params = aligned_zeros(program.n_params, program.dtype)
-    for layer, tensor in enumerate(program.tensors):
-        coef, intercept = tensor.coef(params), tensor.intercept(params)
-        if tensor.n_gates:
-            _initialize_recurrent(tensor, params, program.cell_of(layer), seed, layer, weight_init)
-            continue
-        if callable(weight_init):
-            coef[:] = _weights_of(weight_init, coef, np.random.default_rng((seed, layer)), layer)
-            continue
-        rule = INITIALIZERS[weight_init]
-        u = uniform((tensor.n_in + rule.biases) * tensor.n_out, seed, layer).reshape(-1, tensor.n_out)
-        values = rule.formula(u, activations[layer] if activations else None)
-        if rule.biases:
-            intercept[:], values = values[0], values[1:]
-        coef[:] = values
-    for norm in program.norms:
-        for name in {"scale", "variance", "deviation"} & set(norm.parts):
-            norm.view(params, name)[:] = 1
+    activation = None
+    for layer in range(program.n_layers):
+        operations = [op for op in program.operations if op.layer == layer and op.blocks]
+        # The last layer, which has none, counts as the one before it.
+        activation = next((op.function for op in operations if op.function), activation)
+        views = {}
+        for block in program.blocks:
+            if block.layer == layer and isinstance(block.initial, str):
+                views[block.initial] = block.view(params)
+        if "orthogonal" in views:
+            cell = CELLS[operations[0].function]
+            _initialize_recurrent(views, cell, seed, layer, weight_init)
+            activation = None
+        elif "weights" in views:
+            _initialize_dense(views, seed, layer, weight_init, activation)
+    for block in program.blocks:
+        if not isinstance(block.initial, str) and block.initial != 0:
+            block.view(params)[:] = block.initial
     return params
 
 
-def _initialize_recurrent(tensor, params, cell, seed, layer, weight_init):
+def _initialize_dense(views, seed, layer, weight_init, activation):
+    """Weights by the rule, and biases where it draws them, too."""
+    coef = views["weights"]
+    if callable(weight_init):
+        coef[:] = _weights_of(weight_init, coef, np.random.default_rng((seed, layer)), layer)
+        return
+    n_in, n_out = coef.shape
+    rule = INITIALIZERS[weight_init]
+    u = uniform((n_in + rule.biases) * n_out, seed, layer).reshape(-1, n_out)
+    values = rule.formula(u, activation)
+    if rule.biases:
+        views["bias"][:] = values[0]
+        values = values[1:]
+    coef[:] = values
+
+
+def _initialize_recurrent(views, cell, seed, layer, weight_init):
     """Gate by gate: weights of the input by the rule (glorot_uniform for 'auto'), of the state before orthogonal."""
-    n_in, n_gates, units = tensor.coef(params).shape
-    rule = None if callable(weight_init) else INITIALIZERS["glorot_uniform" if weight_init == "auto" else weight_init]
+    coefs = views["weights"]
+    n_in, n_gates, units = coefs.shape
+    rule = None
+    if not callable(weight_init):
+        rule = INITIALIZERS["glorot_uniform" if weight_init == "auto" else weight_init]
     u = uniform((n_in + units) * n_gates * units, seed, layer).reshape(n_gates, n_in + units, units)
     rng = np.random.default_rng((seed, layer))
     for gate in range(n_gates):
-        coef = tensor.coef(params)[:, gate]
+        coef = coefs[:, gate]
         coef[:] = rule.formula(u[gate, :n_in], "tanh") if rule else _weights_of(weight_init, coef, rng, layer)
-        tensor.recurrent_coef(params)[:, gate] = orthogonal(u[gate, n_in:], "tanh")
-    for gate, bias in CELLS[cell].bias.items():
-        tensor.intercept(params)[CELLS[cell].gates.index(gate)] = bias
+        views["orthogonal"][:, gate] = orthogonal(u[gate, n_in:], "tanh")
+    for gate, bias in cell.bias.items():
+        views["bias"][cell.gates.index(gate)] = bias
 
 
 def _weights_of(weight_init, coef, rng, layer):

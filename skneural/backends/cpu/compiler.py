@@ -21,7 +21,7 @@ from skneural.backends.cpu.simd import INSTRUCTION_SET
 
 def digest():
     """Hash of everything that decides what a kernel computes, besides its own closure."""
-    return sources.digest("cpu", host={"engine", "binding", "threads"}, salt=INSTRUCTION_SET.name)
+    return sources.digest("cpu", host={"engine", "binding", "registry", "threads"}, salt=INSTRUCTION_SET.name)
 
 
 DIGEST = digest()

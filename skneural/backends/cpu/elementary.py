@@ -15,9 +15,12 @@ from numba.extending import overload
 
 from skneural.backends.cpu.compiler import HELPER, formula
 from skneural.backends.cpu.intrinsics import float_bits, float_from_bits
-from skneural.maths import elementary, random
+from skneural.maths import dropout, elementary, random
 
-for _function in (random.mix, random.key, random.at_time, random.bits, random.normal):
+for _function in (
+    random.mix, random.key, random.layer_key, random.at_time, random.bits, random.normal,
+    dropout.row_position, dropout.keep, dropout.noise,
+):  # fmt: skip
     formula(_function)
 
 #: The compiler leaves longer functions as calls, which would keep a loop from becoming vector code.

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, flops_per_row
+from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
 from skneural.backends.cpu.binding import bind_prediction, bind_training
 from skneural.backends.cpu.compiler import address, kernel
 from skneural.backends.cpu.crew import Crew, Pace
@@ -14,8 +14,9 @@ from skneural.backends.cpu.threads import run_together
 from skneural.backends.cpu.updates import make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.backends.frame import Frame, data
-from skneural.backends.inputs import Inputs
-from skneural.network.program import Sequences, aligned_zeros
+from skneural.backends.inputs import Inputs, Sequences
+from skneural.backends.records import PASS
+from skneural.network.memory import aligned_zeros
 
 #: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
 MAX_CAPACITY = 2048
@@ -37,12 +38,24 @@ _LINE = 16
 OVERRUN = 2
 
 
+def one_pass(program):
+    """A step of training that is one pass: all operations forward and back, all parameters updated."""
+    n_ops = len(program.ops)
+    return np.array([(0, n_ops, 0, 0, n_ops, 0, 1.0)], PASS)
+
+
 def run_facts(program, params, ops, settings):
     """Fields of a frame that say which program runs on which parameters."""
     return {
-        "ops": data(ops), "n_ops": len(ops), "params": data(params), "n_params": program.n_params,
-        "product": address(make_product, program.dtype.type), "settings": data(settings), "scale": 1.0, "crew": 1,
-    }  # fmt: skip
+        "ops": data(ops),
+        "n_ops": len(ops),
+        "params": data(params),
+        "n_params": program.n_params,
+        "product": address(make_product, program.dtype.type),
+        "settings": data(settings),
+        "scale": 1.0,
+        "crew": 1,
+    }
 
 
 def set_inputs(frame, X):
@@ -62,7 +75,14 @@ def set_inputs(frame, X):
 
 def widest(program):
     """Largest depth of a product and largest padded width of the program."""
-    return max(max(t.n_in, t.ld) for t in program.tensors), max(t.ld for t in program.tensors)
+    values = [value.ld for operation in program.operations for value in (operation.output, *operation.inputs) if value]
+    width = max(*values, *(block.ld for block in program.matrices))
+    return max(width, *(block.n_rows for block in program.matrices)), width
+
+
+def has_steps(program):
+    """Whether sequences flow through a program."""
+    return bool(program.ops["steps"].max() > 1 or program.n_timesteps)
 
 
 class Predictor:
@@ -77,9 +97,9 @@ class Predictor:
         self.template.update(**run_facts(program, params, self.ops, self.settings))
         self._predict = kernel(make_predict).ctypes
         self._panel = panel_size(widest(program)[0], program.dtype.type)
-        self._seconds_a_row = flops_per_row(program) / _GUESSED_SPEED
+        self._seconds_a_row = program.flops / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
-        if program.n_timesteps:
+        if has_steps(program):
             row = program.n_work * self.itemsize
             fits = min(max(SMALLEST_BLOCK, PREDICT_BYTES // row), SEQUENCE_BYTES // row)
             self._block = max(1, min(PREDICT_BLOCK, fits))
@@ -150,11 +170,18 @@ class Trainer(BaseTrainer):
         self.turned = aligned_zeros(max(program.n_transposed, 1), program.dtype)
         self._turns = self._all_turns()
         self._best = params.copy(), params.copy()
+        self.passes = one_pass(program)
         set_inputs(self.template, X)
         self.template.update(
-            **run_facts(program, params, self.ops, self.settings), targets=data(targets), weights=data(weights),
-            good=data(self._best[0]), candidate=data(self._best[1]), transposed=data(self.turned),
-        )  # fmt: skip
+            **run_facts(program, params, self.ops, self.settings),
+            targets=data(targets),
+            weights=data(weights),
+            good=data(self._best[0]),
+            candidate=data(self._best[1]),
+            transposed=data(self.turned),
+            passes=data(self.passes),
+            n_passes=len(self.passes),
+        )
 
     @property
     def frame(self):
@@ -167,7 +194,7 @@ class Trainer(BaseTrainer):
         dtype, n_rows = program.dtype, f["n_rows"]
         # Statistics of a batch need all of it; everything else can be had in pieces.
         most = MAX_CAPACITY if program.n_statistics == 0 else n_rows
-        if program.n_timesteps:
+        if has_steps(program):
             most = max(1, min(most, SEQUENCE_BYTES // (program.n_work * self.itemsize)))
         capacity = min(batch, n_rows, most)
         depth, width = widest(program)
@@ -177,10 +204,11 @@ class Trainer(BaseTrainer):
         f.update(work=data(self.work), losses=data(self.losses), capacity=capacity, strip=strip, batch=batch)
         f["statistics"] = data(self.statistics)
         self._number_slots(strip)
-        if batch > capacity or f["clip_norm"] > 0 or program.n_timesteps:
+        stores = any(operation.traits.stores_gradient for operation in program.operations)
+        if batch > capacity or f["clip_norm"] > 0 or stores:
             self.gradient = aligned_zeros(program.n_params, dtype)
             f["gradient"] = data(self.gradient)
-        work = flops_per_row(program) * 3 * min(batch, n_rows) / _GUESSED_SPEED
+        work = program.flops * 3 * min(batch, n_rows) / _GUESSED_SPEED
         size = self.n_threads if work > _WORTH_A_THREAD else 1
         tile, panel = strip * width, panel_size(max(depth, capacity), dtype.type)
         self._scratch = [aligned_zeros(tile + panel, dtype) for _ in range(size)]
@@ -194,11 +222,15 @@ class Trainer(BaseTrainer):
 
     def _number_slots(self, strip):
         """Every strip of weights and every bias has a place for its partial sums; a normalisation uses the first."""
-        count, f = 0, self.template
-        for op in self.ops:
+        count = 0
+        f = self.template
+        for op, operation in zip(self.ops, self.program.operations, strict=True):
+            op["slot"] = count
+            op["n_slots"] = 0
             if op["update"]:
-                sizes = [op["n_in"], op["n_out"]] if op["recurrent"] >= 0 else [op["n_in"]]
-                op["slot"], op["n_slots"] = count, sum(-(-int(size) // strip) for size in sizes) + 1
+                weights = [block.n_rows for block in operation.blocks if block.penalised]
+                op["slot"] = count
+                op["n_slots"] = sum(-(-n_rows // strip) for n_rows in weights) + 1
                 count += int(op["n_slots"])
         self.penalties = np.zeros(count)
         self.squares = np.zeros(count) if self.monitor or f["clip_norm"] > 0 else None
@@ -212,14 +244,10 @@ class Trainer(BaseTrainer):
     def _all_turns(self):
         """Matrices of weights, and the places where they stand transposed, in rows of length `ld`."""
         turns = []
-        for op in self.ops:
-            tensor = self.program.tensors[op["layer"]]
-            if op["transposed"] >= 0:
-                turns.append((tensor.matrix(self.params), int(op["transposed"]), int(op["ld_in"])))
-            if op["recurrent_transposed"] >= 0:
-                states = tensor.recurrent_matrix(self.params)
-                turns.append((states, int(op["recurrent_transposed"]), int(op["ld_out"])))
-        return [(matrix, self._place_of(matrix, start, ld)) for matrix, start, ld in turns]
+        for block, start, ld in self.program.transposed:
+            matrix = block.matrix(self.params)
+            turns.append((matrix, self._place_of(matrix, start, ld)))
+        return turns
 
     def _place_of(self, matrix, start, ld):
         n_in, n_out = matrix.shape

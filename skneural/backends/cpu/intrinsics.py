@@ -11,8 +11,10 @@ from numba.core import cgutils
 from numba.core.typing import signature
 from numba.extending import intrinsic
 
+from skneural.backends import compiling
 from skneural.backends.cpu.simd import INSTRUCTION_SET
-from skneural.network.program import FRAME, OP
+from skneural.backends.records import FRAME, PASS
+from skneural.network.operations import KINDS, OP
 
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 _UNBOUNDED = 1 << 50  # more numbers than there are; their bytes still fit 64 bits
@@ -90,13 +92,14 @@ def rows(typingctx, address, dtype, count, length):
     return kind(types.int64, dtype, types.int64, types.int64), codegen
 
 
-def _record_view(dtype):
+def _record_view(dtype, offset=0):
+    """An intrinsic that reads the record so many bytes behind an address."""
     record = from_dtype(dtype)
 
     @intrinsic
     def view(typingctx, address):
         def codegen(context, builder, sig, args):
-            return builder.inttoptr(args[0], context.get_value_type(record))
+            return builder.inttoptr(builder.add(args[0], _I64(offset)), context.get_value_type(record))
 
         return record(types.int64), codegen
 
@@ -105,6 +108,14 @@ def _record_view(dtype):
 
 op_at = _record_view(OP)
 frame_at = _record_view(FRAME)
+pass_at = _record_view(PASS)
+
+
+def details_view(kind):
+    """An intrinsic that reads the details of an operation of some kind: they stand behind its head."""
+    view = _record_view(KINDS[kind].details, OP.fields["details"][1])
+    view._set_uuid(f"{__name__}.details_of_{kind}")  # as `compiling.name_intrinsics` does
+    return view
 
 
 def _caller(returns, *kinds):
@@ -353,8 +364,4 @@ def _emit_tile(element, size, tile, builder, args):
                 builder.store(value, place, align=size)
 
 
-# Numba names an intrinsic by a number of the process, which would make another key of every kernel that closes over a
-# function that calls one: such kernels would never come from the cache. Names that stay are as unique.
-for _name, _value in list(globals().items()):
-    if hasattr(_value, "_set_uuid"):
-        _value._set_uuid(f"{__name__}.{_name}")
+compiling.name_intrinsics(globals())

@@ -25,11 +25,13 @@ from skneural.backends.cpu.intrinsics import (
     frame_at,
     give_up_slice,
     op_at,
+    pass_at,
     sleep_units,
     vector,
 )
+from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, PASS, SOURCE
 from skneural.maths import random, stopping
-from skneural.network.program import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, OP
+from skneural.network.operations import OP
 
 #: How a thread waits: it spins this often, then offers its core to others this often, then sleeps ever longer.
 SPINS, YIELDS, LONGEST_SLEEP = 2000, 400, 200
@@ -37,9 +39,14 @@ SPINS, YIELDS, LONGEST_SLEEP = 2000, 400, 200
 #: Places on the board where threads meet, in bytes, each on a cache line of its own.
 ARRIVALS, MEETINGS, LEAVE, COMMANDS, DONE, QUIT, BOARD_SIZE = range(0, 7 * 64, 64)
 
-_OP_SIZE, _CLOCK = OP.itemsize, FRAME.fields["clock"][1]
+_OP_SIZE = OP.itemsize
+_PASS_SIZE = PASS.itemsize
+_CLOCK = FRAME.fields["clock"][1]
+_SOURCE_FIELDS = len(SOURCE)
 _bits = formula(random.bits)
-count_epoch = formula(stopping.count_epoch)
+formula(stopping.count_epoch)
+end_batch = formula(stopping.end_batch)
+end_epoch = formula(stopping.end_epoch)
 
 
 @register_jitable(**HELPER)
@@ -81,13 +88,14 @@ def shuffle(f):
 
 
 @register_jitable(**HELPER)
-def walk_parameters(f, frame_address, rows, constrain):
-    """This thread's share of all parameters: update them, or keep their norms within the limit."""
-    for i in range(f.n_ops):
-        op = op_at(f.ops + i * _OP_SIZE)
+def walk_parameters(f, frame_address, part, rows, constrain):
+    """This thread's share of a pass's parameters: update them, or keep their norms within the limit."""
+    for i in range(part.update_begin, part.update_end):
+        at = f.ops + i * _OP_SIZE
+        op = op_at(at)
         kernel = op.constrain if constrain else op.update
         if kernel != 0:
-            call_layer(kernel, (f.ops + i * _OP_SIZE, frame_address, 0, rows))
+            call_layer(kernel, (at, frame_address, 0, rows))
 
 
 @register_jitable(**HELPER)
@@ -103,33 +111,46 @@ def sum_of(address, count):
 
 
 @register_jitable(**HELPER)
-def walk_rows(f, frame_address, piece):
-    """This thread's rows of a piece, forward through all operations and back."""
-    first, last = f.rank * piece // f.crew, (f.rank + 1) * piece // f.crew
-    for i in range(f.n_ops):
+def walk_rows(f, frame_address, part, piece):
+    """This thread's rows of a piece, forward through the operations of a pass and back."""
+    first = f.rank * piece // f.crew
+    last = (f.rank + 1) * piece // f.crew
+    for i in range(part.begin, part.end):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
-        if op.gather != 0:
+        if op.statistics_forward != 0:
             meet(f)
-            call_layer(op.gather, (at, frame_address, 0, piece))
+            call_layer(op.statistics_forward, (at, frame_address, 0, piece))
             meet(f)
         if op.forward != 0:
             call_layer(op.forward, (at, frame_address, first, last))
-    for i in range(f.n_ops - 1, -1, -1):
+    for i in range(part.end - 1, part.back - 1, -1):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
-        if op.gather_back != 0:
+        if op.statistics_backward != 0:
             meet(f)
-            call_layer(op.gather_back, (at, frame_address, 0, piece))
+            call_layer(op.statistics_backward, (at, frame_address, 0, piece))
             meet(f)
         if op.backward != 0:
             call_layer(op.backward, (at, frame_address, first, last))
 
 
 @register_jitable(**HELPER)
-def norm_of_gradient(f):
-    """Norm of the gradient by all parameters."""
-    return math.sqrt(sum_of(f.squares, f.n_slots))
+def norm_of_gradient(f, part):
+    """Norm of the gradient by the parameters of a pass."""
+    first = op_at(f.ops + part.update_begin * _OP_SIZE).slot
+    last = op_at(f.ops + (part.update_end - 1) * _OP_SIZE)
+    return math.sqrt(sum_of(f.squares + first * 8, last.slot + last.n_slots - first))
+
+
+@register_jitable(**HELPER)
+def choose_source(f, frame_address, part):
+    """Let the samples of a pass come from where it says."""
+    if part.source != 0:
+        source = vector(part.source, np.int64)
+        numbers = vector(frame_address, np.int64)
+        for i in range(_SOURCE_FIELDS):
+            numbers[i] = source[i]
 
 
 @register_jitable(**HELPER)
@@ -154,19 +175,22 @@ def keep_parameters(f, dtype):
 
 
 @register_jitable(**HELPER)
-def walk_pieces(f, frame_address, start, rows):
-    """Rows of a batch, forward through all operations and back, in pieces that fit the buffers; sum of their losses.
+def walk_pieces(f, frame_address, part, start, rows):
+    """Rows of a batch, through a pass, in pieces that fit the buffers; sum of their losses.
 
     Every thread takes its share of the rows of a piece, then its share of the parameters.
     """
-    loss, done = 0.0, 0
+    loss = 0.0
+    done = 0
     while done < rows:
         piece = min(f.capacity, rows - done)
-        f.start, f.piece, f.done = start + done, piece, done
-        walk_rows(f, frame_address, piece)
+        f.start = start + done
+        f.piece = piece
+        f.done = done
+        walk_rows(f, frame_address, part, piece)
         meet(f)
         loss += sum_of(f.losses, piece)
-        walk_parameters(f, frame_address, piece, False)
+        walk_parameters(f, frame_address, part, piece, False)
         if HAS_CLOCK and f.rank == 0 and f.deadline > 0:
             # The first thread looks at the clock; all see what it decided once they have met.
             clock_gettime(MONOTONIC, frame_address + _CLOCK)
@@ -177,18 +201,43 @@ def walk_pieces(f, frame_address, start, rows):
     return loss
 
 
+@register_jitable(**HELPER)
+def run_pass(f, frame_address, part, rows):
+    """One pass of a step: forward and back, then the update; sum of the losses."""
+    choose_source(f, frame_address, part)
+    f.factor = 1.0
+    f.phase = COLLECT if rows > f.capacity or f.clip_norm > 0 else FUSED
+    loss = walk_pieces(f, frame_address, part, f.row, rows)
+    if f.layer_norms != 0 and f.rank == 0:
+        note_layer_norms(f)
+    if f.phase == COLLECT:
+        if f.clip_norm > 0:
+            norm = norm_of_gradient(f, part)
+            f.factor = f.clip_norm / norm if norm > f.clip_norm else 1.0
+        f.phase = APPLY
+        walk_parameters(f, frame_address, part, 0, False)
+        meet(f)
+    if f.max_norm > 0:
+        walk_parameters(f, frame_address, part, 0, True)
+        meet(f)
+    return loss
+
+
 def make_train(dtype):
     """Kernel ``train(frame)``: run steps until as many are done as asked for, or the stopping rule says so.
 
     An epoch whose loss is not finite ends it too.
     """
-    digest, constants_size = DIGEST, 8 * N_CONSTANTS
+    digest = DIGEST
+    constants_size = 8 * N_CONSTANTS
 
     def train(frame_address):
         digest  # part of the cache key
         f = frame_at(frame_address)
-        order, weights = vector(f.order, np.int64), vector(f.weights, dtype)
-        losses, stop = vector(f.epoch_losses, np.float64), False
+        order = vector(f.order, np.int64)
+        weights = vector(f.weights, dtype)
+        losses = vector(f.epoch_losses, np.float64)
+        stop = False
         while f.steps_left > 0 and f.epochs_left > 0 and not stop:
             if f.row == 0 and f.rank == 0:
                 keep_parameters(f, dtype)
@@ -202,40 +251,21 @@ def make_train(dtype):
                 for r in range(f.row, f.row + rows):
                     weight += weights[order[r] if f.order != 0 else r]
             f.scale = 1.0 / weight if weight > 0 else 0.0
-            f.now, f.factor = f.constants + f.steps_done * constants_size, 1.0
-            f.phase = COLLECT if rows > f.capacity or f.clip_norm > 0 else FUSED
-            loss = walk_pieces(f, frame_address, f.row, rows)
-            if f.layer_norms != 0 and f.rank == 0:
-                note_layer_norms(f)
-            if f.phase == COLLECT:
-                if f.clip_norm > 0:
-                    norm = norm_of_gradient(f)
-                    f.factor = f.clip_norm / norm if norm > f.clip_norm else 1.0
-                f.phase = APPLY
-                walk_parameters(f, frame_address, 0, False)
-                meet(f)
-            if f.max_norm > 0:
-                walk_parameters(f, frame_address, 0, True)
-                meet(f)
+            f.now = f.constants + f.steps_done * constants_size
+            loss = 0.0
+            for i in range(f.n_passes):
+                part = pass_at(f.passes + i * _PASS_SIZE)
+                loss += part.counts * run_pass(f, frame_address, part, rows)
             penalty = f.alpha * sum_of(f.penalties, f.n_slots) if f.alpha > 0 else 0.0
-            f.sum_loss += (loss * f.averaging + penalty) * f.scale * rows
-            f.row += rows
-            f.step += 1
-            f.batches += 1
+            end_batch(f, loss, penalty, rows)
             f.steps_left -= 1
-            f.steps_done += 1
             stop = f.crew > 1 and atomic_load(f.board + LEAVE) != 0
             if f.row == f.n_rows:
-                losses[f.epochs_done] = f.sum_loss / f.n_rows
-                if losses[f.epochs_done] < f.best_loss:
-                    f.good, f.candidate, f.good_epoch = f.candidate, f.good, f.epoch
-                f.best_loss, f.no_improvement = count_epoch(losses[f.epochs_done], f.best_loss, f.no_improvement, f.tol)
-                diverged = losses[f.epochs_done] - losses[f.epochs_done] != 0
+                epoch_loss = end_epoch(f)
+                losses[f.epochs_done - 1] = epoch_loss
+                diverged = epoch_loss - epoch_loss != 0
                 stop = stop or f.no_improvement > f.patience or diverged
-                f.row, f.sum_loss = 0, 0.0
-                f.epoch += 1
-                f.epochs_left -= 1
-                f.epochs_done += 1
+                f.sum_loss = 0.0
 
     return (types.int64,), train
 
@@ -248,7 +278,11 @@ def make_loss_and_gradient():
         digest  # part of the cache key
         f = frame_at(frame_address)
         f.phase = COLLECT
-        f.sum_loss = walk_pieces(f, frame_address, 0, f.n_rows)
+        f.sum_loss = 0.0
+        for i in range(f.n_passes):
+            part = pass_at(f.passes + i * _PASS_SIZE)
+            choose_source(f, frame_address, part)
+            f.sum_loss += part.counts * walk_pieces(f, frame_address, part, 0, f.n_rows)
 
     return (types.int64,), loss_and_gradient
 
@@ -260,14 +294,17 @@ def make_predict():
     def predict(frame_address):
         digest  # part of the cache key
         f = frame_at(frame_address)
-        f.start, end = f.rank * f.n_rows // f.crew, (f.rank + 1) * f.n_rows // f.crew
+        f.start = f.rank * f.n_rows // f.crew
+        end = (f.rank + 1) * f.n_rows // f.crew
         f.losses += f.start * 8
         while f.start < end:
-            f.piece = rows = min(f.capacity, end - f.start)
+            rows = min(f.capacity, end - f.start)
+            f.piece = rows
             for i in range(f.n_ops):
-                op = op_at(f.ops + i * _OP_SIZE)
+                at = f.ops + i * _OP_SIZE
+                op = op_at(at)
                 if op.forward != 0:
-                    call_layer(op.forward, (f.ops + i * _OP_SIZE, frame_address, 0, rows))
+                    call_layer(op.forward, (at, frame_address, 0, rows))
             f.start += rows
             f.losses += rows * 8
 

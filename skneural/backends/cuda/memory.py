@@ -3,7 +3,8 @@
 import numpy as np
 
 from skneural.backends.cuda import hub
-from skneural.network.program import Sequences, padded
+from skneural.backends.inputs import Sequences
+from skneural.network.memory import padded
 
 #: Share of the free memory that may be used.
 SHARE = 0.9

@@ -10,7 +10,8 @@ from skneural.backends.cuda import hub
 from skneural.backends.cuda.binding import Launch
 from skneural.backends.cuda.compiler import DIGEST
 from skneural.backends.cuda.intrinsics import model_record
-from skneural.network.program import Sequences, padded
+from skneural.backends.inputs import Sequences
+from skneural.network.memory import padded
 
 #: Bytes of one buffer, unless a batch needs more.
 WINDOW = 1 << 20 if hub.IS_SIMULATED else 1 << 28

@@ -1,0 +1,52 @@
+"""Kernels by the kind of operation that they carry out, and by their field in its head."""
+
+from skneural.network.operations import KERNEL_FIELDS
+
+#: ``{kind: {field: (maker, options, registry)}}``.
+KERNELS = {}
+
+
+def layer_kernel(kind, field, *options, registry=None):
+    """Decorator: the function makes the kernel of a kind of operation.
+
+    Parameters
+    ----------
+    kind : str
+        See `network.operations.KINDS`.
+    field : str
+        What the kernel does: one of `network.operations.KERNEL_FIELDS`.
+    *options : object
+        Further arguments of the maker, after the type of numbers.
+    registry : Registry, default=None
+        The last argument of the maker is the row of this registry that the operation names.
+
+    Raises
+    ------
+    ValueError
+        If there is no such field.
+    """
+    if field not in KERNEL_FIELDS:
+        raise ValueError(f"A kernel is one of {KERNEL_FIELDS}, got {field!r}.")
+
+    def register(make):
+        KERNELS.setdefault(kind, {})[field] = make, options, registry
+        return make
+
+    return register
+
+
+def keys_of(kind, function, dtype):
+    """What makes the kernels of an operation, by their fields: a maker and its arguments each."""
+    keys = {}
+    for field, (make, options, registry) in KERNELS[kind].items():
+        entry = () if registry is None else (registry[function],)
+        keys[field] = (make, dtype, *options, *entry)
+    return keys
+
+
+def every_key(dtype):
+    """The same of all kernels of layers, for every row of the registries that they are made for."""
+    for fields in KERNELS.values():
+        for make, options, registry in fields.values():
+            for entry in [()] if registry is None else [(row,) for row in registry.values()]:
+                yield (make, dtype, *options, *entry)

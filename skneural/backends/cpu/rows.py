@@ -1,0 +1,116 @@
+"""What kernels of layers have in common: where rows stand, how long they are, and how gradients are sent on.
+
+Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
+"""
+
+import numpy as np
+from numba.extending import register_jitable
+
+from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp, random numbers and their kin)
+from skneural.backends.cpu.compiler import HELPER, formula
+from skneural.backends.cpu.intrinsics import call_activation, call_product, clear, vector
+
+
+@register_jitable(**HELPER)
+def row_at(f, buffer, ld, t, r, size):
+    """Address of row r of time step t in a buffer; rows have the one step 0."""
+    return f.work + (buffer * f.capacity + (t * f.piece + r) * ld) * size
+
+
+@register_jitable(**HELPER)
+def sample_of(f, r):
+    """Which sample of the data row r of the piece is."""
+    return vector(f.order, np.int64)[f.start + r] if f.order != 0 else f.start + r
+
+
+@register_jitable(**HELPER)
+def length_of(f, every, steps, r):
+    """Number of steps of row r, each of which stands for `every` of the data; 0: all rows have all steps."""
+    if f.lengths == 0 or every == 0:
+        return steps
+    length = vector(f.lengths, np.int64)[sample_of(f, r)]
+    return min((length + every - 1) // every, steps)
+
+
+@register_jitable(**HELPER)
+def copy_numbers(target, source, count, dtype):
+    """``target = source`` at two addresses."""
+    a = vector(target, dtype)
+    b = vector(source, dtype)
+    for j in range(count):
+        a[j] = b[j]
+
+
+@register_jitable(**HELPER)
+def add_numbers(target, source, count, dtype):
+    """``target += source`` at two addresses."""
+    a = vector(target, dtype)
+    b = vector(source, dtype)
+    for j in range(count):
+        a[j] += b[j]
+
+
+@register_jitable(**HELPER)
+def multiply_numbers(target, x, y, count, dtype):
+    """``target = x * y`` at three addresses."""
+    a = vector(target, dtype)
+    b = vector(x, dtype)
+    c = vector(y, dtype)
+    for j in range(count):
+        a[j] = b[j] * c[j]
+
+
+@register_jitable(**HELPER)
+def multiply(f, a, a_row, b, ld_b, c, ld_c, n_rows, n_columns, depth, begin, ld_begin, scale):
+    """``C = begin + A B``, times what C held if `scale`: see `product.make_product`."""
+    arguments = (a, a_row, 1, b, ld_b, c, ld_c, n_rows, n_columns, depth, begin, ld_begin, scale, f.panel)
+    call_product(f.product, arguments)
+
+
+@register_jitable(**HELPER)
+def bring(op, f, target, t, first, last, size, dtype):
+    """Let rows of x at one step stand in another buffer of that width, unless they do already."""
+    if target != op.x:
+        source = row_at(f, op.x, op.ld_in, t, first, size)
+        copy_numbers(row_at(f, target, op.ld_in, t, first, size), source, (last - first) * op.ld_in, dtype)
+
+
+@register_jitable(**HELPER)
+def activate(op, f, t, first, last, size):
+    """Apply the activation to rows of y at one step; in training its derivative goes into dy."""
+    if op.function != 0:
+        y = row_at(f, op.y, op.ld_out, t, first, size)  # OUT (B, O)
+        derivative = row_at(f, op.dy, op.ld_out, t, first, size) if op.dy >= 0 else 0  # OUT (B, O)
+        call_activation(op.function, (y, derivative, (last - first) * op.ld_out))
+
+
+@register_jitable(**HELPER)
+def clear_ended(op, f, t, first, last, size):
+    """After the end of a row its values are 0; a derivative of 0 keeps gradients away."""
+    if op.every != 0 and f.lengths != 0:
+        for r in range(first, last):
+            if t >= length_of(f, op.every, op.steps, r):
+                clear(row_at(f, op.y, op.ld_out, t, r, size), op.ld_out * size)
+                if op.dy >= 0 and op.function != 0:
+                    clear(row_at(f, op.dy, op.ld_out, t, r, size), op.ld_out * size)
+
+
+def sent(gradient, begin, begins, waiting, scale):
+    """One number of a gradient as it is sent on: added to what others sent, times the derivative that waits."""
+    gradient = begin + gradient if begins else gradient
+    return gradient * waiting if scale else gradient
+
+
+formula(sent)
+
+
+@register_jitable(**HELPER)
+def send_rows(f, target, begin, scale, source, ld, steps, first, last, size, dtype):
+    """Send the gradient by an output on, as it is, as that by an input: rows of width `ld` of all steps."""
+    begins = begin >= 0
+    for t in range(steps):
+        dx = vector(row_at(f, target, ld, t, first, size), dtype)  # OUT (T, B, I)
+        dy = vector(row_at(f, source, ld, t, first, size), dtype)  # (T, B, O)
+        before = vector(row_at(f, begin if begins else target, ld, t, first, size), dtype)
+        for j in range((last - first) * ld):
+            dx[j] = sent(dy[j], before[j], begins, dx[j], scale != 0)

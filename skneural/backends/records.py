@@ -1,0 +1,126 @@
+"""The records that kernels share: what every thread knows of the run, and what a step of training consists of.
+
+All fields have 8 bytes.
+"""
+
+import numpy as np
+
+#: Where samples come from. What a pass names replaces this part of the frame.
+SOURCE = (
+    ("inputs", "i8"),  # address of the rows, or of the values of a sparse matrix or of sequences
+    ("ld_inputs", "i8"),  # strides: from sample to sample,
+    ("ld_steps", "i8"),  # from step to step,
+    ("ld_features", "i8"),  # from feature to feature
+    ("indices", "i8"),  # of a CSR matrix
+    ("indptr", "i8"),
+    ("lengths", "i8"),  # of sequences; 0: all are whole
+    ("targets", "i8"),
+    ("n_targets", "i8"),
+    ("weights", "i8"),
+    ("order", "i8"),
+    ("n_rows", "i8"),
+    ("window", "i8"),  # on a GPU: first row at hand, where not all are
+)
+
+#: What the kernels of layers need.
+LAYERS = (
+    ("rank", "i8"),  # number of this thread
+    ("crew", "i8"),  # how many there are
+    ("board", "i8"),  # where they meet
+    ("ops", "i8"),
+    ("n_ops", "i8"),
+    ("passes", "i8"),
+    ("n_passes", "i8"),
+    ("product", "i8"),  # address of the matrix product
+    ("params", "i8"),
+    ("n_params", "i8"),
+    ("transposed", "i8"),
+    ("gradient", "i8"),
+    ("work", "i8"),  # buffers
+    ("capacity", "i8"),  # rows in them
+    ("scratch", "i8"),  # room for a tile of gradients, and for a panel of a product
+    ("panel", "i8"),
+    ("statistics", "i8"),
+    ("outputs", "i8"),
+    ("losses", "i8"),
+    ("settings", "i8"),  # constants of the loss
+    ("seed", "i8"),
+    ("training", "i8"),
+    ("phase", "i8"),
+    ("start", "i8"),  # rows of the batch before the piece at hand, in the order of the epoch
+    ("piece", "i8"),  # rows of the piece
+    ("done", "i8"),  # rows of the batch before it
+    ("scale", "f8"),  # one over the sum of the weights of the batch
+    ("step", "i8"),
+    ("batches", "i8"),  # steps, those of earlier fits counted
+)
+
+#: What updates need.
+UPDATES = (
+    ("optimizer", "i8"),
+    ("state_s", "i8"),
+    ("state_v", "i8"),
+    ("constants", "i8"),  # of the optimizer, a row a step
+    ("now", "i8"),  # the row of this step
+    ("strip", "i8"),  # rows of weights that are updated while they are in the cache
+    ("alpha", "f8"),
+    ("l1_ratio", "f8"),
+    ("clip_norm", "f8"),
+    ("clip_value", "f8"),
+    ("max_norm", "f8"),
+    ("factor", "f8"),  # that clips the gradient
+    ("penalties", "i8"),  # partial sums of the penalty and of the squared gradient
+    ("squares", "i8"),
+    ("n_slots", "i8"),
+    ("layer_norms", "i8"),  # norms of the layers' gradients, epoch by epoch
+    ("n_layers", "i8"),
+    ("roles", "i8"),  # on a GPU: what each parameter is
+)
+
+#: Where a run of epochs stands.
+PROGRESS = (
+    ("batch", "i8"),
+    ("shuffle", "i8"),
+    ("order_keys", "i8"),
+    ("averaging", "f8"),
+    ("row", "i8"),
+    ("epoch", "i8"),
+    ("steps_left", "i8"),
+    ("steps_done", "i8"),
+    ("epochs_left", "i8"),
+    ("epochs_done", "i8"),
+    ("epoch_losses", "i8"),
+    ("sum_loss", "f8"),
+    ("best_loss", "f8"),
+    ("tol", "f8"),
+    ("no_improvement", "i8"),
+    ("patience", "f8"),
+    ("candidate", "i8"),  # the parameters at the beginning of this epoch,
+    ("good", "i8"),  # of the best one,
+    ("good_epoch", "i8"),  # and which that was
+    ("deadline", "f8"),  # in seconds
+    ("clock", "i8"),  # room for a timespec
+    ("clock_fraction", "i8"),
+)
+
+#: Every thread has its own frame and moves it on by itself; what threads share stands behind the addresses.
+FRAME = np.dtype([*SOURCE, *LAYERS, *UPDATES, *PROGRESS])
+
+#: A part of a step of training: operations forward and back, then the update of some of their parameters.
+PASS = np.dtype(
+    [
+        ("begin", "i8"),  # operations that run forward: the first,
+        ("end", "i8"),  # and the one after the last
+        ("back", "i8"),  # the last operation that runs back
+        ("update_begin", "i8"),  # operations whose parameters are updated
+        ("update_end", "i8"),
+        ("source", "i8"),  # address of where the samples come from; 0: as the frame has it
+        ("counts", "f8"),  # how much its loss counts in that of the epoch
+    ]
+)
+
+#: What an update does: sum the gradient and apply it, store it (or add it to the one so far), or apply that.
+FUSED, COLLECT, APPLY = range(3)
+
+#: Numbers an update of one step reads: five constants of the optimizer, and the share of a weight that decays.
+N_CONSTANTS = 6

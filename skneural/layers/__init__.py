@@ -1,0 +1,35 @@
+"""Layers: what networks are made of. Each is a frozen dataclass of plain settings, and holds no weights."""
+
+from skneural.layers.activation import Activation
+from skneural.layers.dense import Dense
+from skneural.layers.dropout import Dropout
+from skneural.layers.noise import Noise
+from skneural.layers.normalization import BatchNorm, LayerNorm
+from skneural.layers.pooling import AveragePool1D, GlobalPool, MaxPool1D
+from skneural.layers.recurrent import Recurrent
+from skneural.layers.reshape import Flatten, Reshape
+from skneural.layers.residual import Residual
+from skneural.layers.standardize import Standardize
+from skneural.network.layer import Layer
+from skneural.network.operations import KINDS
+
+#: Kinds of operations that the package brings along.
+BUILT_IN = tuple(KINDS)
+
+__all__ = [
+    "Activation",
+    "AveragePool1D",
+    "BatchNorm",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalPool",
+    "Layer",
+    "LayerNorm",
+    "MaxPool1D",
+    "Noise",
+    "Recurrent",
+    "Reshape",
+    "Residual",
+    "Standardize",
+]

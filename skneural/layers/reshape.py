@@ -1,0 +1,79 @@
+"""The same numbers in another shape."""
+
+from dataclasses import dataclass
+
+from skneural.network.layer import Layer
+from skneural.network.operations import operation
+
+operation("reshape")
+
+
+def add_reshape(net, x, shape):
+    """Append an operation that reads the numbers of a sample in order, step after step, in another shape."""
+    return net.add("reshape", x, shape=shape, every=0)
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Sequences as rows: the channels of all time steps side by side.
+
+    Where a sample ends before the others there are zeros. A network with this layer reads sequences of one length.
+
+    Examples
+    --------
+    >>> from skneural.layers import Dense, Flatten, Recurrent
+    >>> hidden = [Recurrent("gru", 16), Flatten(), Dense(32, "relu")]
+    """
+
+    def build(self, net, x):
+        """See `Layer.build`."""
+        net.dense(x)
+        if len(x.shape) == 1:
+            return x
+        steps, channels = net.sequences(x)
+        return add_reshape(net, x, (steps * channels,))
+
+
+@dataclass(frozen=True)
+class Reshape(Layer):
+    """The same numbers in another shape: rows as sequences, or sequences as others.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (units,) for rows, (n_timesteps, n_channels) for sequences. One number may be -1: what remains.
+
+    Examples
+    --------
+    A table with 24 columns as two channels of 12 steps:
+
+    >>> from skneural.layers import GlobalPool, Recurrent, Reshape
+    >>> hidden = [Reshape((12, 2)), Recurrent("gru", 16), GlobalPool()]
+    """
+
+    shape: tuple
+
+    def build(self, net, x):
+        """See `Layer.build`."""
+        net.dense(x)
+        size = x.steps * x.width
+        shape = self._completed(size)
+        if shape is None:
+            raise net.error(
+                f"needs a shape of {size} numbers, as its input of shape {x.shape} has, got {self.shape!r}."
+            )
+        return x if shape == x.shape else add_reshape(net, x, shape)
+
+    def _completed(self, size):
+        """The shape with a number in the place of -1; None if it does not have that size."""
+        shape = self.shape
+        is_shape = isinstance(shape, tuple) and len(shape) in (1, 2) and all(type(n) is int for n in shape)
+        if not is_shape or any(n < 1 and n != -1 for n in shape) or shape.count(-1) > 1:
+            return None
+        if -1 in shape:
+            known = 1
+            for n in shape:
+                known *= n if n != -1 else 1
+            shape = tuple(size // known if n == -1 else n for n in shape)
+        product = shape[0] * shape[-1] if len(shape) == 2 else shape[0]
+        return shape if product == size and min(shape) > 0 else None

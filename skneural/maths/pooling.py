@@ -1,0 +1,6 @@
+"""Pooling over the steps of a sequence."""
+
+
+def is_new_maximum(number, maximum):
+    """Whether a number takes the place of the maximum so far; NaN does, so that it is seen."""
+    return not number <= maximum
