@@ -139,7 +139,7 @@ class Factors:
     """Two matrices as they stand in memory, in rows padded with zeros, and their product in double precision."""
 
     def __init__(self, shape, layout):
-        from skneural.network.program import padded
+        from skneural.network.memory import padded
 
         (m, n, k), random = shape, np.random.default_rng(0)
         A, B = random.standard_normal((m, k), np.float32), random.standard_normal((k, n), np.float32)
@@ -177,7 +177,7 @@ def our_product(f, tile):
     """One of our tiles."""
     from skneural.backends.cuda.binding import bind_product
     from skneural.backends.frame import Frame
-    from skneural.network.program import OP
+    from skneural.network.operations import OP
 
     arena, memory, work = on_device(f)
     (m, n, k), op, frame = f.shape, np.zeros(1, OP), Frame()

@@ -77,12 +77,12 @@ def draw(case):
 def network(case):
     """The program of a case, and the parameters that it begins with."""
     from skneural.network.initializers import initialize
-    from skneural.network.layers import Dense, Pool, Recurrent
+    from skneural.layers import Dense, GlobalPool, Recurrent
     from skneural.network.program import lower
 
     inputs, *hidden, outputs = case.layers
     if case.timesteps:
-        layers = [*(Recurrent("lstm", units) for units in hidden), Pool("last"), Dense(outputs)]
+        layers = [*(Recurrent("lstm", units) for units in hidden), GlobalPool("last"), Dense(outputs)]
         program = lower(layers, inputs, dtype=np.float32, loss="squared_error", n_timesteps=case.timesteps)
     else:
         layers = [*(Dense(units, "relu") for units in hidden), Dense(outputs)]
@@ -101,7 +101,8 @@ def beginning(case):
 def our_trainer(case, X, y, device, precision):
     """Our trainer, started."""
     from skneural.backends.devices import make_trainer
-    from skneural.network.program import Sequences, aligned_zeros
+    from skneural.backends.inputs import Sequences
+    from skneural.network.memory import aligned_zeros
 
     program, params = network(case)
     data, targets = Sequences(X, None) if case.timesteps else X, y.astype(np.float32)[:, None]

@@ -120,7 +120,7 @@ def product_of_ours(A, B, C):
     """A function that computes C = A B with the engine's product on all cores, half of the rows a thread."""
     from skneural.backends.cpu.compiler import kernel
     from skneural.backends.cpu.product import make_product, panel_size
-    from skneural.network.program import aligned_zeros
+    from skneural.network.memory import aligned_zeros
 
     product, n = kernel(make_product, np.float32).ctypes, len(A)
     bounds = np.linspace(0, n, cores() + 1).astype(int).tolist()

@@ -265,7 +265,7 @@ def fit_lbfgs(est, trainer, record, validation, settings):
         The estimator's parameters.
     """
     program, params = trainer.program, trainer.params
-    index = program.dense_index()
+    index = program.learnt_index()
     n_weights = program.n_weights
     total = trainer.total_weight()
     averaging, alpha = trainer.template["averaging"], trainer.template["alpha"]

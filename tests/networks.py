@@ -8,10 +8,11 @@ from scipy import sparse
 from skneural import MLPClassifier, MLPRegressor
 from skneural.backends.cpu.engine import Trainer
 from skneural.estimators._targets import ClassTargets, RealTargets
+from skneural.layers import Dense, Dropout, Noise, Residual
 from skneural.maths.losses import LOSSES
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout, Noise, Residual
-from skneural.network.program import aligned_zeros, lower
+from skneural.network.memory import aligned_zeros
+from skneural.network.program import lower
 
 N_FEATURES, N_OUTPUTS, HIDDEN = 4, 3, (5, 4, 6)
 

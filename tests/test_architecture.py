@@ -8,14 +8,15 @@ import pytest
 
 import skneural
 from skneural.backends.cpu.engine import Predictor, Trainer
+from skneural.layers import Dense
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.elementary import log1p
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import SCHEDULES, Schedule
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense
-from skneural.network.program import aligned_zeros, lower
+from skneural.network.memory import aligned_zeros
+from skneural.network.program import lower
 
 ROOT = pathlib.Path(skneural.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))

@@ -17,9 +17,10 @@ from skneural.backends.cpu import simd
 from skneural.backends.cpu.compiler import compiled_kernels, kernel
 from skneural.backends.cpu.engine import Predictor, Trainer
 from skneural.backends.cpu.product import make_product, panel_size
+from skneural.layers import Dense
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense
-from skneural.network.program import aligned_zeros, lower, padded
+from skneural.network.memory import aligned_zeros, padded
+from skneural.network.program import lower
 
 PACKAGE = pathlib.Path(skneural.__file__).parent
 
@@ -370,10 +371,11 @@ numba.config.CACHE_DIR = ""  # the others come from the folder that users have
 
 from skneural.backends.cpu.engine import Predictor
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Pool, Recurrent
-from skneural.network.program import Sequences, lower
+from skneural.layers import Dense, GlobalPool, Recurrent
+from skneural.backends.inputs import Sequences
+from skneural.network.program import lower
 
-layers = [Recurrent("rnn", 5), Pool("last"), Dense(1)]
+layers = [Recurrent("rnn", 5), GlobalPool("last"), Dense(1)]
 X = np.random.default_rng(0).normal(size=(20, 4, 2))
 predicted = {}
 for dtype in DTYPES:

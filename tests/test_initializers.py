@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from skneural.layers import Dense, GlobalPool, Recurrent
 from skneural.maths.random import WEIGHTS, bits, key
 from skneural.network.initializers import INITIALIZERS, initialize
-from skneural.network.layers import Dense, Pool, Recurrent
 from skneural.network.program import lower
 
 DTYPES = [np.float32, np.float64]
@@ -206,7 +206,7 @@ def test_callable_must_return_finite_numbers_of_the_right_shape(returned, found)
 
 
 def test_callable_is_called_for_every_gate():
-    layers = [Recurrent("gru", 4), Pool("last"), Dense(1)]
+    layers = [Recurrent("gru", 4), GlobalPool("last"), Dense(1)]
     program = lower(layers, 3, dtype=np.float64, loss="squared_error", n_timesteps=2)
     params = initialize(program, 0, lambda n_in, n_out, rng: rng.normal(size=(n_in, n_out)))
     gates = np.moveaxis(program.coefs(params)[0], 1, 0)

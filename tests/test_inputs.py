@@ -8,10 +8,11 @@ from sklearn.exceptions import NotFittedError
 
 from skneural import GRURegressor, MLPClassifier, MLPRegressor
 from skneural.backends.cpu.engine import Predictor, Trainer
-from skneural.backends.inputs import Inputs
+from skneural.backends.inputs import Inputs, Sequences
+from skneural.layers import Dense, GlobalPool, Recurrent
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Pool, Recurrent
-from skneural.network.program import Sequences, aligned_zeros, lower
+from skneural.network.memory import aligned_zeros
+from skneural.network.program import lower
 
 N_ROWS, N_FEATURES = 6, 3
 
@@ -78,7 +79,7 @@ def test_data_that_a_program_does_not_read(kind, X, error):
         "rows": rows_program,
         "sparse": lambda: rows_program(sparse=True),
         "sequences": lambda: lower(
-            [Recurrent("gru", 4), Pool("last"), Dense(2)],
+            [Recurrent("gru", 4), GlobalPool("last"), Dense(2)],
             N_FEATURES,
             dtype=np.float32,
             loss="squared_error",
@@ -133,7 +134,7 @@ def test_numbers_of_classes_that_do_not_exist(number):
 
 
 def test_program_for_prediction_is_not_trained():
-    layers = [Recurrent("gru", 4), Pool("last"), Dense(2)]
+    layers = [Recurrent("gru", 4), GlobalPool("last"), Dense(2)]
     program = lower(layers, 3, dtype=np.float32, loss="squared_error", n_timesteps=4, training=False)
     sequences = Sequences(zeros(6, 4, 3), None)
     with pytest.raises(ValueError, match="for prediction"):

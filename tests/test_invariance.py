@@ -11,19 +11,19 @@ import pytest
 from conftest import one_at_a_time
 from numba import cfunc
 from scipy import sparse
+from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 
 from skneural import MLPClassifier, MLPRegressor
 from skneural.backends.cpu import binding, compiler, crew, engine, intrinsics
 from skneural.backends.cpu.engine import Trainer
-from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 from skneural.backends.cpu.product import make_product
 from skneural.backends.cpu.updates import make_constrain, make_optimizer
+from skneural.layers import Dense, Dropout
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.cells import CELLS
 from skneural.maths.losses import LINKS, LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout
 from skneural.network.program import lower
 
 DTYPES = [np.float32, np.float64]

@@ -16,13 +16,15 @@ from sklearn.metrics import (
     mean_poisson_deviance,
     mean_squared_error,
 )
+from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 
 from skneural import MLPClassifier
 from skneural.backends.cpu import binding  # noqa: F401  (teaches the compiler exp and its kin)
 from skneural.backends.cpu.compiler import STRICT, formula, kernel
 from skneural.backends.cpu.engine import Trainer
-from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 from skneural.backends.cpu.updates import make_optimizer
+from skneural.backends.records import FRAME, N_CONSTANTS
+from skneural.layers import Dense
 from skneural.maths import elementary, random
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LINKS, LOSSES
@@ -31,8 +33,9 @@ from skneural.maths.registry import Registry
 from skneural.maths.schedules import SCHEDULES
 from skneural.maths.stopping import count_epoch
 from skneural.network.initializers import INITIALIZERS, initialize, uniform
-from skneural.network.layers import Dense
-from skneural.network.program import FRAME, N_CONSTANTS, OP, aligned_zeros, lower, padded
+from skneural.network.memory import aligned_zeros, padded
+from skneural.network.operations import OP
+from skneural.network.program import lower
 
 DTYPES = [np.float32, np.float64]
 NUMBA_TYPE = {np.float32: float32, np.float64: float64}

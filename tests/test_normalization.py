@@ -13,10 +13,11 @@ from test_invariance import assert_rows_stand_alone
 
 from skneural import MLPClassifier, MLPRegressor, load, save
 from skneural.backends.cpu.engine import MAX_CAPACITY, Trainer
+from skneural.layers import Dense, Noise
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.layers import Dense, Noise
-from skneural.network.program import aligned_zeros, lower
+from skneural.network.memory import aligned_zeros
+from skneural.network.program import lower
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -21,7 +21,7 @@ from test_persistence import layer, members, write
 from skneural import LSTMClassifier, LSTMRegressor, MLPClassifier, MLPRegressor, load, save
 from skneural.callbacks import Checkpoint
 from skneural.estimators._resume import check_same_fit
-from skneural.network.layers import Dense
+from skneural.layers import Dense
 from skneural.network.program import lower
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skneural import MLPClassifier
 from skneural.estimators._summary import Summary
-from skneural.network.layers import Dense, Dropout, Noise, Residual
+from skneural.layers import Dense, Dropout, Noise, Residual
 from skneural.network.program import lower
 from skneural.plotting import (
     ForecastDisplay,

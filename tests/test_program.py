@@ -11,12 +11,14 @@ from networks import assert_right_gradient, constants_of, fresh_state
 
 from skneural import MLPClassifier
 from skneural.backends.cpu.engine import Trainer
+from skneural.layers import Dense, Dropout, Noise, Residual
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout, Noise, Residual
-from skneural.network.program import ALIGNMENT, KINDS, Program, aligned_zeros, lower, padded
+from skneural.network.memory import ALIGNMENT, aligned_zeros, padded
+from skneural.network.operations import KINDS
+from skneural.network.program import Program, lower
 
 DTYPES = [np.float32, np.float64]
 NORMALIZATIONS = st.sampled_from([None, "batch", "layer"])

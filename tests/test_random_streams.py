@@ -13,10 +13,13 @@ from scipy.stats import norm, poisson
 
 from skneural.backends.cpu.compiler import formula
 from skneural.backends.cpu.engine import Trainer
+from skneural.backends.inputs import Sequences
+from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent
 from skneural.maths import random
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent
-from skneural.network.program import KINDS, Sequences, aligned_zeros, lower
+from skneural.network.memory import aligned_zeros
+from skneural.network.operations import KINDS
+from skneural.network.program import lower
 
 #: Noise, and either kind of dropout in the first two layers.
 STREAMS = (
@@ -169,14 +172,14 @@ def check_independent(numbers):
 
 
 def test_noise_of_sequences_is_drawn_anew_for_every_row_and_step():
-    layers = [Noise(1.0), Recurrent("rnn", 3), Pool("last"), Dense(1)]
+    layers = [Noise(1.0), Recurrent("rnn", 3), GlobalPool("last"), Dense(1)]
     (noise,) = buffers_of_steps(layers, "noise", ["y"], value=0.0)
     assert abs(noise.std() - 1) < 5 / np.sqrt(2 * noise.size)
     check_independent(noise)
 
 
 def test_dropout_between_recurrent_layers_is_drawn_anew_for_every_row_and_step():
-    layers = [Recurrent("rnn", WIDTH), Dropout(0.5), Recurrent("rnn", 3), Pool("last"), Dense(1)]
+    layers = [Recurrent("rnn", WIDTH), Dropout(0.5), Recurrent("rnn", 3), GlobalPool("last"), Dense(1)]
     x, y = buffers_of_steps(layers, "sequence_dropout", ["x", "y"], value=1.0)
     assert (x != 0).all()
     kept = (y != 0).astype(float)

@@ -10,17 +10,18 @@ import pytest
 from conftest import one_at_a_time
 from networks import assert_right_gradient, run_epochs, sum_and_gradient
 from recurrent_reference import Direction, Network, Pytorch
+from skneural.backends.cpu.recurrent import make_recurrent_backward, make_recurrent_forward
 
 from skneural.backends.cpu import engine
 from skneural.backends.cpu.engine import Predictor, Trainer
-from skneural.backends.cpu.recurrent import make_recurrent_backward, make_recurrent_forward
+from skneural.backends.inputs import Sequences
+from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Standardize
 from skneural.maths import random
 from skneural.maths.activations import logistic, tanh
 from skneural.maths.cells import CELLS
 from skneural.maths.registry import Entry
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Standardize
-from skneural.network.program import Sequences, lower
+from skneural.network.program import lower
 
 KNOWN = ("lstm", "gru", "rnn")
 DTYPES = [np.float32, np.float64]
@@ -52,7 +53,7 @@ def make_network(layers, n_steps, dtype=np.float64, seed=1):
 
 
 def stack_of(cell, units, n_layers, pooling="last", **settings):
-    return [*[Recurrent(cell, units, **settings)] * n_layers, Pool(pooling), Dense(N_OUTPUTS)]
+    return [*[Recurrent(cell, units, **settings)] * n_layers, GlobalPool(pooling), Dense(N_OUTPUTS)]
 
 
 def recurrent_layers(program):
@@ -66,7 +67,7 @@ def twin_of(program, params, masks=None):
     for layer in recurrent_layers(program):
         ends = (False, True)[: 1 + layer.bidirectional]
         layers.append([Direction(layer.cell, *next(arrays), end, next(masks), layer.truncate) for end in ends])
-    pooling = next(layer.how for layer in program.source[0] if isinstance(layer, Pool))
+    pooling = next(layer.pooling for layer in program.source.layers if isinstance(layer, GlobalPool))
     return Network(layers, pooling, program.coefs(params)[-1], program.intercepts(params)[-1])
 
 
@@ -134,7 +135,7 @@ def test_outputs_and_gradients_are_those_of_plain_numpy(case):
 @one_at_a_time({"cell": "lstm", "dtype": np.float32, "both": True}, cell=KNOWN, dtype=DTYPES, both=[False])
 def test_layers_of_several_widths_on_several_threads(crews, cell, dtype, both):
     X, y, weights = make_data(131, 6, dtype, ragged=True)
-    layers = [*[Recurrent(cell, units, both) for units in (33, 2, 17)], Pool("mean"), Dense(N_OUTPUTS)]
+    layers = [*[Recurrent(cell, units, both) for units in (33, 2, 17)], GlobalPool("mean"), Dense(N_OUTPUTS)]
     program, params = make_network(layers, 6, dtype)
     assert_computes_what_the_twin_does(program, params, X, y, weights)
     results = [sum_and_gradient(program, params, X, y, weights, n_threads=n) for n in (1, 2, 3, 5)]
@@ -210,7 +211,7 @@ def everything(cell, pooling="mean"):
     """Layers of every kind that sequences may meet."""
     return [
         Standardize(), Noise(0.3), Recurrent(cell, 5, True, 0.4), Dropout(0.3), Recurrent(cell, 3, rate=0.2),
-        Recurrent(cell, 4, True), Pool(pooling), Dropout(0.2), Dense(3, "tanh"), Dense(N_OUTPUTS),
+        Recurrent(cell, 4, True), GlobalPool(pooling), Dropout(0.2), Dense(3, "tanh"), Dense(N_OUTPUTS),
     ]  # fmt: skip
 
 
@@ -362,7 +363,7 @@ def test_large_batches_come_in_pieces(monkeypatch, capacity):
 
 def test_golden_values_of_keras():
     # Units that are all alike, from a test of Keras' LSTM.
-    layers = [Recurrent("lstm", 3), Pool("last"), Dense(3)]
+    layers = [Recurrent("lstm", 3), GlobalPool("last"), Dense(3)]
     program = lower(layers, 4, dtype=np.float32, loss="squared_error", n_timesteps=6)
     params = initialize(program, 0)
     values = 0.01, np.eye(3), 0.03, 0.0, 0.02

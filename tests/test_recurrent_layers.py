@@ -5,9 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from test_recurrent import FULL, STILL, assert_same_fit, sequences, small, whole
 
+from skneural.layers import Dense, GlobalPool, Recurrent
 from skneural.maths.cells import CELLS
 from skneural.network.initializers import INITIALIZERS
-from skneural.network.layers import Dense, Pool, Recurrent
 from skneural.network.program import lower
 
 # Fits here are short on purpose.
@@ -175,4 +175,4 @@ def test_layers_in_an_order_that_means_nothing():
     with pytest.raises(ValueError, match="pooling must end sequences"):
         network(Recurrent("gru", 4), n_timesteps=5)
     with pytest.raises(ValueError, match="there were none, or they have ended"):
-        network(Recurrent("gru", 4), Pool("last"), Pool("last"), n_timesteps=5)
+        network(Recurrent("gru", 4), GlobalPool("last"), GlobalPool("last"), n_timesteps=5)

@@ -7,9 +7,9 @@ from networks import make_data, make_network, run_epochs
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skneural.backends.cpu import crew
+from skneural.layers import Dense
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import LOWEST, SCHEDULES, Schedule
-from skneural.network.layers import Dense
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -13,9 +13,10 @@ from skneural import MLPRegressor
 from skneural.backends.cpu import engine
 from skneural.backends.cpu.threads import join_all, run_together
 from skneural.estimators import _threads
+from skneural.layers import Dense
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense
-from skneural.network.program import aligned_zeros, lower
+from skneural.network.memory import aligned_zeros
+from skneural.network.program import lower
 
 X, Y, _ = problem("regression", n_samples=60)
 SETTINGS = {"hidden_layer_sizes": (5,), "random_state": 0, "tol": 0.0, "n_iter_no_change": np.inf}

@@ -22,11 +22,12 @@ from rows import METHODS
 
 from skneural.backends.cpu import engine
 from skneural.backends.cpu.engine import Predictor, Trainer
+from skneural.layers import Dense, Dropout, Noise, Residual
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.layers import Dense, Dropout, Noise, Residual
-from skneural.network.program import aligned_zeros, lower
+from skneural.network.memory import aligned_zeros
+from skneural.network.program import lower
 
 
 def plain(activation, depth, normalization=None, dropout=0.0):

@@ -34,8 +34,8 @@ from skneural.estimators._settings import (
 )
 from skneural.estimators._state import CALLBACKS
 from skneural.estimators._summary import Summary
+from skneural.layers import Dense
 from skneural.maths.losses import LOSSES
-from skneural.network.layers import Dense
 from skneural.network.program import lower
 from skneural.training import NON_FINITE
 
@@ -238,9 +238,13 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
     def _lower(self, X, targets, settings):
         """The network for checked X, as a program."""
         return lower(
-            [*self._hidden_layers(), Dense(targets.n_outputs)], X.shape[-1], dtype=X.dtype.type, loss=targets.loss,
-            settings=settings, **self._variant(X),
-        )  # fmt: skip
+            [*self._hidden_layers(), Dense(targets.n_outputs)],
+            X.shape[-1],
+            dtype=X.dtype.type,
+            loss=targets.loss,
+            settings=settings,
+            sparse=sparse.issparse(X),
+        )
 
     def _fit_targets(self, targets, y, weights, first_pass):
         """Let targets learn what they need of the training data: nothing here."""

@@ -9,7 +9,7 @@ from sklearn.metrics import check_scoring
 
 from skneural.backends import devices
 from skneural.estimators._parameters import aligned_copy
-from skneural.estimators._settings import STOCHASTIC_SOLVERS, activations, hyper_of, limits_of
+from skneural.estimators._settings import STOCHASTIC_SOLVERS, hyper_of, limits_of
 from skneural.maths.losses import LOSSES
 from skneural.maths.schedules import Schedule
 from skneural.network.initializers import initialize
@@ -24,7 +24,7 @@ class Fitting:
         """Fitted attributes before the first epoch: parameters, curves, the state of the solver."""
         program = task.program
         self.n_outputs_ = program.n_outputs
-        self.n_layers_ = len(program.tensors) + 1
+        self.n_layers_ = program.n_layers + 1
         self.out_activation_ = LOSSES[task.targets.loss].link
         if task.first_pass:
             self._adopt(program, self._initialize(program, task.seed, task.train), task.targets)
@@ -88,8 +88,7 @@ class Fitting:
 
     def _initialize(self, program, seed, train):
         """The parameters that training begins with."""
-        names = activations(self)
-        return initialize(program, seed, self.weight_init, [*names, *(names[-1:] or [self.activation])])
+        return initialize(program, seed, self.weight_init, self.activation)
 
     def _run(self, task):
         settings, kept = task.settings, task.kept

@@ -116,14 +116,14 @@ class FlatParameters:
         arrays = [array for name in groups for array in getattr(self, name, ())]
         places = [place for group in groups.values() for place in group]
         shapes = [np.shape(a) for a in arrays]
-        if shapes != [place.shape for place in places] or (known and known.n_norms != program.n_norms):
+        if shapes != [place.shape for place in places] or (known and known.shapes != program.shapes):
             matter = [name for name in SHAPING if hasattr(self, name)]
             raise ValueError(
                 f"The weights of the previous fit do not fit this network: {' and '.join(groups)} have shapes "
                 f"{shapes}, expected {[place.shape for place in places]}. warm_start and partial_fit need the same "
                 f"{', '.join(matter)} and outputs as before."
             )
-        if known is None and program.norms:
+        if known is None and any(block.part for block in program.blocks):
             raise ValueError(
                 "Weights that are set before the first fit need a network that normalizes nothing: what a "
                 "normalization has learnt cannot be set. A fit without them, of one epoch, makes room for them."

@@ -21,11 +21,11 @@ from skneural.estimators._sequences import (
     stack,
     statistics,
 )
-from skneural.estimators._settings import RECURRENT_CONSTRAINTS, ROWS_ONLY, input_dtypes, recurrent_layers, sizes_of
+from skneural.estimators._settings import RECURRENT_CONSTRAINTS, ROWS_ONLY, input_dtypes, recurrent_layers
 from skneural.estimators._targets import without_last_axis
 from skneural.estimators._tasks import NetworkClassifier, NetworkRegressor
+from skneural.layers import Dense
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense
 from skneural.network.program import lower
 
 
@@ -54,9 +54,7 @@ class SequenceNetwork:
 
     def _initialize(self, program, seed, train):
         (sequences, *_), (_, _, weights) = train
-        n_head = len(sizes_of(self, "head_layer_sizes")) + 1
-        names = [None] * (len(program.tensors) - n_head) + [self.head_activation] * n_head
-        params = initialize(program, seed, self.weight_init, names)
+        params = initialize(program, seed, self.weight_init, self.head_activation)
         if self.standardize:
             views = program.norm_views(params)[0]
             views["mean"][:], views["deviation"][:] = statistics(sequences, weights)

@@ -123,7 +123,7 @@ class CheckedRows:
     @staticmethod
     def _variant(X):
         """The variant of the program that predicts for checked X."""
-        return {"sparse": sparse.issparse(X)}
+        return {"sparse": sparse.issparse(X), "training": False}
 
     def _as_given(self, X):
         """Checked X as users hand it over."""

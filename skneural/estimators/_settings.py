@@ -8,11 +8,11 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
 from skneural.backends import devices
+from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import SCHEDULES
 from skneural.network.initializers import INITIALIZERS
-from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Residual, Standardize
 
 STOCHASTIC_SOLVERS = tuple(OPTIMIZERS)
 
@@ -216,7 +216,7 @@ def recurrent_layers(est, cell):
         raise ValueError("hidden_layer_sizes must name at least one recurrent layer, got none.")
     for i, units in enumerate(sizes):
         layers.append(Recurrent(cell, units, bool(est.bidirectional), float(est.recurrent_dropout), truncate))
-        layers += [Pool(est.pooling)] * (i == len(sizes) - 1)
+        layers += [GlobalPool(est.pooling)] * (i == len(sizes) - 1)
         rate = next(rates)
         layers += [Dropout(rate)] * (rate > 0)
     for units in sizes_of(est, "head_layer_sizes"):

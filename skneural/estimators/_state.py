@@ -221,10 +221,12 @@ def check_random(random):
 
 def _check_attributes(cls, state, program):
     """Raise unless the fitted attributes are those of the network: numbers of inputs and outputs, and the rest."""
-    _, n_features, _, loss, _, n_timesteps = program.source
+    n_features = program.source.n_features
+    n_timesteps = program.n_timesteps
+    loss = program.loss
     expected = {
         "n_outputs_": program.n_outputs,
-        "n_layers_": len(program.tensors) + 1,
+        "n_layers_": program.n_layers + 1,
         "out_activation_": LOSSES[loss].link,
         "_n_channels": n_features,
     }
@@ -277,7 +279,7 @@ def _targets_of(description):
 
 def _check_targets(targets, classes, program):
     """Raise unless targets are what the loss reads: one class's number, or one number for each output."""
-    n_outputs, loss = program.n_outputs, program.source[3]
+    n_outputs, loss = program.n_outputs, program.loss
     if targets.n_outputs != n_outputs or targets.loss != loss:
         raise ValueError("the targets have other outputs or another loss than the network.")
     if isinstance(targets, RealTargets):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
 
 from skneural.maths.losses import LOSSES
+from skneural.network.layer import settings_of
 from skneural.network.program import Program
 
 HEADINGS = ("Layer", "Details", "Output shape", "Parameters", "Operations")
@@ -50,11 +51,11 @@ class Summary:
     """
 
     def __init__(self, program: Program) -> None:
-        layers, n_features, _, loss, _, n_timesteps = program.source
-        norms = iter([norm for norm in program.norms if "scale" in norm.parts])  # those of layers
-        rows = _describe(layers, (n_features, n_timesteps), iter(program.tensors), norms)
-        self.rows = [Row("input", "", n_features, 0, 0, n_timesteps), *rows]
-        self.rows[-1] = replace(self.rows[-1], details=LOSSES[loss].link)  # the last activation is that of the loss
+        source = program.source
+        rows = [_row_of(built) for built in program.built]
+        self.rows = [Row("input", "", source.n_features, 0, 0, source.n_timesteps), *rows]
+        last = self.rows[-1]
+        self.rows[-1] = replace(last, details=LOSSES[source.loss].link)  # the last activation is that of the loss
         self.dtype = np.dtype(program.dtype)
 
     @property
@@ -115,32 +116,25 @@ class Summary:
         )
 
 
-def _describe(layers, shape, tensors, norms, indent=""):
-    """A row for each layer, those within others indented under them; takes the next of tensors and norms."""
-    width, steps = shape
-    for layer in layers:
-        parameters = operations = 0
-        directions = 1 + getattr(layer, "bidirectional", False)
-        for tensor in [next(tensors) for _ in range(directions)] if hasattr(layer, "units") else []:
-            weights = tensor.n_rows * tensor.n_out * max(tensor.n_gates, 1)
-            parameters += weights + tensor.n_out * max(tensor.n_biases, 1)
-            operations += weights * max(steps, 1)
-            width = layer.units * directions
-        if getattr(layer, "normalization", None):
-            norm = next(norms)
-            parameters += norm.width * sum(name in ("scale", "shift") for name in norm.names)
-        steps = 0 if hasattr(layer, "how") else steps  # pooling
-        yield Row(indent + type(layer).__name__.lower(), _details(layer), width, parameters, operations, steps)
-        yield from _describe(getattr(layer, "layers", ()), (width, steps), tensors, norms, indent + "  ")
+def _row_of(built):
+    """The row of a layer; those within others are indented under them."""
+    *steps, units = built.shape
+    return Row(
+        layer="  " * built.depth + type(built.layer).__name__.lower(),
+        details=_details(built.layer),
+        units=units,
+        parameters=built.n_parameters,
+        operations=built.n_products,
+        steps=steps[0] if steps else 0,
+    )
 
 
 def _details(layer):
-    """Fields of a layer in short: the activation by its name alone, the others as name=value."""
-    values = {field.name: getattr(layer, field.name) for field in fields(layer)}
-    for name in ("units", "layers"):  # they have a column or rows of their own
-        values.pop(name, None)
-    return ", ".join(
-        value if name in ("activation", "cell", "how") else f"{name}={value}"
-        for name, value in values.items()
-        if not (value is None or value is False or (name == "rate" and value == 0))
-    )
+    """Settings of a layer in short: names of functions by themselves, the others as name=value."""
+    shown = []
+    for name, value in settings_of(layer).items():
+        is_elsewhere = name in ("units", "layers")  # they have a column or rows of their own
+        is_unused = value is None or value is False or (name == "rate" and value == 0)
+        if not is_elsewhere and not is_unused:
+            shown.append(value if name in ("activation", "cell", "pooling") else f"{name}={value}")
+    return ", ".join(shown)

@@ -13,7 +13,6 @@ from skneural.backends import devices
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._settings import STOCHASTIC_SOLVERS, find_device, hyper_of, input_dtypes, limits_of
 from skneural.maths.losses import n_settings
-from skneural.network.description import is_sparse
 from skneural.network.memory import aligned_zeros
 
 
@@ -95,7 +94,7 @@ def _one_sample(est, dtype):
     if est.__sklearn_tags__().input_tags.three_d_array:
         return np.zeros((1, getattr(est, "n_timesteps_in_", 1), 1), dtype)
     X = np.zeros((1, 1), dtype)
-    return sparse.csr_matrix(X) if hasattr(est, "_program") and is_sparse(est._program) else X
+    return sparse.csr_matrix(X) if hasattr(est, "_program") and est._program.sparse else X
 
 
 def _make_all(est, dtype, loss):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from skneural.network.layer import Layer
 from skneural.network.operations import operation
 
-DETAILS = ("window", "forwards", "winners")
+DETAILS = ("window", "n_forwards", "winners")
 for _how in ("last", "mean", "max"):
     operation(f"pool_{_how}", DETAILS)
 
@@ -22,6 +22,7 @@ def add_pooling(net, x, how, window, shape, every):
         every=every,
         forwards=x.forwards,
         window=window,
+        n_forwards=x.forwards,
         winners=winners,
     )
 

@@ -97,7 +97,7 @@ def orthogonal(u, activation):
     return q.T if wide else q
 
 
-def initialize(program, seed, weight_init="auto"):
+def initialize(program, seed, weight_init="auto", activation=None):
     """The parameters that a training begins with.
 
     Parameters
@@ -107,6 +107,8 @@ def initialize(program, seed, weight_init="auto"):
     weight_init : str or callable, default='auto'
         Name of a rule, or ``weight_init(n_in, n_out, rng)``, which returns weights of shape (n_in, n_out). `rng` is a
         `numpy.random.Generator` that depends on seed and layer.
+    activation : str, default=None
+        What a dense layer without one counts as, if there is none before it either.
 
     Returns
     -------
@@ -118,11 +120,11 @@ def initialize(program, seed, weight_init="auto"):
         If a callable does not return finite numbers of the right shape.
     """
     params = aligned_zeros(program.n_params, program.dtype)
-    activation = None
+    before = activation
     for layer in range(program.n_layers):
         operations = [op for op in program.operations if op.layer == layer and op.blocks]
         # The last layer, which has none, counts as the one before it.
-        activation = next((op.function for op in operations if op.function), activation)
+        before = next((op.function for op in operations if op.function), before)
         views = {}
         for block in program.blocks:
             if block.layer == layer and isinstance(block.initial, str):
@@ -130,9 +132,9 @@ def initialize(program, seed, weight_init="auto"):
         if "orthogonal" in views:
             cell = CELLS[operations[0].function]
             _initialize_recurrent(views, cell, seed, layer, weight_init)
-            activation = None
+            before = activation
         elif "weights" in views:
-            _initialize_dense(views, seed, layer, weight_init, activation)
+            _initialize_dense(views, seed, layer, weight_init, before)
     for block in program.blocks:
         if not isinstance(block.initial, str) and block.initial != 0:
             block.view(params)[:] = block.initial

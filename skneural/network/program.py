@@ -122,6 +122,11 @@ class Program:
         """Whether the vectors of parameters of two programs are laid out alike."""
         return (self.blocks, self.dtype) == (other.blocks, other.dtype)
 
+    @property
+    def shapes(self):
+        """What parameters there are, whatever their type and place."""
+        return [(block.name, block.part, block.shape) for block in self.blocks]
+
     def named(self, name):
         """Blocks of one fitted attribute."""
         return [block for block in self.blocks if block.name == name]

@@ -3,11 +3,11 @@
 import os
 
 import numpy as np
+from skneural.network.layers import Dense, Dropout, Pool, Recurrent
 from twins import HYPER
 
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout, Pool, Recurrent
 from skneural.network.program import Sequences, aligned_zeros, lower
 
 N_CLASSES = 10

@@ -8,13 +8,13 @@ import pytest
 from networks import make_data, make_network
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
+from skneural.network.layers import Dense, Dropout, Pool, Recurrent
 from twins import compare
 
 from skneural import LSTMClassifier, MLPClassifier
 from skneural.backends import devices
 from skneural.backends.cuda import engine, hub
 from skneural.backends.cuda.engine import Predictor, Trainer
-from skneural.network.layers import Dense, Dropout, Pool, Recurrent
 
 pytestmark = [pytest.mark.gpu, pytest.mark.hardware, pytest.mark.filterwarnings("ignore:Stochastic Optimizer")]
 

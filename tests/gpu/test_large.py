@@ -10,6 +10,7 @@ import os
 import numpy as np
 import pytest
 from large import WIDE, epoch, error, gradient, lstm, program_for, rows, sequences
+from skneural.network.layers import Dense
 from twins import tiles_of
 
 from skneural import MLPClassifier
@@ -21,7 +22,6 @@ from skneural.backends.cuda.engine import Trainer as OnGPU
 from skneural.backends.frame import Frame
 from skneural.maths import random
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense
 
 pytestmark = [pytest.mark.gpu, pytest.mark.hardware, pytest.mark.filterwarnings("ignore:Stochastic Optimizer")]
 

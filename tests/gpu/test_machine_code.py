@@ -11,12 +11,12 @@ import numba
 import numpy as np
 import pytest
 from assembly import assemble
+from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Residual, Standardize
 
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.cells import CELLS
 from skneural.maths.losses import LINKS, LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Residual, Standardize
 from skneural.network.program import lower
 
 pytest.importorskip("numba_cuda", reason="the GPU part is not installed")

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from recurrent_reference import Direction
+from skneural.network.layers import Dense, Pool, Recurrent
 from test_recurrent_engine import ADDITIONS
 
 from skneural.backends.cuda import compiler, hub, recurrent
@@ -30,7 +31,6 @@ from skneural.backends.cuda.recurrent_updates import (
 from skneural.backends.frame import Frame
 from skneural.maths import random
 from skneural.maths.cells import CELLS
-from skneural.network.layers import Dense, Pool, Recurrent
 from skneural.network.program import KINDS, lower
 
 pytestmark = pytest.mark.gpu

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from networks import constants_of
+from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Standardize
 from twins import CLOSE, Fit, assert_same
 
 from skneural.backends.cpu.engine import Predictor as OnCPU
@@ -11,7 +12,6 @@ from skneural.backends.cuda import memory, product, recurrent, streaming
 from skneural.backends.cuda.engine import Predictor as OnGPU
 from skneural.backends.cuda.engine import Trainer as TrainerOnGPU
 from skneural.network.initializers import initialize
-from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Standardize
 from skneural.network.program import Sequences, lower
 
 pytestmark = pytest.mark.gpu

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from networks import csr, make_data, make_network
+from skneural.network.layers import Dense, Dropout, Noise, Residual
 from twins import compare, tiles_of
 
 from skneural.backends.cpu.engine import Predictor as OnCPU
@@ -13,7 +14,6 @@ from skneural.backends.cuda.engine import Trainer as TrainerOnGPU
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.layers import Dense, Dropout, Noise, Residual
 
 pytestmark = pytest.mark.gpu
 

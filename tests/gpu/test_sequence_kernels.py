@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from skneural.network.layers import Dense, Dropout, Pool, Recurrent, Standardize
 from test_recurrent_kernels import BLOCK, CLOSE, N_ROWS, SEED, START, STEP, Device
 
 from skneural.backends.cuda.binding import Launch
@@ -15,7 +16,6 @@ from skneural.backends.cuda.sequences import (
     make_sequence_input_forward,
 )
 from skneural.maths import random
-from skneural.network.layers import Dense, Dropout, Pool, Recurrent, Standardize
 from skneural.network.program import Sequences
 
 pytestmark = pytest.mark.gpu

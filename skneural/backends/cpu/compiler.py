@@ -41,6 +41,10 @@ STRICT = {"contract", "nsz", "arcp"}
 #: time to compile.
 HELPER = {"fastmath": STRICT, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
 
+#: Options of sums whose order is left to the compiler. Inlined, since the process that compiles a kernel would call
+#: another version of them than one that loads it from the cache, and other bits would come out.
+SUM = {**HELPER, "fastmath": STRICT | {"reassoc"}, "forceinline": True}
+
 
 def helper(function, *key):
     """A function that only kernels call and that closes over values, under a name that `key` makes its own.

@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import register_jitable
 
 from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler sqrt)
-from skneural.backends.cpu.compiler import HELPER, STRICT, digest_of, formula
+from skneural.backends.cpu.compiler import HELPER, SUM, digest_of, formula
 from skneural.backends.cpu.intrinsics import (
     OPTIMIZER_KERNEL,
     call_optimizer,
@@ -28,7 +28,7 @@ for _function in (clip, elastic_net_gradient, lasso, ridge, shrink):
     formula(_function)
 
 
-@register_jitable(**{**HELPER, "fastmath": STRICT | {"reassoc"}})
+@register_jitable(**SUM)
 def sum_of_squares(a, count, zero):
     """One of the sums whose order is left to the compiler: of a fixed strip, so the same in every run."""
     total = zero

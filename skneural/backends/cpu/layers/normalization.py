@@ -13,7 +13,7 @@ Sizes: T steps, B rows of the batch, O columns; ``ld_out`` is O padded.
 import numpy as np
 from numba.extending import register_jitable
 
-from skneural.backends.cpu.compiler import DIGEST, HELPER, STRICT, formula
+from skneural.backends.cpu.compiler import DIGEST, HELPER, SUM, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, bring, clear_ended, length_of, row_at, sample_of, sent
@@ -214,7 +214,7 @@ def make_batch_norm_backward(dtype):
 # -- of every row by itself --------------------------------------------------------------------------------------------
 
 
-@register_jitable(**{**HELPER, "fastmath": STRICT | {"reassoc"}})
+@register_jitable(**SUM)
 def _sum_of_products(a, b, count, zero):
     """Sum of ``a * b``: along a row, so it is the same in any batch though the compiler chooses its order."""
     total = zero
@@ -223,7 +223,7 @@ def _sum_of_products(a, b, count, zero):
     return total
 
 
-@register_jitable(**{**HELPER, "fastmath": STRICT | {"reassoc"}})
+@register_jitable(**SUM)
 def _sum_of_triple_products(a, b, c, count, zero):
     """Sum of ``a * b * c``."""
     total = zero
@@ -232,7 +232,7 @@ def _sum_of_triple_products(a, b, c, count, zero):
     return total
 
 
-@register_jitable(**{**HELPER, "fastmath": STRICT | {"reassoc"}})
+@register_jitable(**SUM)
 def _sum_of_powers(a, centre, count, square, zero):
     """Sum of ``a - centre``, or of its squares."""
     total = zero

@@ -48,7 +48,7 @@ def make_pool_forward(dtype, how):
                     y[j] = x[j]
                 if is_last:
                     x = vector(row_at(f, op.x, op.ld_in, end - 1, r, size), dtype)
-                    for j in range(own.forwards):
+                    for j in range(own.n_forwards):
                         y[j] = x[j]
                     continue
                 if is_max and own.winners >= 0:
@@ -102,7 +102,7 @@ def make_pool_backward(dtype, how):
                 share = dtype(1) / dtype(max(end - beginning, 1))
                 for j in range(op.n_in):
                     if is_last:
-                        source = end - 1 if j < own.forwards else beginning
+                        source = end - 1 if j < own.n_forwards else beginning
                         gradient = dy[j] if t == source else zero
                     elif is_max:
                         gradient = dy[j] if winner[j] == t else zero
