@@ -5,7 +5,6 @@ where Python has them from: files, an archive, an executable. Where there are no
 """
 
 import hashlib
-import importlib
 import importlib.util
 import pathlib
 import pkgutil
@@ -49,7 +48,7 @@ def digest(backend, host, salt=""):
 
 def _modules_of(package):
     """Dotted names of the modules of a package."""
-    path = importlib.import_module(package).__path__
+    path = importlib.util.find_spec(package).submodule_search_locations  # not imported: this may be a part of doing so
     names = sorted(f"{package}.{module.name}" for module in pkgutil.iter_modules(path))
     if not names:
         raise ImportError(f"The modules of {package} cannot be listed where it is installed: {list(path)}.")
