@@ -1,12 +1,18 @@
 """Command line: ``python -m skneural`` compares with scikit-learn on real data, ``python -m skneural info`` reports."""
 
 import contextlib
+import functools
+import getpass
+import importlib
+import importlib.metadata
 import os
 import pathlib
 import platform
 import re
+import statistics
 import sys
 import time
+import timeit
 import warnings
 
 USAGE = """usage: python -m skneural [info]
@@ -26,19 +32,9 @@ def _datasets():
     ]
 
 
-def _seconds_for_one_row(predict, row, repeats=200):
-    predict(row)
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        predict(row)
-        times.append(time.perf_counter() - begin)
-    return sorted(times)[repeats // 2]
-
-
 def _estimator(package, task, settings):
-    name = "MLPClassifier" if task == "classifier" else "MLPRegressor"
-    return getattr(package, name)(**{"random_state": 0, "max_iter": 300} | settings)
+    kind = package.MLPClassifier if task == "classifier" else package.MLPRegressor
+    return kind(**{"random_state": 0, "max_iter": 300, **settings})
 
 
 def _fit(estimator, X, y):
@@ -54,7 +50,8 @@ def _run(package, task, data, settings):
     begin = time.perf_counter()
     _fit(estimator, X_train, y_train)
     seconds = time.perf_counter() - begin
-    one_row = _seconds_for_one_row(estimator.predict, X_test[:1])
+    predict = functools.partial(estimator.predict, X_test[:1])
+    one_row = statistics.median(timeit.repeat(predict, number=1, repeat=200))
     return estimator.score(X_test, y_test), seconds, one_row, estimator.n_iter_
 
 
@@ -65,9 +62,10 @@ def _load():
 
     loaded = []
     for name, task, load, settings in _datasets():
-        X_train, X_test, y_train, y_test = train_test_split(*load(return_X_y=True), random_state=0)
+        X, y = load(return_X_y=True)
+        X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
         scaler = StandardScaler().fit(X_train)
-        data = scaler.transform(X_train), scaler.transform(X_test), y_train, y_test
+        data = (scaler.transform(X_train), scaler.transform(X_test), y_train, y_test)
         loaded.append((name, task, data, settings))
     return loaded
 
@@ -76,13 +74,12 @@ def _compile_kernels(loaded):
     """Compile what the comparison uses, or load it, by one epoch on each data set: so no fit is timed with it."""
     import skneural
 
-    print(
-        "First the kernels that these networks need: a first run compiles them, then they are kept on disk.", flush=True
-    )
+    print("First the kernels that these networks need: a first run compiles them, then they are kept on disk.")
     for name, task, (X, _, y, _), settings in loaded:
         print(f"{name}: kernels ...", end=" ", flush=True)
         begin = time.perf_counter()
-        _fit(_estimator(skneural, task, settings | {"max_iter": 1}), X, y).predict(X[:1])
+        estimator = _estimator(skneural, task, {**settings, "max_iter": 1})
+        _fit(estimator, X, y).predict(X[:1])
         print(f"{time.perf_counter() - begin:.2f} s", flush=True)
     print()
 
@@ -113,12 +110,14 @@ def _print_table(rows):
         ("", "", "theirs", "ours", "theirs", "ours", "theirs", "ours", "", "theirs", "ours", ""),
     ]
     for name, task, (n, d), results in rows:
-        (score_1, fit_1, one_1, epochs_1), (score_2, fit_2, one_2, epochs_2) = results.values()
-        name = f"{name} (R2)" if task == "regressor" else name
-        scores = f"{score_1:.3f}", f"{score_2:.3f}", str(epochs_1), str(epochs_2)
-        fits = f"{fit_1 * 1e3:.0f} ms", f"{fit_2 * 1e3:.0f} ms", f"{fit_1 / fit_2:.1f}x"
-        ones = f"{one_1 * 1e6:.0f} us", f"{one_2 * 1e6:.0f} us", f"{one_1 / one_2:.1f}x"
-        table.append((name, f"{n} x {d}", *scores, *fits, *ones))
+        theirs, ours = results.values()
+        score_1, fit_1, one_1, epochs_1 = theirs
+        score_2, fit_2, one_2, epochs_2 = ours
+        row = [f"{name} (R2)" if task == "regressor" else name, f"{n} x {d}"]
+        row += [f"{score_1:.3f}", f"{score_2:.3f}", str(epochs_1), str(epochs_2)]
+        row += [f"{fit_1 * 1e3:.0f} ms", f"{fit_2 * 1e3:.0f} ms", f"{fit_1 / fit_2:.1f}x"]
+        row += [f"{one_1 * 1e6:.0f} us", f"{one_2 * 1e6:.0f} us", f"{one_1 / one_2:.1f}x"]
+        table.append(row)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     print()
     for row in table:
@@ -130,9 +129,6 @@ def _print_table(rows):
 
 def _versions():
     """Versions of what is imported, and of numba-cuda, which is optional. A frozen application has no metadata."""
-    import importlib
-    import importlib.metadata
-
     import skneural
 
     found = {"skneural": skneural.__version__}
@@ -144,8 +140,6 @@ def _versions():
 
 
 def _user():
-    import getpass
-
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a number without a name, as in containers
@@ -154,7 +148,8 @@ def _user():
 
 def _public_path(path):
     """A path without what tells who and where: ``~`` for the home folder, no names of users and of the machine."""
-    path, home = pathlib.PurePath(path), os.path.expanduser("~")
+    path = pathlib.PurePath(path)
+    home = os.path.expanduser("~")
     for folder in map(pathlib.PurePath, (home, os.path.realpath(home))):
         if folder.name and path.is_relative_to(folder):
             path = pathlib.PurePath("~") / path.relative_to(folder)
@@ -162,8 +157,8 @@ def _public_path(path):
     names = {_user(): "USER", machine: "HOST", machine.split(".")[0]: "HOST"}
     parts = []
     for before, part in zip(["", *path.parts], path.parts, strict=False):
-        of_somebody = before in ("home", "Users")
-        parts.append("USER" if of_somebody else names.get(part, part))
+        is_user = before in ("home", "Users")
+        parts.append("USER" if is_user else names.get(part, part))
     return str(pathlib.PurePath(*parts))
 
 
