@@ -20,6 +20,11 @@ USAGE = """usage: python -m skneural [info]
   (nothing)  train classifier and regressor next to scikit-learn's on the data sets it comes with; a table
   info       versions, cores, vector instructions, GPUs, cache folder: what a bug report needs"""
 
+HEADER = """\
+data           rows x features       score          epochs               fit          ratio       one row      ratio
+                                theirs    ours  theirs    ours    theirs      ours           theirs     ours"""
+ROW = "{:13}  {:>15}  {:6.3f}  {:6.3f}  {:6}  {:6}  {:5.0f} ms  {:5.0f} ms  {:5.1f}x  {:4.0f} us  {:4.0f} us  {:5.1f}x"
+
 
 def _datasets():
     from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
@@ -32,97 +37,44 @@ def _datasets():
     ]
 
 
-def _estimator(package, task, settings):
-    kind = package.MLPClassifier if task == "classifier" else package.MLPRegressor
-    return kind(**{"random_state": 0, "max_iter": 300, **settings})
-
-
-def _fit(estimator, X, y):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # not every data set converges in 300 epochs, in either package
-        return estimator.fit(X, y)
-
-
 def _run(package, task, data, settings):
     """Score, seconds to fit, seconds to predict one row, number of epochs."""
     X_train, X_test, y_train, y_test = data
-    estimator = _estimator(package, task, settings)
+    kind = package.MLPClassifier if task == "classifier" else package.MLPRegressor
+    estimator = kind(**{"random_state": 0, "max_iter": 300, **settings})
     begin = time.perf_counter()
-    _fit(estimator, X_train, y_train)
+    with warnings.catch_warnings(action="ignore"):  # not every data set converges in 300 epochs, in either package
+        estimator.fit(X_train, y_train)
     seconds = time.perf_counter() - begin
     predict = functools.partial(estimator.predict, X_test[:1])
     one_row = statistics.median(timeit.repeat(predict, number=1, repeat=200))
     return estimator.score(X_test, y_test), seconds, one_row, estimator.n_iter_
 
 
-def _load():
-    """The data sets, scaled: (name, task, (X_train, X_test, y_train, y_test), settings)."""
+def compare():
+    """Train both packages with equal settings on equal data; print one table."""
+    import sklearn.neural_network
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import StandardScaler
 
-    loaded = []
+    import skneural
+
+    print("scikit-learn's multi-layer perceptrons and skneural's, on data that comes with scikit-learn.")
+    print("A first run compiles kernels before each row, which are kept on disk then.\n")
+    print(HEADER, flush=True)
     for name, task, load, settings in _datasets():
         X, y = load(return_X_y=True)
         X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
         scaler = StandardScaler().fit(X_train)
         data = (scaler.transform(X_train), scaler.transform(X_test), y_train, y_test)
-        loaded.append((name, task, data, settings))
-    return loaded
-
-
-def _compile_kernels(loaded):
-    """Compile what the comparison uses, or load it, by one epoch on each data set: so no fit is timed with it."""
-    import skneural
-
-    print("First the kernels that these networks need: a first run compiles them, then they are kept on disk.")
-    for name, task, (X, _, y, _), settings in loaded:
-        print(f"{name}: kernels ...", end=" ", flush=True)
-        begin = time.perf_counter()
-        estimator = _estimator(skneural, task, {**settings, "max_iter": 1})
-        _fit(estimator, X, y).predict(X[:1])
-        print(f"{time.perf_counter() - begin:.2f} s", flush=True)
-    print()
-
-
-def compare():
-    """Train both packages with equal settings on equal data; print one table."""
-    import sklearn.neural_network
-
-    import skneural
-
-    print("scikit-learn's multi-layer perceptrons and skneural's, on data that comes with scikit-learn.", flush=True)
-    loaded = _load()
-    _compile_kernels(loaded)
-    rows = []
-    for name, task, data, settings in loaded:
-        results = {}
-        for label, package in (("scikit-learn", sklearn.neural_network), ("skneural", skneural)):
-            print(f"{name}: fit of {label} ...", end=" ", flush=True)
-            results[label] = _run(package, task, data, settings)
-            print(f"{results[label][1]:.2f} s", flush=True)
-        rows.append((name, task, data[0].shape, results))
-    _print_table(rows)
-
-
-def _print_table(rows):
-    table = [
-        ("data", "rows x features", "score", "", "epochs", "", "fit", "", "ratio", "one row", "", "ratio"),
-        ("", "", "theirs", "ours", "theirs", "ours", "theirs", "ours", "", "theirs", "ours", ""),
-    ]
-    for name, task, (n, d), results in rows:
-        theirs, ours = results.values()
-        score_1, fit_1, one_1, epochs_1 = theirs
-        score_2, fit_2, one_2, epochs_2 = ours
-        row = [f"{name} (R2)" if task == "regressor" else name, f"{n} x {d}"]
-        row += [f"{score_1:.3f}", f"{score_2:.3f}", str(epochs_1), str(epochs_2)]
-        row += [f"{fit_1 * 1e3:.0f} ms", f"{fit_2 * 1e3:.0f} ms", f"{fit_1 / fit_2:.1f}x"]
-        row += [f"{one_1 * 1e6:.0f} us", f"{one_2 * 1e6:.0f} us", f"{one_1 / one_2:.1f}x"]
-        table.append(row)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    print()
-    for row in table:
-        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+        _run(skneural, task, data, {**settings, "max_iter": 1})  # so no fit is timed with kernels that are compiled
+        score_1, fit_1, one_1, epochs_1 = _run(sklearn.neural_network, task, data, settings)
+        score_2, fit_2, one_2, epochs_2 = _run(skneural, task, data, settings)
+        label = f"{name} (R2)" if task == "regressor" else name
+        shape = "{} x {}".format(*X_train.shape)
+        fits = (1e3 * fit_1, 1e3 * fit_2, fit_1 / fit_2)
+        rows = (1e6 * one_1, 1e6 * one_2, one_1 / one_2)
+        print(ROW.format(label, shape, score_1, score_2, epochs_1, epochs_2, *fits, *rows), flush=True)
     print("\nEqual settings and data for both, kernels compiled beforehand, one run each; theirs is scikit-learn.")
     print("Initial weights and order of rows differ, so scores and numbers of epochs do too.")
 
