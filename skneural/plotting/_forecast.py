@@ -146,7 +146,7 @@ class ForecastDisplay:
         ValueError
             If lengths differ, or if something is missing that `kind` needs.
         """
-        display = cls(
+        return cls(
             y_pred=y_pred,
             y_true=y_true,
             index=first_index(y_true, y_pred) if index is None else index,
@@ -155,8 +155,7 @@ class ForecastDisplay:
             history=history,
             history_index=first_index(history) if history_index is None else history_index,
             target_name=target_name or first_name(y_true, history),
-        )
-        return display.plot(ax, kind=kind, **options)
+        ).plot(ax, kind=kind, **options)
 
     @classmethod
     def from_estimator(
@@ -360,7 +359,7 @@ class ForecastDisplay:
         if kind not in ("time", "residuals", "fan"):
             raise ValueError(f"Unknown kind: {kind!r}. Should be one of 'time', 'residuals' or 'fan'.")
         is_fan = kind == "fan"
-        data = ForecastData.of(self, first=1 if is_fan else 0)
+        data = ForecastData(self, first=1 if is_fan else 0)
         line_kw = line_style(line_kw)
         self.lines_ = []
         self.bands_ = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import copy
 from numbers import Integral
 
 import numpy as np
@@ -11,30 +11,24 @@ from sklearn.utils.validation import check_is_fitted
 from skneural.plotting._utils import check_curve, check_times
 
 
-@dataclass
 class ForecastData:
-    """Predictions and what stands beside them, in order of time. What is not known is NaN or empty."""
+    """Predictions and what stands beside them, in order of time. What is not known is NaN or empty.
 
-    times: np.ndarray  # numbers or dates
-    values: np.ndarray  # (n_times, 2 + n_quantiles): actual values, predictions, quantiles in ascending order
-    levels: np.ndarray  # what quantiles these are
-    history: np.ndarray  # the values before a forecast
-    history_times: np.ndarray
+    `times` are numbers or dates. `values` has a column each for the actual values, the predictions and the quantiles.
+    """
 
-    @classmethod
-    def of(cls, display, first):
-        """Data of a display's attributes; without an index times count from `first`."""
+    def __init__(self, display, first):
         n_times = np.size(display.y_pred)
         predicted = check_curve(display.y_pred, n_times, "y_pred", "times")
         if not n_times:
             raise ValueError("There are no predictions to draw.")
         actual = check_curve(display.y_true, n_times, "y_true", "times")
-        quantiles, levels = check_quantiles(display, n_times)
-        history, history_times = check_history(display)
-        times = times_of(display, n_times, history_times, first)
+        quantiles, self.levels = check_quantiles(display, n_times)
+        self.history, self.history_times = check_history(display)
+        times = times_of(display, n_times, self.history_times, first)
         order = np.argsort(times, kind="stable")
-        values = np.column_stack([actual, predicted, quantiles])
-        return cls(times[order], values[order], levels, history, history_times)
+        self.times = times[order]
+        self.values = np.column_stack([actual, predicted, quantiles])[order]
 
     @property
     def actual(self):
@@ -75,8 +69,10 @@ class ForecastData:
         """The same with the last value of the history in front, which is certain: from there a fan opens."""
         is_unknown = np.isnan(self.values).all(axis=0)
         last = np.where(is_unknown, np.nan, self.history[-1])
-        times = np.concatenate([self.history_times[-1:], self.times])
-        return replace(self, times=times, values=np.vstack([last, self.values]))
+        opened = copy.copy(self)
+        opened.times = np.concatenate([self.history_times[-1:], self.times])
+        opened.values = np.vstack([last, self.values])
+        return opened
 
 
 def name_of_interval(lower, upper):

@@ -126,13 +126,12 @@ class TimestepImportanceDisplay:
             sample_weight=sample_weight,
             random_state=random_state,
         )
-        display = cls(
+        return cls(
             importance=importance,
             timesteps=getattr(X, "columns", None) if timesteps is None else timesteps,
             feature_names=feature_names,
             importance_name=_name_of_change(estimator) if y is None else _name_of_decrease(estimator, scoring),
-        )
-        return display.plot(ax, **options)
+        ).plot(ax, **options)
 
     @classmethod
     def from_importance(
@@ -160,13 +159,12 @@ class TimestepImportanceDisplay:
         -------
         display : TimestepImportanceDisplay
         """
-        display = cls(
+        return cls(
             importance=importance,
             timesteps=timesteps,
             feature_names=feature_names,
             importance_name=importance_name,
-        )
-        return display.plot(ax, **options)
+        ).plot(ax, **options)
 
     def plot(
         self,
@@ -212,10 +210,7 @@ class TimestepImportanceDisplay:
             )
         steps, names = _places_of_steps(self.timesteps, len(importance))
         label = self.importance_name or "Importance"
-        self.bars_ = None
-        self.line_ = None
-        self.image_ = None
-        self.colorbar_ = None
+        self.bars_ = self.line_ = self.image_ = self.colorbar_ = None
         if importance.ndim == 2:
             self._draw_map(ax, steps, importance, label, {"cmap": cmap, **(image_kw or {})})
         else:

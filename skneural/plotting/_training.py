@@ -13,14 +13,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._plotting import _validate_score_name
 from sklearn.utils.validation import check_is_fitted
 
-from skneural.plotting._utils import (
-    check_curve,
-    count_on_x,
-    default_score_name,
-    draw_curve,
-    line_style,
-    make_panels,
-)
+from skneural.plotting._utils import check_curve, count_on_x, default_score_name, draw_curve, line_style, make_panels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
