@@ -18,7 +18,7 @@ from skneural.plotting._forecast_data import (
     first_name,
     read_backtest,
     read_forecaster,
-    select_steps,
+    steps_drawn,
 )
 from skneural.plotting._forecast_panels import draw_history, draw_intervals, draw_predictions, draw_residuals
 from skneural.plotting._utils import legend_on_top, line_style, make_panels, time_on_x
@@ -210,20 +210,19 @@ class ForecastDisplay:
         check_is_fitted(estimator)
         predicted = np.asarray(estimator.predict(X))
         levels = levels_of(estimator)
+        has_steps = predicted.ndim > (1 if levels is None else 2)
+        if has_steps:
+            predicted = predicted[steps_drawn(predicted.shape, kind, horizon_step, origin)]
+        elif kind == "fan":
+            raise ValueError("kind='fan' needs an estimator that predicts several steps, a column each.")
         if levels is not None:
             order = np.argsort(levels)
-            quantiles = predicted[..., order]
-            predicted = predicted[..., np.abs(levels - 0.5).argmin()]
-            if predicted.ndim > 1:
-                quantiles = select_steps(quantiles, kind, horizon_step, origin)
-            options = {"quantiles": quantiles, "levels": levels[order], **options}
-        if kind == "fan" and predicted.ndim < 2:
-            raise ValueError("kind='fan' needs an estimator that predicts several steps, a column each.")
+            options = {"quantiles": predicted[:, order], "levels": levels[order], **options}
+            predicted = predicted[:, np.abs(levels - 0.5).argmin()]
         if kind != "fan" and options.get("index") is None:
             options["index"] = first_index(y, X)
-        if predicted.ndim > 1 or np.ndim(y) > 1:
-            y = select_steps(y, kind, horizon_step, origin)
-        predicted = select_steps(predicted, kind, horizon_step, origin)
+        if np.ndim(y) > 1:
+            y = np.asarray(y)[steps_drawn(np.shape(y), kind, horizon_step, origin)]
         return cls.from_predictions(y, predicted, ax=ax, kind=kind, **options)
 
     @classmethod

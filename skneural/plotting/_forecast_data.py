@@ -161,19 +161,16 @@ def first_name(*candidates):
     return next((name for name in names if isinstance(name, str)), None)
 
 
-def select_steps(values, kind, horizon_step, origin):
-    """What is drawn of forecasts of several steps, shape (n_origins, horizon, ...): one forecast, or a step of all."""
-    if values is None or np.ndim(values) < 2:
-        return values
-    values = np.asarray(values)
-    n_origins, horizon = values.shape[:2]
+def steps_drawn(shape, kind, horizon_step, origin):
+    """Which of the forecasts of shape (n_origins, horizon, ...) are drawn: all steps of one, or one step of all."""
+    n_origins, horizon = shape[:2]
     if kind == "fan":
         if not -n_origins <= origin < n_origins:
             raise ValueError(f"There are {n_origins} origins: origin={origin} is none of them.")
-        return values[origin]
+        return origin, slice(None)
     if not (isinstance(horizon_step, Integral) and 1 <= horizon_step <= horizon):
         raise ValueError(f"horizon_step must be one of the steps 1 to {horizon}, got {horizon_step!r}.")
-    return values[:, horizon_step - 1]
+    return slice(None), horizon_step - 1
 
 
 def check_target(target, n_targets):
@@ -201,13 +198,16 @@ def read_backtest(backtest, kind, horizon_step, origin, target):
     times = backtest.index
     if index_or_none(times) is None:
         times = backtest.origins[0] + np.arange(len(times))
+    steps = steps_drawn(forecasts.shape, kind, horizon_step, origin)
     starts = backtest.origins - backtest.origins[0]
     rows = starts[:, np.newaxis] + np.arange(forecasts.shape[1])
-
-    drawn = {"y_pred": forecasts, "y_true": actual, "quantiles": quantiles, "index": rows}
-    drawn = {name: select_steps(values, kind, horizon_step, origin) for name, values in drawn.items()}
-    drawn["index"] = times[drawn["index"]]
-    drawn["levels"] = getattr(backtest, "levels", None)
+    drawn = {
+        "y_pred": forecasts[steps],
+        "y_true": actual[steps],
+        "quantiles": None if quantiles is None else quantiles[steps],
+        "levels": getattr(backtest, "levels", None),
+        "index": times[rows[steps]],
+    }
     if kind == "fan":
         tested = np.full(rows.max() + 1, np.nan)
         tested[rows] = actual

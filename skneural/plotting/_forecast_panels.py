@@ -22,17 +22,19 @@ REFERENCE = {"color": "0.4", "linewidth": 1, "zorder": 1}
 
 def draw_predictions(ax, data, is_fan, line_kw):
     """Curves of actual values, predictions and a quantile in the middle."""
-    thin = THIN if len(data.times) > MANY else {}
+    actual = {**ACTUAL, "label": "Actual"}
+    predicted = {**PREDICTED, "label": "Forecast" if is_fan else "Predicted"}
+    if len(data.times) > MANY:
+        actual |= THIN
+        predicted |= THIN
+    if is_fan and len(data.times) <= 60:
+        actual |= {"marker": "o", "markersize": 3.5}
+    elif is_fan:
+        actual["linestyle"] = "-."
     lines = []
     if not np.isnan(data.actual).all():
-        style = {**ACTUAL, **thin, "label": "Actual"}
-        if is_fan and len(data.times) <= 60:
-            style |= {"marker": "o", "markersize": 3.5}
-        elif is_fan:
-            style["linestyle"] = "-."
-        lines.append(draw_curve(ax, data.actual, data.times, **style | line_kw))
-    style = {**PREDICTED, **thin, "label": "Forecast" if is_fan else "Predicted"}
-    lines.append(draw_curve(ax, data.predicted, data.times, **style | line_kw))
+        lines.append(draw_curve(ax, data.actual, data.times, **actual | line_kw))
+    lines.append(draw_curve(ax, data.predicted, data.times, **predicted | line_kw))
     middle = data.middle_quantile()
     if middle is not None:
         values, level = middle
