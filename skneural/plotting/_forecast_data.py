@@ -42,19 +42,20 @@ class ForecastData:
 
     def intervals(self):
         """Lower end, upper end and name of each interval, from the outermost inwards."""
-        quantiles = self.values[:, 2:]
+        quantiles = self.values[:, 2:].T
         found = []
         for i in range(len(self.levels) // 2):
-            name = name_of_interval(self.levels[i], self.levels[-1 - i])
-            found.append((quantiles[:, i], quantiles[:, -1 - i], name))
+            j = -1 - i
+            name = name_of_interval(self.levels[i], self.levels[j])
+            found.append((quantiles[i], quantiles[j], name))
         return found
 
     def middle_quantile(self):
         """Values and level of the quantile in the middle; None if there is none, or the median, which is predicted."""
-        n_intervals, is_odd = divmod(len(self.levels), 2)
-        if not is_odd or np.isclose(self.levels[n_intervals], 0.5):
+        middle, is_odd = divmod(len(self.levels), 2)
+        if not is_odd or np.isclose(self.levels[middle], 0.5):
             return None
-        return self.values[:, 2 + n_intervals], self.levels[n_intervals]
+        return self.values[:, 2 + middle], self.levels[middle]
 
     def coverage(self):
         """Share of the known actual values within each interval, NaN if none is known."""
@@ -194,20 +195,18 @@ def read_backtest(backtest, kind, horizon_step, origin, target):
         check_target(target, forecasts.shape[2])
         forecasts = forecasts[:, :, target]
         actual = actual[:, :, target]
-        quantiles = None if quantiles is None else quantiles[:, :, target]
+        if quantiles is not None:
+            quantiles = quantiles[:, :, target]
     times = backtest.index
     if index_or_none(times) is None:
         times = backtest.origins[0] + np.arange(len(times))
     steps = steps_drawn(forecasts.shape, kind, horizon_step, origin)
     starts = backtest.origins - backtest.origins[0]
     rows = starts[:, np.newaxis] + np.arange(forecasts.shape[1])
-    drawn = {
-        "y_pred": forecasts[steps],
-        "y_true": actual[steps],
-        "quantiles": None if quantiles is None else quantiles[steps],
-        "levels": getattr(backtest, "levels", None),
-        "index": times[rows[steps]],
-    }
+    drawn = {"y_pred": forecasts[steps], "y_true": actual[steps], "index": times[rows[steps]]}
+    if quantiles is not None:
+        drawn["quantiles"] = quantiles[steps]
+        drawn["levels"] = backtest.levels
     if kind == "fan":
         tested = np.full(rows.max() + 1, np.nan)
         tested[rows] = actual
@@ -229,11 +228,12 @@ def read_forecaster(forecaster, series, y_true, target):
     drawn = {
         "y_pred": points[0, :, target],
         "y_true": None,
-        "quantiles": None if quantiles is None else quantiles[0, :, target],
-        "levels": forecaster.levels_,
         "history": history.values[:, column],
         "target_name": name_of_target(forecaster, history, target),
     }
+    if quantiles is not None:
+        drawn["quantiles"] = quantiles[0, :, target]
+        drawn["levels"] = forecaster.levels_
     if y_true is not None:
         came = np.asarray(y_true, dtype=float)
         if came.ndim == 2:

@@ -77,10 +77,11 @@ def draw_history(ax, data, n_history, line_kw):
         n_history = len(data.history)
     elif not isinstance(n_history, Integral) or n_history < 1:
         raise ValueError(f"n_history must be a whole number above 0, 'auto' or None, got {n_history!r}.")
+    history = data.history[-n_history:]
     times = data.history_times[-n_history:]
-    style = {**ACTUAL, "label": "History"}
-    line = draw_curve(ax, data.history[-n_history:], times, **style | line_kw)
-    return line, ax.axvline(times[-1], linestyle=":", **REFERENCE)
+    line = draw_curve(ax, history, times, **{**ACTUAL, "label": "History", **line_kw})
+    origin_line = ax.axvline(times[-1], linestyle=":", **REFERENCE)
+    return line, origin_line
 
 
 def draw_residuals(ax, data, against, line_kw, hist_kw):

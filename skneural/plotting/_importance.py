@@ -235,13 +235,15 @@ class TimestepImportanceDisplay:
         n_features = importance.shape[1]
         names = _names_of_features(self.feature_names, n_features)
         height = min(2.1 + 0.32 * n_features, 7.0)
-        (self.ax_,) = make_panels(ax, 1, figsize=(7.6, height))
-        rows = np.arange(n_features + 1) - 0.5
+        (ax,) = make_panels(ax, 1, figsize=(7.6, height))
+        rows = np.arange(n_features)
         image_kw = {"vmin": min(0.0, np.nanmin(importance)), **image_kw}
-        self.image_ = self.ax_.pcolormesh(_edges(steps), rows, importance.T, **image_kw)
-        self.ax_.invert_yaxis()
-        names_on_axis(self.ax_.yaxis, np.arange(n_features), names)
-        self.colorbar_ = self.ax_.figure.colorbar(self.image_, ax=self.ax_, label=label)
+        image = ax.pcolormesh(_edges(steps), _edges(rows), importance.T, **image_kw)
+        ax.invert_yaxis()
+        names_on_axis(ax.yaxis, rows, names)
+        self.colorbar_ = ax.figure.colorbar(image, ax=ax, label=label)
+        self.image_ = image
+        self.ax_ = ax
 
 
 def _places_of_steps(timesteps, n_steps):
@@ -280,7 +282,7 @@ def _edges(steps):
     """Where the cells of time steps begin and end."""
     half = _spacing(steps) / 2
     between = (steps[1:] + steps[:-1]) / 2
-    return np.concatenate([[steps[0] - half], between, [steps[-1] + half]])
+    return np.hstack([steps[0] - half, between, steps[-1] + half])
 
 
 def _name_of_change(estimator):

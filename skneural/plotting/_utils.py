@@ -62,9 +62,10 @@ def make_panels(ax, count, *, figsize, width_ratios=None):
         figure = plt.figure(figsize=figsize, layout="constrained")
         return list(figure.subplots(1, count, squeeze=False, width_ratios=width_ratios)[0])
     axes = list(np.ravel(ax))
-    if len(axes) == 1 < count and axes[0].get_subplotspec() is not None:
+    cell = axes[0].get_subplotspec() if len(axes) == 1 else None
+    if count > 1 and cell is not None:
         wspace = 0.45 if width_ratios is None else 0.08
-        grid = axes[0].get_subplotspec().subgridspec(1, count, wspace=wspace, width_ratios=width_ratios)
+        grid = cell.subgridspec(1, count, wspace=wspace, width_ratios=width_ratios)
         axes[0].set_subplotspec(grid[0])
         axes += [axes[0].figure.add_subplot(grid[i]) for i in range(1, count)]
     if len(axes) != count:
