@@ -1,18 +1,29 @@
 """Command line: ``python -m skneural`` compares with scikit-learn on real data, ``python -m skneural info`` reports."""
 
 import contextlib
+import functools
+import getpass
+import importlib
+import importlib.metadata
 import os
 import pathlib
 import platform
 import re
+import statistics
 import sys
 import time
+import timeit
 import warnings
 
 USAGE = """usage: python -m skneural [info]
 
   (nothing)  train classifier and regressor next to scikit-learn's on the data sets it comes with; a table
   info       versions, cores, vector instructions, GPUs, cache folder: what a bug report needs"""
+
+HEADER = """\
+data           rows x features       score          epochs               fit          ratio       one row      ratio
+                                theirs    ours  theirs    ours    theirs      ours           theirs     ours"""
+ROW = "{:13}  {:>15}  {:6.3f}  {:6.3f}  {:6}  {:6}  {:5.0f} ms  {:5.0f} ms  {:5.1f}x  {:4.0f} us  {:4.0f} us  {:5.1f}x"
 
 
 def _datasets():
@@ -26,113 +37,50 @@ def _datasets():
     ]
 
 
-def _seconds_for_one_row(predict, row, repeats=200):
-    predict(row)
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        predict(row)
-        times.append(time.perf_counter() - begin)
-    return sorted(times)[repeats // 2]
-
-
-def _estimator(package, task, settings):
-    name = "MLPClassifier" if task == "classifier" else "MLPRegressor"
-    return getattr(package, name)(**{"random_state": 0, "max_iter": 300} | settings)
-
-
-def _fit(estimator, X, y):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # not every data set converges in 300 epochs, in either package
-        return estimator.fit(X, y)
-
-
 def _run(package, task, data, settings):
     """Score, seconds to fit, seconds to predict one row, number of epochs."""
     X_train, X_test, y_train, y_test = data
-    estimator = _estimator(package, task, settings)
+    kind = package.MLPClassifier if task == "classifier" else package.MLPRegressor
+    estimator = kind(**{"random_state": 0, "max_iter": 300, **settings})
     begin = time.perf_counter()
-    _fit(estimator, X_train, y_train)
+    with warnings.catch_warnings(action="ignore"):  # not every data set converges in 300 epochs, in either package
+        estimator.fit(X_train, y_train)
     seconds = time.perf_counter() - begin
-    one_row = _seconds_for_one_row(estimator.predict, X_test[:1])
+    predict = functools.partial(estimator.predict, X_test[:1])
+    one_row = statistics.median(timeit.repeat(predict, number=1, repeat=200))
     return estimator.score(X_test, y_test), seconds, one_row, estimator.n_iter_
-
-
-def _load():
-    """The data sets, scaled: (name, task, (X_train, X_test, y_train, y_test), settings)."""
-    from sklearn.model_selection import train_test_split
-    from sklearn.preprocessing import StandardScaler
-
-    loaded = []
-    for name, task, load, settings in _datasets():
-        X_train, X_test, y_train, y_test = train_test_split(*load(return_X_y=True), random_state=0)
-        scaler = StandardScaler().fit(X_train)
-        data = scaler.transform(X_train), scaler.transform(X_test), y_train, y_test
-        loaded.append((name, task, data, settings))
-    return loaded
-
-
-def _compile_kernels(loaded):
-    """Compile what the comparison uses, or load it, by one epoch on each data set: so no fit is timed with it."""
-    import skneural
-
-    print(
-        "First the kernels that these networks need: a first run compiles them, then they are kept on disk.", flush=True
-    )
-    for name, task, (X, _, y, _), settings in loaded:
-        print(f"{name}: kernels ...", end=" ", flush=True)
-        begin = time.perf_counter()
-        _fit(_estimator(skneural, task, settings | {"max_iter": 1}), X, y).predict(X[:1])
-        print(f"{time.perf_counter() - begin:.2f} s", flush=True)
-    print()
 
 
 def compare():
     """Train both packages with equal settings on equal data; print one table."""
     import sklearn.neural_network
+    from sklearn.model_selection import train_test_split
+    from sklearn.preprocessing import StandardScaler
 
     import skneural
 
-    print("scikit-learn's multi-layer perceptrons and skneural's, on data that comes with scikit-learn.", flush=True)
-    loaded = _load()
-    _compile_kernels(loaded)
-    rows = []
-    for name, task, data, settings in loaded:
-        results = {}
-        for label, package in (("scikit-learn", sklearn.neural_network), ("skneural", skneural)):
-            print(f"{name}: fit of {label} ...", end=" ", flush=True)
-            results[label] = _run(package, task, data, settings)
-            print(f"{results[label][1]:.2f} s", flush=True)
-        rows.append((name, task, data[0].shape, results))
-    _print_table(rows)
-
-
-def _print_table(rows):
-    table = [
-        ("data", "rows x features", "score", "", "epochs", "", "fit", "", "ratio", "one row", "", "ratio"),
-        ("", "", "theirs", "ours", "theirs", "ours", "theirs", "ours", "", "theirs", "ours", ""),
-    ]
-    for name, task, (n, d), results in rows:
-        (score_1, fit_1, one_1, epochs_1), (score_2, fit_2, one_2, epochs_2) = results.values()
-        name = f"{name} (R2)" if task == "regressor" else name
-        scores = f"{score_1:.3f}", f"{score_2:.3f}", str(epochs_1), str(epochs_2)
-        fits = f"{fit_1 * 1e3:.0f} ms", f"{fit_2 * 1e3:.0f} ms", f"{fit_1 / fit_2:.1f}x"
-        ones = f"{one_1 * 1e6:.0f} us", f"{one_2 * 1e6:.0f} us", f"{one_1 / one_2:.1f}x"
-        table.append((name, f"{n} x {d}", *scores, *fits, *ones))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    print()
-    for row in table:
-        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    print("scikit-learn's multi-layer perceptrons and skneural's, on data that comes with scikit-learn.")
+    print("A first run compiles kernels before each row, which are kept on disk then.\n")
+    print(HEADER, flush=True)
+    for name, task, load, settings in _datasets():
+        X, y = load(return_X_y=True)
+        X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+        scaler = StandardScaler().fit(X_train)
+        data = (scaler.transform(X_train), scaler.transform(X_test), y_train, y_test)
+        _run(skneural, task, data, {**settings, "max_iter": 1})  # so no fit is timed with kernels that are compiled
+        score_1, fit_1, one_1, epochs_1 = _run(sklearn.neural_network, task, data, settings)
+        score_2, fit_2, one_2, epochs_2 = _run(skneural, task, data, settings)
+        label = f"{name} (R2)" if task == "regressor" else name
+        shape = "{} x {}".format(*X_train.shape)
+        fits = (1e3 * fit_1, 1e3 * fit_2, fit_1 / fit_2)
+        rows = (1e6 * one_1, 1e6 * one_2, one_1 / one_2)
+        print(ROW.format(label, shape, score_1, score_2, epochs_1, epochs_2, *fits, *rows), flush=True)
     print("\nEqual settings and data for both, kernels compiled beforehand, one run each; theirs is scikit-learn.")
     print("Initial weights and order of rows differ, so scores and numbers of epochs do too.")
 
 
 def _versions():
     """Versions of what is imported, and of numba-cuda, which is optional. A frozen application has no metadata."""
-    import importlib
-    import importlib.metadata
-
     import skneural
 
     found = {"skneural": skneural.__version__}
@@ -144,8 +92,6 @@ def _versions():
 
 
 def _user():
-    import getpass
-
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a number without a name, as in containers
@@ -154,7 +100,8 @@ def _user():
 
 def _public_path(path):
     """A path without what tells who and where: ``~`` for the home folder, no names of users and of the machine."""
-    path, home = pathlib.PurePath(path), os.path.expanduser("~")
+    path = pathlib.PurePath(path)
+    home = os.path.expanduser("~")
     for folder in map(pathlib.PurePath, (home, os.path.realpath(home))):
         if folder.name and path.is_relative_to(folder):
             path = pathlib.PurePath("~") / path.relative_to(folder)
@@ -162,8 +109,8 @@ def _public_path(path):
     names = {_user(): "USER", machine: "HOST", machine.split(".")[0]: "HOST"}
     parts = []
     for before, part in zip(["", *path.parts], path.parts, strict=False):
-        of_somebody = before in ("home", "Users")
-        parts.append("USER" if of_somebody else names.get(part, part))
+        is_user = before in ("home", "Users")
+        parts.append("USER" if is_user else names.get(part, part))
     return str(pathlib.PurePath(*parts))
 
 

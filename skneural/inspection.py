@@ -132,32 +132,34 @@ def timestep_importance(
     array([0., 0., 1., 0., 0.])
     """
     check_is_fitted(est)
-    channels_first = getattr(innermost(est), "input_format", None) == "channels_first"
-    changed, restore = _copy_of_sequences(X, channels_first)
+    is_channels_first = getattr(innermost(est), "input_format", None) == "channels_first"
+    changed, as_given = _copy_of_sequences(X, is_channels_first)
     check_consistent_length(X, y, sample_weight)
     if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, changed)
-    ask, compare = _question(est, y, scoring, sample_weight)
-    random = check_random_state(random_state)
-    n_draws = n_repeats if method == "permutation" else 1
+    measure = _measure(est, y, scoring, sample_weight, as_given(changed))
+    random_state = check_random_state(random_state)
+    if method == "mean":
+        n_repeats = 1
 
-    before = ask(restore(changed))
     cube = changed if changed.ndim == 3 else changed[:, :, np.newaxis]
-    importance = np.zeros((cube.shape[1], cube.shape[2] if per_feature else 1))
+    n_timesteps, n_features = cube.shape[1:]
+    importance = np.zeros((n_timesteps, n_features if per_feature else 1))
     for step, feature in np.ndindex(importance.shape):
-        place = cube[:, step, feature : feature + 1] if per_feature else cube[:, step]
-        kept = place.copy()
-        there = ~np.isnan(kept)
-        if not there.any():
+        features = [feature] if per_feature else slice(None)
+        values = cube[:, step, features].copy()
+        known = ~np.isnan(values)
+        if not known.any():
             continue
-        for _ in range(n_draws):
-            place[...] = _drawn(kept, there, random) if method == "permutation" else _averaged(kept, there)
-            importance[step, feature] += compare(before, ask(restore(changed))) / n_draws
-        place[...] = kept
+        for _ in range(n_repeats):
+            replaced = _means(values, known) if method == "mean" else _permuted(values, known, random_state)
+            cube[:, step, features] = replaced
+            importance[step, feature] += measure(as_given(changed)) / n_repeats
+        cube[:, step, features] = values
     return importance if per_feature else importance[:, 0]
 
 
-def _copy_of_sequences(X, channels_first):
+def _copy_of_sequences(X, is_channels_first):
     """Sequences as a new array of floats, and a function that makes of it again what the estimator knows."""
     try:
         values = np.asarray(X)
@@ -170,68 +172,67 @@ def _copy_of_sequences(X, channels_first):
         )
     if not values.size:
         raise ValueError(f"X holds no values: its shape is {values.shape}.")
-    values = np.array(values, dtype=values.dtype if values.dtype.kind == "f" else np.float64, order="C")
-    if channels_first and values.ndim == 3:
-        return np.ascontiguousarray(values.swapaxes(1, 2)), lambda changed: changed.swapaxes(1, 2)
-    if not hasattr(X, "columns"):
-        return values, lambda changed: changed
-    # a frame of pandas or polars, whose names the estimator has seen
-    names = {"index": X.index, "columns": X.columns} if hasattr(X, "iloc") else {"schema": X.columns}
-    return values, partial(type(X), **names)
+    dtype = values.dtype if values.dtype.kind == "f" else np.float64
+    values = np.array(values, dtype=dtype, order="C")
+    if is_channels_first and values.ndim == 3:
+        return values.swapaxes(1, 2).copy(), lambda changed: changed.swapaxes(1, 2)
+    if hasattr(X, "iloc"):  # a frame of pandas, whose names the estimator has seen
+        return values, partial(type(X), index=X.index, columns=X.columns)
+    if hasattr(X, "columns"):  # of polars
+        return values, partial(type(X), schema=X.columns)
+    return values, lambda changed: changed
 
 
-def _question(est, y, scoring, sample_weight) -> tuple[Callable, Callable[[Any, Any], float]]:
-    """What the estimator is asked about sequences, and how much an answer differs from the first."""
+def _measure(est, y, scoring, sample_weight, X) -> Callable[[Any], float]:
+    """A function of changed sequences: how far predictions are from those of `X`, or how much of the score is lost."""
+    if y is None and scoring is not None:
+        raise ValueError("scoring needs y: without targets there is no score.")
     if y is None:
-        if scoring is not None:
-            raise ValueError("scoring needs y: without targets there is no score.")
-        labels = is_classifier(est) and not hasattr(est, "predict_proba")
-        distance = _share_of_changed if labels else _absolute_change
-        return partial(_predict, est), lambda before, after: np.average(distance(before, after), weights=sample_weight)
+        before = _predict(est, X)
+        has_labels = is_classifier(est) and not hasattr(est, "predict_proba")
+
+        def distance(changed):
+            after = _predict(est, changed)
+            moved = after != before if has_labels else np.abs(np.subtract(after, before, dtype=np.float64))
+            return np.average(moved.reshape(len(moved), -1).mean(axis=1), weights=sample_weight)
+
+        return distance
     scorer = check_scoring(est, scoring=scoring)
     keywords = {} if sample_weight is None else {"sample_weight": sample_weight}
 
-    def score(X):
-        value = scorer(est, X, y, **keywords)
+    def score(changed):
+        value = scorer(est, changed, y, **keywords)
         if np.ndim(value) or isinstance(value, dict):
             raise ValueError(f"scoring must yield one number, got {value!r}.")
         return float(value)
 
-    return score, lambda before, after: before - after
+    best = score(X)
+    return lambda changed: best - score(changed)
 
 
 def _predict(est, X):
     """Probabilities of a classifier, predictions of others: an array with a row a sample."""
     if is_classifier(est) and hasattr(est, "predict_proba"):
         answer = est.predict_proba(X)
-        answer = np.hstack(answer) if isinstance(answer, list) else answer  # one array for each of several outputs
+        if isinstance(answer, list):  # one array for each of several outputs
+            answer = np.hstack(answer)
     else:
         answer = est.predict(X)
     return np.array(answer)  # a copy: an estimator may use one buffer for all its answers
 
 
-def _absolute_change(before, after):
-    """Absolute change of each sample's prediction, mean over the outputs."""
-    return np.abs(np.subtract(after, before, dtype=np.float64)).reshape(len(before), -1).mean(axis=1)
-
-
-def _share_of_changed(before, after):
-    """Share of each sample's labels that are others."""
-    return (before != after).reshape(len(before), -1).mean(axis=1)
-
-
-def _averaged(values, there):
+def _means(values, known):
     """Each column's mean in the place of its values."""
-    totals = np.where(there, values, 0).sum(axis=0, dtype=np.float64)
-    return np.where(there, totals / np.maximum(there.sum(axis=0), 1), values)
+    totals = np.sum(values, axis=0, dtype=np.float64, where=known)
+    return np.where(known, totals / np.maximum(known.sum(axis=0), 1), values)
 
 
-def _drawn(values, there, random):
+def _permuted(values, known, random_state):
     """Values in the order of a permutation of the samples, from which those without a value are left out."""
-    order = random.permutation(len(values))
-    if there.all():
+    order = random_state.permutation(len(values))
+    if known.all():
         return values[order]
-    drawn = values.copy()
-    for column, has in enumerate(there.T):
-        drawn[has, column] = values[order[has[order]], column]
-    return drawn
+    permuted = values.copy()
+    for column, has_value in enumerate(known.T):
+        permuted[has_value, column] = values[order[has_value[order]], column]
+    return permuted

@@ -5,8 +5,8 @@ import importlib
 import importlib.metadata
 import inspect
 import multiprocessing
-import os
 import pickle
+import re
 import sys
 from types import SimpleNamespace
 
@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
 import skneural
-from skneural import GRUClassifier, LSTMRegressor, MLPClassifier, MLPRegressor, __main__, load, save
+from skneural import GRUClassifier, LSTMRegressor, MLPClassifier, MLPRegressor, load, save
 from skneural.backends import devices
 from skneural.backends.cpu import engine
 from skneural.callbacks import Checkpoint
@@ -95,7 +95,7 @@ class Driver:
 @pytest.fixture(autouse=True)
 def forget(monkeypatch):
     """Nothing is known of GPUs when a test begins, and nothing afterwards."""
-    caches = devices._lasting_problem, devices.capability
+    caches = devices._probe, devices.capability
     monkeypatch.setattr(devices, "_started_in", None)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for cache in caches:
@@ -245,19 +245,41 @@ def test_package_that_cannot_be_imported(pretend, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("version", "cuda", "words"),
+    ("driver", "index", "words"),
     [
-        (12040, 13, "for CUDA 12.4, too old for CUDA 13, which is installed here: update the driver to version 580 or"),
-        (11080, 12, "for CUDA 11.8, too old for CUDA 12, which is installed here: update the driver to version 525 or"),
-        (13010, 14, "update the driver to one for CUDA 14"),
-        (13000, 13, None),
-        (13000, 12, None),
+        (
+            {"version": 12040},
+            0,
+            "for CUDA 12.4, too old for CUDA 13, which is installed here: update the driver to version 580",
+        ),
+        (
+            {"version": 11080, "version_of_cuda": 12},
+            0,
+            "for CUDA 11.8, too old for CUDA 12, .* update the driver to version 525",
+        ),
+        ({"version": 13010, "version_of_cuda": 14}, 0, "update the driver to one for CUDA 14"),
+        ({"version": 13000, "version_of_cuda": 12}, 0, None),
+        ({"initialised": Result.CUDA_ERROR_NO_DEVICE}, 0, "^the NVIDIA driver finds no GPU: see what nvidia-smi says$"),
+        ({"initialised": Result.CUDA_ERROR_UNKNOWN}, 0, "started .CUDA_ERROR_UNKNOWN.: see what nvidia-smi says"),
+        # another package had started CUDA before the fork
+        ({"initialised": Result.CUDA_ERROR_NOT_INITIALIZED}, 0, "forked"),
+        ({"capabilities": ()}, 0, "^the NVIDIA driver finds no GPU: see what nvidia-smi says$"),
+        ({"capabilities": ((9, 0),)}, 1, "^there is no GPU number 1: the only one is number 0$"),
+        ({"capabilities": ((9, 0),) * 2}, 1, None),
+        ({"capabilities": ((9, 0),) * 2}, 2, "number 2: the 2 that are visible have numbers from 0$"),
+        ({"capabilities": ((9, 0), (7, 0))}, 0, None),
+        (
+            {"capabilities": ((9, 0), (7, 0))},
+            1,
+            "^GPU 1 is too old: its compute capability is 7.0, at least 7.5 is needed$",
+        ),
     ],
 )
-def test_driver_that_is_too_old(version, cuda, words, pretend):
-    pretend(version_of_cuda=cuda, version=version)
-    found = devices.problem()
-    assert found is words is None or words in found
+def test_what_the_driver_says(driver, index, words, pretend):
+    pretend(**driver)
+    found = devices.problem(index)
+    assert (found is None) is (words is None)
+    assert words is None or re.search(words, found)
 
 
 def test_version_of_cuda_is_that_of_the_packages(monkeypatch):
@@ -277,53 +299,14 @@ def test_version_of_cuda_is_that_of_the_packages(monkeypatch):
 
 
 @pytest.mark.parametrize("driver", [{"initialised": Result.CUDA_ERROR_NO_DEVICE}, {"capabilities": ()}])
-def test_no_gpu(driver, pretend, monkeypatch):
+def test_gpus_that_are_hidden(driver, pretend, monkeypatch):
     pretend(**driver)
-    assert devices.problem() == "the NVIDIA driver finds no GPU: see what nvidia-smi says"
-    devices._lasting_problem.cache_clear()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert devices.problem().startswith("no GPU is visible with CUDA_VISIBLE_DEVICES='': unset it")
 
 
-def test_driver_that_does_not_start(pretend):
-    pretend(initialised=Result.CUDA_ERROR_UNKNOWN)
-    assert "cannot be started (CUDA_ERROR_UNKNOWN): see what nvidia-smi says" in devices.problem()
-
-
-@pytest.mark.parametrize(
-    ("count", "words"), [(1, "the only one is number 0"), (2, "the 2 that are visible have numbers")]
-)
-def test_no_gpu_of_that_number(count, words, pretend):
-    pretend(capabilities=((9, 0),) * count)
-    assert devices.problem(count - 1) is None
-    assert devices.problem(count) == f"there is no GPU number {count}: {words}" + " from 0" * (count == 2)
-
-
-def test_gpu_that_is_too_old(pretend):
-    pretend(capabilities=((9, 0), (7, 0)))
-    assert devices.problem() is None
-    assert devices.problem(1) == "GPU 1 is too old: its compute capability is 7.0, at least 7.5 is needed"
-
-
-def test_after_a_fork(pretend, monkeypatch):
-    pretend()
-    process = os.getpid()
-    assert devices.problem() is None
-    monkeypatch.setattr(os, "getpid", lambda: process + 1)
-    assert "forked" in devices.problem()
-    assert "spawn" in devices.problem()
-    assert devices.predicting_device("cuda:0") == "cpu"
-    monkeypatch.setattr(os, "getpid", lambda: process)
-    assert devices.problem() is None
-
-
-def test_after_a_fork_of_a_process_in_which_another_package_started_cuda(pretend):
-    pretend(initialised=Result.CUDA_ERROR_NOT_INITIALIZED)
-    assert "forked" in devices.problem()
-
-
 def _problem_here(queue):
-    queue.put(devices.problem())
+    queue.put((devices.problem(), devices.predicting_device("cuda:0")))
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
@@ -335,8 +318,12 @@ def test_in_a_process_that_was_forked(pretend):
     queue = context.SimpleQueue()
     child = context.Process(target=_problem_here, args=(queue,))
     child.start()
-    assert "forked" in queue.get()
+    found, device = queue.get()
     child.join()
+    assert "forked" in found
+    assert "spawn" in found
+    assert device == "cpu"
+    assert devices.problem() is None
 
 
 def test_driver_is_asked_once(pretend):
@@ -346,16 +333,11 @@ def test_driver_is_asked_once(pretend):
     assert devices.problem() is None
 
 
-def test_gpus_are_described(pretend, capsys):
+def test_gpus_are_described(pretend, monkeypatch):
     pretend(capabilities=((9, 0), (8, 0)))
     assert devices.describe() == "0: GPU of the tests 0, 80.0 GB; 1: GPU of the tests 1, 80.0 GB"
-    assert __main__.main(["info"]) == 0
-    assert f"GPU           {devices.describe()}\n" in capsys.readouterr().out
-
-
-def test_info_says_why_there_is_no_gpu(no_gpu, capsys):
-    assert __main__.main(["info"]) == 0
-    assert "GPU           none: there is none in this test: use another machine\n" in capsys.readouterr().out
+    monkeypatch.setattr(devices, "problem", lambda index=0: "there is none in this test")
+    assert devices.describe() == "none: there is none in this test"
 
 
 def test_driver_that_does_not_answer(pretend):

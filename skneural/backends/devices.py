@@ -16,26 +16,49 @@ from skneural.backends import compiling
 
 #: Names of a GPU that is meant by its number.
 NUMBERED = re.compile(r"cuda:([0-9]{1,4})")
-#: What a GPU needs: modules, and the first generation (compute capability) that the compiler knows.
+#: Packages that a GPU needs, and the first major version of cuda-core whose kernels have a public handle.
 PACKAGES = ("numba_cuda", "cuda.bindings", "cuda.core")
+OLDEST_CORE = 1
 #: Libraries of CUDA that compile kernels, by the names under which they are found.
 LIBRARIES = {"nvvm": "libNVVM", "nvrtc": "NVRTC", "nvJitLink": "nvJitLink"}
-OLDEST = (7, 5)
-#: The first major version of cuda-core whose kernels have a public handle.
-OLDEST_CORE = 1
-#: The first generation whose tensor cores multiply numbers of 10 bits of mantissa.
-OLDEST_WITH_TF32 = (8, 0)
-#: Kinds of engine that are ready.
-_loaded = set()
 #: Which driver is the first for a version of CUDA.
 DRIVERS = {12: "525", 13: "580"}
-FORKED = (
-    "this process was forked from one that had started CUDA, which a fork does not survive: use joblib's loky (its "
-    "default) or multiprocessing's 'spawn'"
-)
+#: The first generations (compute capabilities) that the compiler knows, and whose tensor cores multiply numbers of 10
+#: bits of mantissa.
+OLDEST = (7, 5)
+OLDEST_WITH_TF32 = (8, 0)
+
+#: Why a GPU cannot be used, and what to do about it: one line each, without a full stop.
+PROBLEMS = {
+    "simulator": "Numba's simulator of CUDA is on: unset NUMBA_ENABLE_CUDASIM and start Python again",
+    "fork": (
+        "this process was forked from one that had started CUDA, which a fork does not survive: use joblib's loky (its "
+        "default) or multiprocessing's 'spawn'"
+    ),
+    "macOS": "there is no CUDA for macOS",
+    "no packages": 'numba-cuda is not installed: pip install "skneural[cuda]"',
+    "import": 'numba-cuda is not installed as it should be ({error}): pip install --force-reinstall "skneural[cuda]"',
+    "old packages": 'cuda-core {found} is too old, at least {needed} is needed: pip install -U "skneural[cuda]"',
+    "no driver": "no NVIDIA driver was found: install {needed}",
+    "old driver": (
+        "the NVIDIA driver is for CUDA {found}, too old for CUDA {cuda}, which is installed here: update the driver to "
+        "{needed}"
+    ),
+    "start": "the NVIDIA driver cannot be started ({error}): see what nvidia-smi says",
+    "no GPU": "the NVIDIA driver finds no GPU: see what nvidia-smi says",
+    "hidden": "no GPU is visible with CUDA_VISIBLE_DEVICES={visible!r}: unset it, or name a GPU there",
+    "number": "there is no GPU number {index}: {those}",
+    "old GPU": "GPU {index} is too old: its compute capability is {found}, at least {needed} is needed",
+    "no compiler": (
+        '{library}, which compiles for the GPU, was not found: pip install "skneural[cuda]", or let CUDA_HOME name the '
+        "folder of a CUDA toolkit"
+    ),
+}
 
 #: Number of the process in which the driver was started.
 _started_in = None
+#: Kinds of engine that are ready.
+_loaded = set()
 
 
 def index_of(device):
@@ -48,24 +71,23 @@ def is_device(name):
     return isinstance(name, str) and (name == "cpu" or NUMBERED.fullmatch(name) is not None)
 
 
+# -- whether a GPU can be used -----------------------------------------------------------------------------------------
+
+
+class _Unusable(Exception):
+    """A GPU cannot be used, for one of the `PROBLEMS`."""
+
+    def __init__(self, name, **details):
+        super().__init__(PROBLEMS[name].format(**details))
+
+
 def problem(index=0):
-    """Why a GPU cannot be used in this process, and what to do about it; None if it can.
-
-    Parameters
-    ----------
-    index : int, default=0
-        Its number.
-
-    Returns
-    -------
-    str or None
-        One line, without a full stop.
-    """
+    """Why the GPU of that number cannot be used in this process, and what to do about it; None if it can."""
     if _is_simulated():
-        return "Numba's simulator of CUDA is on: unset NUMBA_ENABLE_CUDASIM and start Python again"
+        return PROBLEMS["simulator"]
     if _started_in not in (None, os.getpid()):
-        return FORKED
-    return _lasting_problem(index)
+        return PROBLEMS["fork"]
+    return _probe(index)
 
 
 def _is_simulated():
@@ -76,19 +98,31 @@ def _is_simulated():
 
 
 @functools.cache
-def _lasting_problem(index):
-    """A problem that stays as long as the process."""
-    if sys.platform == "darwin":
-        return "there is no CUDA for macOS"
-    if not _is_installed():
-        return 'numba-cuda is not installed: pip install "skneural[cuda]"'
+def _probe(index):
+    """The first problem of those that stay as long as the process. Starts the driver."""
     try:
-        return _problem_of_packages() or _problem_of_driver() or _problem_of_gpu(index) or _problem_of_compiler()
+        _check_packages()
+        _check_driver()
+        _check_gpu(index)
+        _check_compiler()
+    except _Unusable as found:
+        return str(found)
     except ImportError as error:
-        words = " ".join(str(error).split())
-        return f'numba-cuda is not installed as it should be ({words}): pip install --force-reinstall "skneural[cuda]"'
+        return PROBLEMS["import"].format(error=" ".join(str(error).split()))
     except (RuntimeError, OSError):  # of whoever looks for the driver's library, and for functions in it
-        return f"no NVIDIA driver was found: install {_driver_for(_version_of_cuda())}"
+        return PROBLEMS["no driver"].format(needed=_driver_for(_version_of_cuda()))
+    return None
+
+
+def _check_packages():
+    """Raise if packages are missing or too old. Those that tell no version are taken for new ones."""
+    if sys.platform == "darwin":
+        raise _Unusable("macOS")
+    if not _is_installed():
+        raise _Unusable("no packages")
+    found = _version_of("cuda-core")
+    if found is not None and int(found.split(".")[0]) < OLDEST_CORE:
+        raise _Unusable("old packages", found=found, needed=OLDEST_CORE)
 
 
 def _is_installed():
@@ -98,15 +132,21 @@ def _is_installed():
         return False
 
 
-def _problem_of_packages():
-    """What is too old of what is installed. Packages that tell no version are taken for new ones."""
+def _version_of(package):
     try:
-        found = importlib.metadata.version("cuda-core")
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-    if int(found.split(".")[0]) < OLDEST_CORE:
-        return f'cuda-core {found} is too old, at least {OLDEST_CORE} is needed: pip install -U "skneural[cuda]"'
-    return None
+
+
+def _version_of_cuda():
+    """The major version of CUDA that is installed as packages, 0 if none says so."""
+    version = _version_of("nvidia-cuda-runtime") or _version_of("cuda-bindings") or "0"
+    return int(version.split(".")[0])
+
+
+def _driver_for(cuda):
+    return f"version {DRIVERS[cuda]} or newer" if cuda in DRIVERS else f"one for CUDA {cuda}"
 
 
 def _driver():
@@ -116,76 +156,52 @@ def _driver():
     return driver
 
 
-def _version_of_cuda():
-    """The major version of CUDA that is installed as packages, 0 if none says so."""
-    for package in ("nvidia-cuda-runtime", "cuda-bindings"):
-        try:
-            return int(importlib.metadata.version(package).split(".")[0])
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return 0
-
-
-def _driver_for(cuda):
-    return f"version {DRIVERS[cuda]} or newer" if cuda in DRIVERS else f"one for CUDA {cuda}"
-
-
-def _problem_of_driver():
-    """What is wrong with the driver or with what it sees. Starts it."""
+def _check_driver():
+    """Raise if the driver is too old or does not start. Starts it."""
     global _started_in
-    driver, needed = _driver(), _version_of_cuda()
+    driver = _driver()
+    cuda = _version_of_cuda()
     error, version = driver.cuDriverGetVersion()
-    if error.name == "CUDA_SUCCESS" and version // 1000 < needed:
+    if error.name == "CUDA_SUCCESS" and version // 1000 < cuda:
         found = f"{version // 1000}.{version % 1000 // 10}"
-        return (
-            f"the NVIDIA driver is for CUDA {found}, too old for CUDA {needed}, which is installed here: update the "
-            f"driver to {_driver_for(needed)}"
-        )
+        raise _Unusable("old driver", found=found, cuda=cuda, needed=_driver_for(cuda))
     (error,) = driver.cuInit(0)
-    if error.name == "CUDA_SUCCESS":
-        _started_in = os.getpid()
-        return None
     if error.name == "CUDA_ERROR_NO_DEVICE":
-        return _no_gpu()
+        raise _no_gpu()
     if error.name == "CUDA_ERROR_NOT_INITIALIZED":  # another package had started CUDA before the fork
-        return FORKED
-    return f"the NVIDIA driver cannot be started ({error.name}): see what nvidia-smi says"
+        raise _Unusable("fork")
+    if error.name != "CUDA_SUCCESS":
+        raise _Unusable("start", error=error.name)
+    _started_in = os.getpid()
 
 
 def _no_gpu():
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return "the NVIDIA driver finds no GPU: see what nvidia-smi says"
-    return f"no GPU is visible with CUDA_VISIBLE_DEVICES={visible!r}: unset it, or name a GPU there"
+    return _Unusable("no GPU") if visible is None else _Unusable("hidden", visible=visible)
 
 
-def _problem_of_gpu(index):
+def _check_gpu(index):
+    """Raise if there is no such GPU, or if it is too old."""
     error, count = _driver().cuDeviceGetCount()
     if error.name != "CUDA_SUCCESS" or count == 0:
-        return _no_gpu()
+        raise _no_gpu()
     if index >= count:
-        among = "the only one is number 0" if count == 1 else f"the {count} that are visible have numbers from 0"
-        return f"there is no GPU number {index}: {among}"
+        those = "the only one is number 0" if count == 1 else f"the {count} that are visible have numbers from 0"
+        raise _Unusable("number", index=index, those=those)
     found = capability(index)
     if found < OLDEST:
-        needed = ".".join(map(str, OLDEST))
-        return f"GPU {index} is too old: its compute capability is {found[0]}.{found[1]}, at least {needed} is needed"
-    return None
+        raise _Unusable("old GPU", index=index, found="{}.{}".format(*found), needed="{}.{}".format(*OLDEST))
 
 
-def _problem_of_compiler():
-    """What is missing to compile kernels: packages or a CUDA toolkit have it, the driver does not."""
+def _check_compiler():
+    """Raise if what compiles kernels is missing: packages or a CUDA toolkit have it, the driver does not."""
     from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib
 
-    for name, known_as in LIBRARIES.items():
+    for name, library in LIBRARIES.items():
         try:
             load_nvidia_dynamic_lib(name)
         except DynamicLibNotFoundError:
-            return (
-                f'{known_as}, which compiles for the GPU, was not found: pip install "skneural[cuda]", or let '
-                "CUDA_HOME name the folder of a CUDA toolkit"
-            )
-    return None
+            raise _Unusable("no compiler", library=library) from None
 
 
 # -- what a GPU is -----------------------------------------------------------------------------------------------------
@@ -202,9 +218,11 @@ def _ask(function, *arguments):
 def capability(index):
     """Compute capability of a GPU that can be used, like (9, 0)."""
     driver = _driver()
-    device, names = _ask(driver.cuDeviceGet, index), driver.CUdevice_attribute
-    wanted = names.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, names.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR
-    return tuple(_ask(driver.cuDeviceGetAttribute, name, device) for name in wanted)
+    device = _ask(driver.cuDeviceGet, index)
+    names = driver.CUdevice_attribute
+    major = _ask(driver.cuDeviceGetAttribute, names.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
+    minor = _ask(driver.cuDeviceGetAttribute, names.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
+    return major, minor
 
 
 def describe():
@@ -212,12 +230,14 @@ def describe():
     why = problem()
     if why is not None:
         return f"none: {why}"
-    driver, words = _driver(), []
+    driver = _driver()
+    gpus = []
     for index in range(_ask(driver.cuDeviceGetCount)):
         device = _ask(driver.cuDeviceGet, index)
         name = _ask(driver.cuDeviceGetName, 256, device).split(b"\0")[0].decode(errors="replace").strip()
-        words.append(f"{index}: {name}, {_ask(driver.cuDeviceTotalMem, device) / 1e9:.1f} GB")
-    return "; ".join(words)
+        size = _ask(driver.cuDeviceTotalMem, device)
+        gpus.append(f"{index}: {name}, {size / 1e9:.1f} GB")
+    return "; ".join(gpus)
 
 
 # -- devices of estimators ---------------------------------------------------------------------------------------------
@@ -244,14 +264,15 @@ def resolve(device):
 
 def predicting_device(device):
     """The device of a fit if it can be used in this process, else 'cpu'."""
-    return device if device == "cpu" or problem(index_of(device)) is None else "cpu"
+    is_usable = device == "cpu" or problem(index_of(device)) is None
+    return device if is_usable else "cpu"
 
 
 def usable_precision(device, precision, dtype):
     """`precision` if a device computes so with numbers of that type, else 'full'."""
-    if precision == "full" or device == "cpu" or dtype != np.float32 or capability(index_of(device)) < OLDEST_WITH_TF32:
+    if precision == "full" or device == "cpu" or dtype != np.float32:
         return "full"
-    return precision
+    return precision if capability(index_of(device)) >= OLDEST_WITH_TF32 else "full"
 
 
 def engine_of(device):

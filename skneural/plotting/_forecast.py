@@ -11,23 +11,20 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skneural.plotting._course import draw_course, draw_history, draw_residuals
-from skneural.plotting._drawing import legend_on_top, make_panels, time_on_x
-from skneural.plotting._series import (
-    course_of,
+from skneural._wrapped import levels_of
+from skneural.plotting._forecast_data import (
+    ForecastData,
     first_index,
-    name_of,
-    quantiles_predicted,
+    first_name,
     read_backtest,
     read_forecaster,
-    step_of,
+    steps_drawn,
 )
+from skneural.plotting._forecast_panels import draw_history, draw_intervals, draw_predictions, draw_residuals
+from skneural.plotting._utils import legend_on_top, line_style, make_panels, time_on_x
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-#: Kinds of pictures.
-KINDS = ("time", "residuals", "fan")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -137,12 +134,8 @@ class ForecastDisplay:
             The predictions.
         index, quantiles, levels, history, history_index, target_name
             As in the class. A Series brings index and name along.
-        ax : matplotlib Axes or array-like of Axes, default=None
-            Where to draw, as in :meth:`plot`. None makes a new figure.
-        kind : {'time', 'residuals', 'fan'}, default='time'
-            What to draw, as in :meth:`plot`.
-        **options
-            The other parameters of :meth:`plot`.
+        ax, kind, **options
+            As in :meth:`plot`.
 
         Returns
         -------
@@ -153,7 +146,6 @@ class ForecastDisplay:
         ValueError
             If lengths differ, or if something is missing that `kind` needs.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_predictions")
         return cls(
             y_pred=y_pred,
             y_true=y_true,
@@ -162,7 +154,7 @@ class ForecastDisplay:
             levels=levels,
             history=history,
             history_index=first_index(history) if history_index is None else history_index,
-            target_name=target_name or name_of(y_true, history),
+            target_name=target_name or first_name(y_true, history),
         ).plot(ax, kind=kind, **options)
 
     @classmethod
@@ -196,10 +188,8 @@ class ForecastDisplay:
             "time" and "residuals".
         origin : int, default=-1
             The row of `X` whose steps are drawn, for kind "fan".
-        ax : matplotlib Axes or array-like of Axes, default=None
-            Where to draw, as in :meth:`plot`. None makes a new figure.
-        kind : {'time', 'residuals', 'fan'}, default='time'
-            What to draw, as in :meth:`plot`.
+        ax, kind
+            As in :meth:`plot`.
         **options
             The other parameters of :meth:`from_predictions`. `index` is, but for kind "fan", that of `y` or else of `X`
             if they are pandas objects.
@@ -218,16 +208,22 @@ class ForecastDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
-        quantiles, levels, predicted = quantiles_predicted(estimator, np.asarray(estimator.predict(X)))
-        if kind == "fan" and predicted.ndim < 2:
+        predicted = np.asarray(estimator.predict(X))
+        levels = levels_of(estimator)
+        has_steps = predicted.ndim > (1 if levels is None else 2)
+        if has_steps:
+            predicted = predicted[steps_drawn(predicted.shape, kind, horizon_step, origin)]
+        elif kind == "fan":
             raise ValueError("kind='fan' needs an estimator that predicts several steps, a column each.")
-        if quantiles is not None:
-            drawn = step_of(quantiles, kind, horizon_step, origin) if predicted.ndim > 1 else quantiles
-            options = {"quantiles": drawn, "levels": levels, **options}
+        if levels is not None:
+            order = np.argsort(levels)
+            options = {"quantiles": predicted[:, order], "levels": levels[order], **options}
+            predicted = predicted[:, np.abs(levels - 0.5).argmin()]
         if kind != "fan" and options.get("index") is None:
             options["index"] = first_index(y, X)
-        actual = y if np.ndim(y) == predicted.ndim == 1 else step_of(y, kind, horizon_step, origin)
-        return cls.from_predictions(actual, step_of(predicted, kind, horizon_step, origin), ax=ax, kind=kind, **options)
+        if np.ndim(y) > 1:
+            y = np.asarray(y)[steps_drawn(np.shape(y), kind, horizon_step, origin)]
+        return cls.from_predictions(y, predicted, ax=ax, kind=kind, **options)
 
     @classmethod
     def from_backtest(
@@ -266,8 +262,8 @@ class ForecastDisplay:
             If there is no such step, origin or target, or as in :meth:`from_predictions`.
         """
         check_matplotlib_support(f"{cls.__name__}.from_backtest")
-        read = read_backtest(backtest, kind, horizon_step, origin, target)
-        return cls.from_predictions(**{**read, **options}, ax=ax, kind=kind)
+        options = read_backtest(backtest, kind, horizon_step, origin, target) | options
+        return cls.from_predictions(ax=ax, kind=kind, **options)
 
     @classmethod
     def from_forecaster(
@@ -308,8 +304,8 @@ class ForecastDisplay:
             If `series` is none that it can continue, if there is no such target, or as in :meth:`from_predictions`.
         """
         check_matplotlib_support(f"{cls.__name__}.from_forecaster")
-        read = read_forecaster(forecaster, series, y_true, target)
-        return cls.from_predictions(**{**read, **options}, ax=ax, kind=kind)
+        options = read_forecaster(forecaster, series, y_true, target) | options
+        return cls.from_predictions(ax=ax, kind=kind, **options)
 
     def plot(
         self,
@@ -359,24 +355,35 @@ class ForecastDisplay:
             `ax` does not fit the panels, or for an unknown `kind`, `against` or `n_history`.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        if kind not in KINDS:
+        if kind not in ("time", "residuals", "fan"):
             raise ValueError(f"Unknown kind: {kind!r}. Should be one of 'time', 'residuals' or 'fan'.")
-        course = course_of(self, first=1 if kind == "fan" else 0)
-        self.bands_, self.coverage_, self.histogram_, self.origin_line_ = [], [], None, None
+        is_fan = kind == "fan"
+        data = ForecastData(self, first=1 if is_fan else 0)
+        line_kw = line_style(line_kw)
+        self.lines_ = []
+        self.bands_ = []
+        self.coverage_ = []
+        self.histogram_ = None
+        self.origin_line_ = None
         if kind == "residuals":
-            self.axes_, self.lines_, self.histogram_ = draw_residuals(ax, course, against, line_kw, hist_kw)
+            self.axes_, self.lines_, self.histogram_ = draw_residuals(ax, data, against, line_kw, hist_kw or {})
         else:
-            self.axes_, self.lines_, self.coverage_ = make_panels(ax, 1, size=(7.6, 4.2)), [], course.coverage()
-            if kind == "fan" and course.history is not None:
-                drawn = draw_history(self.axes_[0], course, n_history, line_kw)
-                self.lines_, self.origin_line_, course = [drawn[0]], drawn[1], course.opened()
-            lines, self.bands_ = draw_course(self.axes_[0], course, kind == "fan", line_kw, band_kw)
-            self.lines_ += lines
-            self.axes_[0].set_ylabel(self.target_name or "Value")
-            legend_on_top(self.axes_[0])
-        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
+            self.axes_ = make_panels(ax, 1, figsize=(7.6, 4.2))
+            self.coverage_ = data.coverage()
+        self.ax_ = self.axes_[0]
+        self.figure_ = self.ax_.figure
+        if is_fan and len(data.history):
+            line, self.origin_line_ = draw_history(self.ax_, data, n_history, line_kw)
+            self.lines_.append(line)
+            data = data.opened()
+        if kind != "residuals":
+            self.lines_ += draw_predictions(self.ax_, data, is_fan, line_kw)
+            self.bands_ = draw_intervals(self.ax_, data, band_kw or {})
+            self.ax_.set_ylabel(self.target_name or "Value")
+            legend_on_top(self.ax_)
         if kind != "residuals" or against == "time":
-            counted = self.index is None and self.history_index is None and kind == "fan"
-            label = name_of(self.index, self.history_index) or ("Step" if counted else "Time")
-            time_on_x(self.ax_, course.times, label)
+            is_counted = is_fan and self.index is None and self.history_index is None
+            label = first_name(self.index, self.history_index) or ("Step" if is_counted else "Time")
+            self.ax_.margins(x=0.02)
+            time_on_x(self.ax_, data.times, label)
         return self

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skneural.plotting._drawing import make_panels, name_places, time_on_x
+from skneural.plotting._utils import default_score_name, line_style, make_panels, names_on_axis, time_on_x
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,10 +98,8 @@ class TimestepImportanceDisplay:
             As in :func:`skneural.inspection.timestep_importance`.
         timesteps, feature_names
             As in the class. The columns of a frame of windows are its time steps.
-        ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
-        **options
-            The other parameters of :meth:`plot`.
+        ax, **options
+            As in :meth:`plot`.
 
         Returns
         -------
@@ -132,7 +130,7 @@ class TimestepImportanceDisplay:
             importance=importance,
             timesteps=getattr(X, "columns", None) if timesteps is None else timesteps,
             feature_names=feature_names,
-            importance_name=_name_of_change(estimator) if y is None else _name_of_loss(estimator, scoring),
+            importance_name=_name_of_change(estimator) if y is None else _name_of_decrease(estimator, scoring),
         ).plot(ax, **options)
 
     @classmethod
@@ -154,18 +152,18 @@ class TimestepImportanceDisplay:
             The importances.
         timesteps, feature_names, importance_name
             As in the class.
-        ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
-        **options
-            The other parameters of :meth:`plot`.
+        ax, **options
+            As in :meth:`plot`.
 
         Returns
         -------
         display : TimestepImportanceDisplay
         """
-        check_matplotlib_support(f"{cls.__name__}.from_importance")
         return cls(
-            importance=importance, timesteps=timesteps, feature_names=feature_names, importance_name=importance_name
+            importance=importance,
+            timesteps=timesteps,
+            feature_names=feature_names,
+            importance_name=importance_name,
         ).plot(ax, **options)
 
     def plot(
@@ -211,55 +209,68 @@ class TimestepImportanceDisplay:
                 f"got shape {importance.shape}."
             )
         steps, names = _places_of_steps(self.timesteps, len(importance))
-        self.bars_ = self.line_ = self.image_ = self.colorbar_ = None
         label = self.importance_name or "Importance"
+        self.bars_ = self.line_ = self.image_ = self.colorbar_ = None
         if importance.ndim == 2:
-            features = _names_of_features(self.feature_names, importance.shape[1])
-            (self.ax_,) = make_panels(ax, 1, size=(7.6, min(2.1 + 0.32 * len(features), 7.0)))
-            style = {"cmap": cmap, "vmin": min(0.0, np.nanmin(importance)), **(image_kw or {})}
-            rows = np.arange(len(features) + 1) - 0.5
-            self.image_ = self.ax_.pcolormesh(_edges(steps), rows, importance.T, **style)
-            self.ax_.invert_yaxis()
-            name_places(self.ax_.yaxis, np.arange(len(features)), features)
-            self.colorbar_ = self.ax_.figure.colorbar(self.image_, ax=self.ax_, label=label)
+            self._draw_map(ax, steps, importance, label, {"cmap": cmap, **(image_kw or {})})
         else:
-            (self.ax_,) = make_panels(ax, 1, size=(7.6, 3.8))
+            (self.ax_,) = make_panels(ax, 1, figsize=(7.6, 3.8))
             if kind == "line" or (kind == "auto" and len(steps) > 60):
-                self.line_ = self.ax_.plot(steps, importance, **{"marker": ".", **(line_kw or {})})[0]
+                (self.line_,) = self.ax_.plot(steps, importance, **{"marker": "."} | line_style(line_kw))
             else:
-                self.bars_ = self.ax_.bar(steps, importance, **{"width": 0.8 * _spacing(steps), **(bar_kw or {})})
+                self.bars_ = self.ax_.bar(steps, importance, **{"width": 0.8 * _spacing(steps)} | (bar_kw or {}))
             self.ax_.axhline(0, color="0.4", linewidth=0.8, zorder=1)
             self.ax_.set_xlim(_edges(steps)[[0, -1]])
             self.ax_.set_ylabel(label)
         self.figure_ = self.ax_.figure
         if names is None:
-            time_on_x(self.ax_, steps, "Time step", margin=None)
+            time_on_x(self.ax_, steps, "Time step")
         else:
-            name_places(self.ax_.xaxis, steps, names)
+            names_on_axis(self.ax_.xaxis, steps, names)
             self.ax_.set_xlabel("Time step")
         return self
 
+    def _draw_map(self, ax, steps, importance, label, image_kw):
+        """A row for each feature, from the top, and a column for each time step."""
+        n_features = importance.shape[1]
+        names = _names_of_features(self.feature_names, n_features)
+        height = min(2.1 + 0.32 * n_features, 7.0)
+        (ax,) = make_panels(ax, 1, figsize=(7.6, height))
+        rows = np.arange(n_features)
+        image_kw = {"vmin": min(0.0, np.nanmin(importance)), **image_kw}
+        image = ax.pcolormesh(_edges(steps), _edges(rows), importance.T, **image_kw)
+        ax.invert_yaxis()
+        names_on_axis(ax.yaxis, rows, names)
+        self.colorbar_ = ax.figure.colorbar(image, ax=ax, label=label)
+        self.image_ = image
+        self.ax_ = ax
 
-def _places_of_steps(timesteps, count):
+
+def _places_of_steps(timesteps, n_steps):
     """Where the time steps stand on the axis, and their names, None for numbers."""
     if timesteps is None:
-        return np.arange(count), None
+        return np.arange(n_steps), None
     steps = np.asarray(timesteps)
-    if steps.shape != (count,):
-        raise ValueError(f"timesteps must hold one number or name for each of {count} steps, got shape {steps.shape}.")
+    if steps.shape != (n_steps,):
+        raise ValueError(
+            f"timesteps must hold one number or name for each of {n_steps} steps, got shape {steps.shape}."
+        )
     if steps.dtype.kind not in "iuf":
-        return np.arange(count), [str(step) for step in steps]
+        return np.arange(n_steps), [str(step) for step in steps]
     if not (np.diff(steps) > 0).all():
         raise ValueError(f"timesteps must be ascending numbers, got {steps.tolist()!r}.")
     return steps, None
 
 
-def _names_of_features(feature_names, count):
+def _names_of_features(feature_names, n_features):
     """Names of the features."""
-    names = [f"x{i}" for i in range(count)] if feature_names is None else [str(name) for name in feature_names]
-    if len(names) != count:
-        raise ValueError(f"feature_names must hold one name for each of {count} features, got {len(names)}.")
-    return names
+    if feature_names is None:
+        return [f"x{i}" for i in range(n_features)]
+    if len(feature_names) != n_features:
+        raise ValueError(
+            f"feature_names must hold one name for each of {n_features} features, got {len(feature_names)}."
+        )
+    return [str(name) for name in feature_names]
 
 
 def _spacing(steps):
@@ -269,26 +280,28 @@ def _spacing(steps):
 
 def _edges(steps):
     """Where the cells of time steps begin and end."""
-    between = (steps[1:] + steps[:-1]) / 2
     half = _spacing(steps) / 2
-    return np.concatenate([[steps[0] - half], between, [steps[-1] + half]])
+    between = (steps[1:] + steps[:-1]) / 2
+    return np.hstack([steps[0] - half, between, steps[-1] + half])
 
 
 def _name_of_change(estimator):
     """What the importance without targets measures."""
     if not is_classifier(estimator):
         return "Mean change of the prediction"
-    has = hasattr(estimator, "predict_proba")
-    return "Mean change of the probabilities" if has else "Share of changed predictions"
+    if hasattr(estimator, "predict_proba"):
+        return "Mean change of the probabilities"
+    return "Share of changed predictions"
 
 
-def _name_of_loss(estimator, scoring):
+def _name_of_decrease(estimator, scoring):
     """What the importance with targets measures."""
     if scoring is None:
-        name = "accuracy" if is_classifier(estimator) else "R²" if is_regressor(estimator) else "score"
+        name = default_score_name(estimator)
+    elif isinstance(scoring, str):
+        name = scoring.replace("_", " ")
     else:
-        name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
-        name = "R²" if name == "r2" else name
-    # The decrease of a score that has a minus sign is an increase of what it measures.
-    change, name = ("Increase", name[4:]) if name.startswith("neg_") else ("Decrease", name)
-    return f"{change} in {name.replace('_', ' ')}"
+        name = getattr(scoring, "__name__", "score").replace("_", " ")
+    if name.startswith("neg "):  # the decrease of a score with a minus sign is an increase of what it measures
+        return f"Increase in {name.removeprefix('neg ')}"
+    return f"Decrease in {'R²' if name == 'r2' else name}"

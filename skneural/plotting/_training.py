@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._plotting import _validate_score_name
 from sklearn.utils.validation import check_is_fitted
 
-from skneural.plotting._drawing import bar_of_layers, count_on_x, draw_curve, make_panels, numbers
+from skneural.plotting._utils import check_curve, count_on_x, default_score_name, draw_curve, line_style, make_panels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from matplotlib.axes import Axes
 
-#: Curves differ in more than colour, for print in grey.
+#: Curves of one panel differ in more than colour, for print in grey.
 STYLES = {
-    "Training": {"color": "C0", "linestyle": "-"},
-    "Validation": {"color": "C1", "linestyle": "--"},
-    "Learning rate": {"color": "C2", "linestyle": "-"},
+    "loss": {"label": "Training", "color": "C0", "linestyle": "-"},
+    "validation_loss": {"label": "Validation", "color": "C1", "linestyle": "--"},
+    "training_score": {"label": "Training", "color": "C0", "linestyle": "-"},
+    "score": {"label": "Validation", "color": "C1", "linestyle": "--"},
+    "learning_rate": {"label": "Learning rate", "color": "C2", "linestyle": "-"},
 }
 LAYERS = "Layer, counted from the input"
 
@@ -40,10 +42,8 @@ class HistoryDisplay:
         ----------
         estimator : estimator
             A fitted network, or a pipeline that ends in one.
-        ax : matplotlib Axes or array-like of Axes, default=None
-            Where to draw, as in :meth:`plot`. None makes a new figure.
-        **options
-            The other parameters of :meth:`plot`.
+        ax, **options
+            As in :meth:`plot`.
 
         Returns
         -------
@@ -71,17 +71,14 @@ class HistoryDisplay:
         ----------
         history : dict of lists or pandas DataFrame
             ``history_`` of an estimator: an entry an epoch in every list.
-        ax : matplotlib Axes or array-like of Axes, default=None
-            Where to draw, as in :meth:`plot`. None makes a new figure.
-        **options
-            The other parameters of :meth:`plot`.
+        ax, **options
+            As in :meth:`plot`.
 
         Returns
         -------
         display : object
             The display.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_history")
         return cls._read(history).plot(ax, **options)
 
 
@@ -144,9 +141,9 @@ class TrainingCurveDisplay(HistoryDisplay):
 
     @classmethod
     def _read(cls, history, estimator=None):
-        others = {name: history.get(name) for name in ("validation_loss", "score", "training_score", "learning_rate")}
-        name = None if estimator is None else _name_of_score(estimator)
-        return cls(loss=history["loss"], score_name=name, **others)
+        curves = {name: history.get(name) for name in STYLES if name != "loss"}
+        score_name = None if estimator is None else _score_name(estimator)
+        return cls(loss=history["loss"], score_name=score_name, **curves)
 
     def plot(
         self,
@@ -188,36 +185,42 @@ class TrainingCurveDisplay(HistoryDisplay):
         n_epochs = np.size(self.loss)
         if n_epochs == 0:
             raise ValueError("The history has no epochs.")
-        names = ("loss", "validation_loss", "score", "training_score", "learning_rate")
-        arrays = [numbers(getattr(self, name), n_epochs, name) for name in names]
-        loss, validation_loss, score, training_score, learning_rate = arrays
-        if plot_learning_rate and learning_rate is None:
+        curves = {name: check_curve(getattr(self, name), n_epochs, name, "epochs") for name in STYLES}
+        curves = {name: values for name, values in curves.items() if not np.isnan(values).all()}
+        if plot_learning_rate and "learning_rate" not in curves:
             raise ValueError("There is no learning rate to draw: none was recorded (lbfgs has none).")
 
-        panels = [("Loss", {"Training": loss, "Validation": validation_loss})]
-        if score is not None or training_score is not None:
-            scores = {"Training": training_score, "Validation": score}
-            panels.append((score_name or self.score_name or "Score", scores))
+        panels = [("Loss", ["loss", "validation_loss"])]
+        if "score" in curves or "training_score" in curves:
+            panels.append((score_name or self.score_name or "Score", ["training_score", "score"]))
         if plot_learning_rate:
-            panels.append(("Learning rate", {"Learning rate": learning_rate}))
-        self.axes_ = make_panels(ax, len(panels))
-        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
-        self.lines_, self.best_lines_ = [], []
-        self.best_epoch_ = best = _best_epoch(score, validation_loss)
-        for panel, (label, curves) in zip(self.axes_, panels, strict=True):
-            for name, values in curves.items():
-                if values is not None:
-                    self.lines_.append(draw_curve(panel, values, label=name, **{**STYLES[name], **(line_kw or {})}))
-            if plot_best_epoch and best:
-                panel.plot(best, self.lines_[-1].get_ydata()[best - 1], "o", color="0.2", markersize=5)
-                line = panel.axvline(best, color="0.4", linestyle=":", zorder=1, label=f"Best epoch ({best})")
-                self.best_lines_.append(line)
+            panels.append(("Learning rate", ["learning_rate"]))
+        figsize = (6.4, 4.2) if len(panels) == 1 else (4.6 * len(panels), 3.8)
+        self.axes_ = make_panels(ax, len(panels), figsize=figsize)
+        self.ax_ = self.axes_[0]
+        self.figure_ = self.ax_.figure
+        self.lines_ = []
+        self.best_lines_ = []
+        self.best_epoch_ = _best_epoch(curves)
+        line_kw = line_style(line_kw)
+        for panel, (label, names) in zip(self.axes_, panels, strict=True):
+            drawn = [draw_curve(panel, curves[name], **STYLES[name] | line_kw) for name in names if name in curves]
+            self.lines_ += drawn
+            if plot_best_epoch and self.best_epoch_ is not None:
+                self._mark_best_epoch(panel, drawn[-1])
             count_on_x(panel, n_epochs, "Epoch")
             panel.set_ylabel(label)
             panel.legend(fontsize="small")
         if log_scale:
             self.ax_.set_yscale("log", nonpositive="mask")
         return self
+
+    def _mark_best_epoch(self, panel, curve):
+        """A vertical line, and a dot on a curve."""
+        best = self.best_epoch_
+        panel.plot(best, curve.get_ydata()[best - 1], "o", color="0.2", markersize=5)
+        line = panel.axvline(best, color="0.4", linestyle=":", zorder=1, label=f"Best epoch ({best})")
+        self.best_lines_.append(line)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -307,15 +310,18 @@ class GradientNormDisplay(HistoryDisplay):
                 f"{type(self).__name__} needs monitor_gradients=True in the fit: there are no norms of gradients."
             )
         n_epochs, n_layers = norms.shape
-        (self.ax_,) = make_panels(ax, 1)
+        (self.ax_,) = make_panels(ax, 1, figsize=(6.4, 4.2))
         self.figure_ = self.ax_.figure
+        line_kw = line_style(line_kw)
         if kind == "epochs":
-            self.lines_ = self._draw(norms.T, "Layer {}", range(n_layers), cmap, line_kw)
-            self.colorbar_ = bar_of_layers(self.ax_, [line.get_color() for line in self.lines_], LAYERS)
+            labels = [f"Layer {i + 1}" for i in range(n_layers)]
+            self._draw_lines(norms.T, labels, cmap, line_kw)
+            self._add_colorbar()
             count_on_x(self.ax_, n_epochs, "Epoch")
         else:
             epochs = sorted({0, (n_epochs - 1) // 2, n_epochs - 1})
-            self.lines_ = self._draw(norms, "Epoch {}", epochs, cmap, {"marker": "o", **(line_kw or {})})
+            labels = [f"Epoch {i + 1}" for i in epochs]
+            self._draw_lines(norms[epochs], labels, cmap, {"marker": "o", **line_kw})
             self.colorbar_ = None
             self.ax_.legend(fontsize="small")
             count_on_x(self.ax_, n_layers, LAYERS)
@@ -324,30 +330,47 @@ class GradientNormDisplay(HistoryDisplay):
             self.ax_.set_yscale("log", nonpositive="mask")
         return self
 
-    def _draw(self, curves, label, chosen, cmap, line_kw):
-        """Lines of some curves. The end of the colour map is left out: it would be lost on white."""
+    def _draw_lines(self, curves, labels, cmap, line_kw):
+        """A line for each curve. The end of the colour map is left out: it would be lost on white."""
         import matplotlib.pyplot as plt
 
-        colors = plt.get_cmap(cmap)(np.linspace(0, 0.85, len(chosen)))
-        styles = [{"color": color, "label": label.format(i + 1)} for color, i in zip(colors, chosen, strict=True)]
-        return [
-            draw_curve(self.ax_, curves[i], **{**s, **(line_kw or {})}) for i, s in zip(chosen, styles, strict=True)
-        ]
+        colors = plt.get_cmap(cmap)(np.linspace(0, 0.85, len(curves)))
+        self.lines_ = []
+        for curve, label, color in zip(curves, labels, colors, strict=True):
+            style = {"color": color, "label": label, **line_kw}
+            self.lines_.append(draw_curve(self.ax_, curve, **style))
+
+    def _add_colorbar(self):
+        """A colour bar, which tells any number of layers apart and hides no line."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import BoundaryNorm, ListedColormap
+
+        n_layers = len(self.lines_)
+        colors = ListedColormap([line.get_color() for line in self.lines_])
+        boundaries = BoundaryNorm(np.arange(n_layers + 1) + 0.5, n_layers)
+        ticks = np.unique(np.linspace(1, n_layers, min(n_layers, 6)).round())
+        layers = ScalarMappable(boundaries, colors)
+        self.colorbar_ = self.figure_.colorbar(layers, ax=self.ax_, label=LAYERS, ticks=ticks)
+        self.colorbar_.minorticks_off()
 
 
-def _name_of_score(estimator):
+def _score_name(estimator):
     """What the validation score of an estimator measures."""
     scoring = estimator.scoring
     if scoring is None:
-        return "Accuracy" if is_classifier(estimator) else "R²" if is_regressor(estimator) else "Score"
+        name = default_score_name(estimator)
+        return name[0].upper() + name[1:]
     if not isinstance(scoring, str):
         scoring = getattr(scoring, "__name__", "score")  # objects of make_scorer have no name
-    # A score is the better the greater it is: the loss is recorded with a minus sign.
-    return _validate_score_name(None, "neg_loss" if scoring == "loss" else scoring, False)
+    if scoring == "loss":  # a score is the better the greater it is: the loss is recorded with a minus sign
+        scoring = "neg_loss"
+    return _validate_score_name(None, scoring, negate_score=False)
 
 
-def _best_epoch(score, validation_loss):
+def _best_epoch(curves):
     """The epoch that was best on the validation data, counted from 1; None where nothing was measured."""
-    if score is not None:
-        return int(np.nanargmax(score)) + 1
-    return None if validation_loss is None else int(np.nanargmin(validation_loss)) + 1
+    if "score" in curves:
+        return int(np.nanargmax(curves["score"])) + 1
+    if "validation_loss" in curves:
+        return int(np.nanargmin(curves["validation_loss"])) + 1
+    return None

@@ -69,11 +69,11 @@ def test_warnings_of_an_import_stop_nobody(simulated, work):
 @pytest.fixture
 def machine(monkeypatch):
     """A machine whose GPU has nothing wrong with it."""
-    devices._lasting_problem.cache_clear()
-    monkeypatch.setattr(devices, "_problem_of_driver", lambda: None)
-    monkeypatch.setattr(devices, "_problem_of_gpu", lambda index: None)
+    devices._probe.cache_clear()
+    monkeypatch.setattr(devices, "_check_driver", lambda: None)
+    monkeypatch.setattr(devices, "_check_gpu", lambda index: None)
     yield monkeypatch
-    devices._lasting_problem.cache_clear()
+    devices._probe.cache_clear()
 
 
 def test_such_a_machine_has_no_problem(machine):
