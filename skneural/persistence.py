@@ -19,7 +19,7 @@ from skneural.encoding import Decoder, Encoder, array_from, same
 FORMAT, VERSION = "skneural estimator", 2
 #: The entry of the metadata that holds the document; in archives, as version 1 wrote them, the member.
 DOCUMENT = "skneural"
-MEMBER = "document"
+MEMBER = "document.npy"
 
 #: Of a document. The header that holds it may have 100 MB, and quotes take two bytes there.
 LONGEST_DOCUMENT = 45_000_000
@@ -27,9 +27,8 @@ LONGEST_DOCUMENT = 45_000_000
 FOREIGN = "it is not a file that skneural.save wrote, or it is damaged."
 #: Where those go that are not ours alone.
 ELSEWHERE = (
-    "Pipelines, searches and forecasters go into files with skops.io.dump(model, path), and come back with "
-    "skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path)) once you have looked at these types; those "
-    "that skops cannot hold, such as a Forecaster of a pandas series, with joblib."
+    "skops.io.dump(model, path) saves pipelines, searches and forecasters, and skops.io.load(path, "
+    "trusted=skops.io.get_untrusted_types(file=path)) loads them, once you have looked at these types."
 )
 
 #: Constructor parameters that may change where a fit goes on.
@@ -42,6 +41,9 @@ def save(est, path, *, for_serving=False):
     The file holds numbers and text, no code: it is safe to load, whoever wrote it. Constructor parameters, fitted
     attributes, the state of the solver (so that `partial_fit` and `warm_start` go on where they were) and metadata
     requests come back bit by bit. Callbacks are not saved.
+
+    Its format is `safetensors <https://github.com/huggingface/safetensors>`_: arrays are tensors, and everything else
+    is a JSON document, which stands as ``"skneural"`` in the metadata.
 
     The file is written beside `path`, as `path` with ".tmp" after it, and takes its place when it is complete: at any
     time `path` is the old file or the new one. Only one process at a time may save to a path.
@@ -62,10 +64,11 @@ def save(est, path, *, for_serving=False):
     Raises
     ------
     TypeError
-        If `est` is of another class, or if it holds what is not data: a callable parameter, for instance.
+        If `est` is of another class, such as a pipeline (:func:`skops.io.dump` saves those), or if it holds what is not
+        data: a callable parameter, for instance.
     ValueError
-        If a parameter is out of range, if `est` has an attribute that files do not hold, or if its parts contradict
-        each other.
+        If a parameter is out of range, if `est` has an attribute that files do not hold, if its parts contradict each
+        other, or if what is no array of numbers is longer than 45 MB.
     OSError
         If the file cannot be written, or if `path` is something else than a file: a folder, a device or a pipe.
 
@@ -134,6 +137,8 @@ def check_place(path):
 
 def load(path):
     """Load an estimator that `save` wrote. Nothing in the file is executed: it may come from anyone.
+
+    Files of the first versions, which were archives of NumPy's, are read, too.
 
     Parameters
     ----------
@@ -324,6 +329,8 @@ def _read_archive(file):
     size = file.seek(0, os.SEEK_END)
     arrays = {}
     with zipfile.ZipFile(file) as archive:
+        if MEMBER not in archive.namelist():
+            raise ValueError(FOREIGN)
         if sum(member.file_size for member in archive.infolist()) > size:
             raise ValueError("it is compressed, or claims to hold more than there is.")
         for member in archive.infolist():
@@ -334,9 +341,7 @@ def _read_archive(file):
             content = memoryview(data)[stream.tell() :]
             name = member.filename.removesuffix(".npy")
             arrays[name] = array_from(content, dtype, shape, "F" if is_fortran else "C")
-    if MEMBER not in arrays:
-        raise ValueError(FOREIGN)
-    return arrays.pop(MEMBER).tobytes(), arrays
+    return arrays.pop("document").tobytes(), arrays
 
 
 def _decode(document, arrays):
