@@ -37,18 +37,20 @@ def is_tensor(dtype):
 
 def same(a, b):
     """Whether two values mean the same: list, tuple and array are one, nan is nan, generators are generators."""
-    if isinstance(a, np.ndarray | np.generic):
-        a = a.tolist()
-    if isinstance(b, np.ndarray | np.generic):
-        b = b.tolist()
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, np.random.RandomState):
-        return type(a) is type(b)
-    both_nan = a != a and b != b
-    return bool(a == b or both_nan)
+    return bool(_meaning(a) == _meaning(b))
+
+
+def _meaning(value):
+    """What is equal where two values mean the same."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_meaning(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _meaning(item) for key, item in value.items()}
+    if isinstance(value, np.random.RandomState) or value != value:  # as nan
+        return type(value)
+    return value
 
 
 # -- there -------------------------------------------------------------------------------------------------------------
@@ -67,15 +69,7 @@ class Encoder:
         self.tensors = {}
 
     def encode(self, value, name, depth=0):
-        """A value as JSON.
-
-        Parameters
-        ----------
-        value : object
-        name : str
-            The value's own: a tensor is named after its place in it.
-        depth : int, default=0
-            Containers that the value stands in.
+        """A value as JSON; its tensors get names that begin with `name`. It stands in `depth` containers.
 
         Raises
         ------
@@ -119,24 +113,27 @@ class Encoder:
         return [self.encode(item, f"{name}.{i}", depth + 1) for i, item in enumerate(items)]
 
     def _dict(self, value, name, depth):
-        if len(value) == 1 or not all(type(key) is str for key in value):
+        keys_are_text = all(type(key) is str for key in value)
+        if len(value) == 1 or not keys_are_text:
             pairs = [list(pair) for pair in value.items()]
             return {"dict": self._items(pairs, name, depth)}
         entries = {}
-        for i, (key, item) in enumerate(value.items()):
-            part = key if key.isidentifier() else i
+        for key, item in value.items():
+            part = key if key.isidentifier() else len(entries)
             entries[key] = self.encode(item, f"{name}.{part}", depth + 1)
         return entries
 
     def _array(self, array, name, depth):
         dtype = array.dtype
         if dtype.kind == "O":
-            return {"objects": [list(array.shape), self._items(array.flat, name, depth)]}
+            items = self._items(array.flat, name, depth)
+            return {"objects": [list(array.shape), items]}
         if not is_plain(dtype) or dtype.itemsize == 0:
             raise TypeError(f"it holds an array of {dtype!r}, and files hold numbers and text.")
         if is_tensor(dtype):
             return {"array": self._tensor(array, name)}
-        return {"bytes": [dtype.str, list(array.shape), array.tobytes().hex()]}
+        data = array.tobytes().hex()
+        return {"bytes": [dtype.str, list(array.shape), data]}
 
     def _tensor(self, array, name):
         self.tensors[name] = np.asarray(array, order="C")
@@ -238,13 +235,16 @@ class Decoder:
 
     def _unstacked(self, kind, name):
         array = self._take(name)
-        if array.size and array.ndim == 1 and kind == "number":
-            return list(array)
-        if array.size and array.ndim == 1 and kind == "float" and array.dtype == np.float64:
-            return array.tolist()
-        if array.size and array.ndim > 1 and kind == "array":
-            return [item.copy() for item in array]
-        raise ValueError(f"{name!r} is not a list.")
+        if array.size == 0 or (array.ndim > 1) != (kind == "array"):
+            raise ValueError(f"{name!r} is not a list.")
+        match kind:
+            case "float":
+                return array.tolist()
+            case "number":
+                return list(array)
+            case "array":
+                return [item.copy() for item in array]
+        raise ValueError(f"{name!r} is a list of an unknown kind, {kind!r}.")
 
     def _objects(self, shape, items):
         array = np.empty(len(items), object)
@@ -271,10 +271,12 @@ def array_from(data, dtype, shape, order="C"):
 
 def _check_items(array):
     """Raise for bytes that NumPy takes for granted not to occur."""
-    if array.dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+    dtype = array.dtype
+    if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
         raise ValueError("an array holds booleans other than 0 and 1.")
-    if array.dtype.kind == "U":
-        code_points = np.frombuffer(array.tobytes(), np.dtype("u4").newbyteorder(array.dtype.byteorder))
+    if dtype.kind == "U":
+        code_point = np.dtype("u4").newbyteorder(dtype.byteorder)
+        code_points = np.frombuffer(array.tobytes(), code_point)
         if code_points.max(initial=0) > 0x10FFFF:
             raise ValueError("a text holds characters that do not exist.")
 

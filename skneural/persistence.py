@@ -16,7 +16,8 @@ import safetensors.numpy
 
 from skneural.encoding import Decoder, Encoder, array_from, same
 
-FORMAT, VERSION = "skneural estimator", 2
+FORMAT = "skneural estimator"
+VERSION = 2
 #: The entry of the metadata that holds the document; in archives, as version 1 wrote them, the member.
 DOCUMENT = "skneural"
 MEMBER = "document.npy"
@@ -193,7 +194,8 @@ def read_state(path, est):
         raise ValueError(f"{name} holds a {type(saved).__name__}, but this is a {type(est).__name__}.")
     if "_params" not in state:
         raise ValueError(f"{name} holds a {type(saved).__name__} that is not fitted: there is nothing to go on with.")
-    here, there = est.get_params(deep=False), saved.get_params(deep=False)
+    here = est.get_params(deep=False)
+    there = saved.get_params(deep=False)
     differing = [
         f"{key}={there[key]!r} (here {value!r})"
         for key, value in here.items()
