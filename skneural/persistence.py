@@ -93,12 +93,8 @@ def save(est, path, *, for_serving=False):
     """
     check_place(path)
     document, tensors = encode(est, for_serving=for_serving)
+    # Not `save_file`: it leaves files of its own where a process is killed, and only their owner may read them.
     content = safetensors.numpy.save(tensors, {DOCUMENT: document})
-    _replace(path, content)
-
-
-def _replace(path, content):
-    """Put bytes in the place of a file, at once: what is there is the old file or the new one."""
     target = os.path.realpath(os.fsdecode(path))
     temporary = target + ".tmp"
     with contextlib.suppress(FileNotFoundError):
