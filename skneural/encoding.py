@@ -16,6 +16,9 @@ DEEPEST = 50
 #: Lists of as many numbers or arrays are one tensor: histories are long.
 LONG = 20
 
+#: Kinds of dtypes that files hold: numbers, and text of fixed width.
+PLAIN = "biufcSU"
+
 #: Arrays of these dtypes are tensors: what safetensors knows of numbers.
 TENSORS = {np.dtype(code).name for code in np.typecodes["AllInteger"] + "efd?"}
 
@@ -23,11 +26,6 @@ TENSORS = {np.dtype(code).name for code in np.typecodes["AllInteger"] + "efd?"}
 NUMBERS = {np.dtype(np.dtype(code).str).type for code in np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?"}
 
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-
-
-def is_plain(dtype):
-    """Whether the items of a dtype are numbers or text of fixed width, and nothing but bytes."""
-    return dtype.kind in "biufcSU" and dtype.names is None and dtype.subdtype is None
 
 
 def is_tensor(dtype):
@@ -128,7 +126,7 @@ class Encoder:
         if dtype.kind == "O":
             items = self._items(array.flat, name, depth)
             return {"objects": [list(array.shape), items]}
-        if not is_plain(dtype) or dtype.itemsize == 0:
+        if dtype.kind not in PLAIN or dtype.itemsize == 0:
             raise TypeError(f"it holds an array of {dtype!r}, and files hold numbers and text.")
         if is_tensor(dtype):
             return {"array": self._tensor(array, name)}
@@ -237,14 +235,9 @@ class Decoder:
         array = self._take(name)
         if array.size == 0 or (array.ndim > 1) != (kind == "array"):
             raise ValueError(f"{name!r} is not a list.")
-        match kind:
-            case "float":
-                return array.tolist()
-            case "number":
-                return list(array)
-            case "array":
-                return [item.copy() for item in array]
-        raise ValueError(f"{name!r} is a list of an unknown kind, {kind!r}.")
+        if kind == "array":
+            return [item.copy() for item in array]
+        return array.tolist() if kind == "float" else list(array)
 
     def _objects(self, shape, items):
         array = np.empty(len(items), object)
@@ -259,10 +252,10 @@ def array_from(data, dtype, shape, order="C"):
     Raises
     ------
     ValueError
-        If there are more or fewer bytes than that, for dtypes that are not plain, and for bytes that NumPy takes for
-        granted not to occur.
+        If there are more or fewer bytes than that, for dtypes of other kinds than `PLAIN`, and for bytes that NumPy
+        takes for granted not to occur.
     """
-    if not is_plain(dtype):
+    if dtype.kind not in PLAIN:
         raise ValueError(f"an array has the dtype {dtype}, which is not allowed.")
     array = np.frombuffer(data, dtype).reshape(shape, order=order).copy(order="K")
     _check_items(array)

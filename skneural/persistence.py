@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import stat
 import zipfile
 
 import numpy as np
@@ -122,13 +121,9 @@ def check_place(path):
         If it is a folder, a device, a pipe or a socket.
     """
     path = os.fspath(path)
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
+    if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if not stat.S_ISREG(mode):
+    if os.path.exists(path) and not os.path.isfile(path):
         raise OSError(errno.EINVAL, "Not a regular file, and no place for one", path)
 
 

@@ -24,7 +24,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skneural import MLPClassifier, MLPRegressor, encoding
+from skneural import LSTMRegressor, MLPClassifier, MLPRegressor, encoding
 from skneural.callbacks import Checkpoint
 from skneural.estimators._state import CALLBACKS
 from skneural.persistence import LONGEST_DOCUMENT, load, read_state, save
@@ -859,6 +859,22 @@ def test_hostile_targets(change, path):
     change(document, arrays)
     write(path, document, used(document, arrays))
     refuse(path, "targets|outputs|loss")
+
+
+def test_scaled_targets(path):
+    X = np.random.default_rng(0).normal(size=(12, 4, 2))
+    est = LSTMRegressor((3,), max_iter=2, random_state=0).fit(X, X[:, 0])
+    assert_same_estimator(saved_and_loaded(est, path), est)
+    for change in (
+        _in_targets(center=None),
+        _in_array("_target.scale", lambda a: a[:1]),
+        _in_targets(scale=[1.0, 1.0]),
+    ):
+        document, arrays = members(path)
+        change(document, arrays)
+        changed = path.with_name("changed")
+        write(changed, document, used(document, arrays))
+        refuse(changed, "targets")
 
 
 @pytest.mark.parametrize("depth", [2000, 100_000])

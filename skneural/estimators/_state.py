@@ -76,15 +76,19 @@ def plain(state):
     dict
     """
     state = dict(state)
-    if isinstance(state.get("_program"), Program):
-        state["_program"] = describe(state["_program"])
+    program = state.get("_program")
+    if isinstance(program, Program):
+        state["_program"] = describe(program)
     targets = state.get("_target")
     if type(targets) in TARGETS:
         state["_target"] = {"kind": type(targets).__name__, **vars(targets), "loss": str(targets.loss)}
     requests = state.get("_metadata_request")
     if requests is not None and type(requests) is not dict:
-        methods = {name: method for name, method in vars(requests).items() if hasattr(method, "requests")}
-        state["_metadata_request"] = {name: dict(method.requests) for name, method in methods.items()}
+        by_method = {}
+        for name, method in vars(requests).items():
+            if hasattr(method, "requests"):
+                by_method[name] = dict(method.requests)
+        state["_metadata_request"] = by_method
     return state
 
 
@@ -120,7 +124,8 @@ def check_names(cls, state):
     ours = next(base for base in cls.__mro__ if base.__module__.startswith("skneural."))
     for name in state:
         is_name = type(name) is str and not name.startswith("__")
-        if not is_name or name in DERIVED or hasattr(ours, name):
+        is_taken = name in DERIVED or (is_name and hasattr(ours, name))
+        if not is_name or is_taken:
             raise ValueError(f"{name!r} is not an attribute that an estimator has.")
 
 
@@ -309,17 +314,19 @@ def _check_real_targets(targets, n_outputs):
     n_each = 1
     quantiles = targets.quantiles
     if quantiles is not None:
-        if quantiles.ndim != 1 or quantiles.dtype != np.float64 or not np.all((quantiles > 0) & (quantiles < 1)):
+        if quantiles.ndim != 1 or quantiles.dtype != np.float64:
             raise ValueError("the quantiles of the targets are none.")
+        if not np.all((quantiles > 0) & (quantiles < 1)):
+            raise ValueError("the quantiles of the targets are not between 0 and 1.")
         n_each = len(quantiles)
-    scales = [scale for scale in (targets.center, targets.scale) if scale is not None]
-    are_scales = len(scales) != 1 and all(_is_scale(scale, targets.n_targets) for scale in scales)
-    if targets.n_targets < 1 or targets.n_targets * n_each != n_outputs or not are_scales:
-        raise ValueError(f"there are {targets.n_targets} targets, but {n_outputs} outputs.")
-
-
-def _is_scale(array, n_targets):
-    return array.dtype.kind == "f" and array.shape == (n_targets,)
+    n_targets = targets.n_targets
+    if n_targets < 1 or n_targets * n_each != n_outputs:
+        raise ValueError(f"there are {n_targets} targets, but {n_outputs} outputs.")
+    if targets.center is None and targets.scale is None:
+        return
+    for array in (targets.center, targets.scale):
+        if array is None or array.dtype.kind != "f" or array.shape != (n_targets,):
+            raise ValueError("the targets are not scaled by one number each.")
 
 
 def _check_classes(targets, classes, n_outputs):
