@@ -28,7 +28,8 @@ FOREIGN = "it is not a file that skneural.save wrote, or it is damaged."
 #: Where those go that are not ours alone.
 ELSEWHERE = (
     "skops.io.dump(model, path) saves pipelines, searches and forecasters, and skops.io.load(path, "
-    "trusted=skops.io.get_untrusted_types(file=path)) loads them, once you have looked at these types."
+    "trusted=skops.io.get_untrusted_types(file=path)) loads them, once you have looked at these types; a forecaster of "
+    "a pandas series needs joblib.dump."
 )
 
 #: Constructor parameters that may change where a fit goes on.
@@ -64,7 +65,7 @@ def save(est, path, *, for_serving=False):
     Raises
     ------
     TypeError
-        If `est` is of another class, such as a pipeline (:func:`skops.io.dump` saves those), or if it holds what is not
+        If `est` is of another class, such as a pipeline (``skops.io.dump`` saves those), or if it holds what is not
         data: a callable parameter, for instance.
     ValueError
         If a parameter is out of range, if `est` has an attribute that files do not hold, if its parts contradict each

@@ -73,10 +73,13 @@ def test_what_is_refused_goes_where_the_error_says(kind, tmp_path):
         load(path)
 
 
-def test_forecasters_of_dates_are_pickled(tmp_path):
+@pytest.mark.parametrize("has_dates", [True, False])
+def test_forecasters_of_pandas_series_are_pickled(has_dates, tmp_path):
     pandas = pytest.importorskip("pandas")
-    series = pandas.Series(SERIES, pandas.date_range("2024-01-01", periods=len(SERIES), freq="h"), name="x")
-    model = forecaster().fit(series)
+    dates = pandas.date_range("2024-01-01", periods=len(SERIES), freq="h")
+    model = forecaster().fit(pandas.Series(SERIES, dates if has_dates else None, name="x"))
     path = tmp_path / "model.joblib"
+    with pytest.raises(TypeError, match=r"a forecaster of a pandas series needs joblib\.dump\.$"):
+        save(model, path)
     joblib.dump(model, path)
     pandas.testing.assert_series_equal(joblib.load(path).predict(), model.predict())
