@@ -76,9 +76,8 @@ def plain(state):
     dict
     """
     state = dict(state)
-    program = state.get("_program")
-    if isinstance(program, Program):
-        state["_program"] = describe(program)
+    if isinstance(state.get("_program"), Program):
+        state["_program"] = describe(state["_program"])
     targets = state.get("_target")
     if type(targets) in TARGETS:
         state["_target"] = {"kind": type(targets).__name__, **vars(targets), "loss": str(targets.loss)}
