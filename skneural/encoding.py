@@ -1,8 +1,8 @@
-"""Plain values as JSON and arrays, and back, without code and without trust.
+"""Plain values as JSON and tensors, and back, without code and without trust.
 
-None, booleans, text, finite floats, integers of 64 bits and lists of such are JSON as they are. Everything else is an
-object of one entry, a tag and its content: ``{"tuple": [1, 2]}``, or ``{"array": "_params.0"}`` for an array that is
-kept beside the document. Types and bits come back exactly.
+None, booleans, text, finite floats, integers of 64 bits, and lists of these are JSON as they are; so are dicts whose
+keys are text, unless they have one entry. An object of one entry is a tag and its content: ``{"tuple": [1, 2]}``, or
+``{"array": "_state.s"}`` for an array that is a tensor beside the document. Types and bits come back exactly.
 """
 
 import math
@@ -13,30 +13,42 @@ import numpy as np
 #: Containers within containers.
 DEEPEST = 50
 
+#: Lists of as many numbers or arrays are one tensor: histories are long.
+LONG = 20
+
+#: Kinds of dtypes that files hold: numbers, and text of fixed width.
+PLAIN = "biufcSU"
+
+#: Arrays of these dtypes are tensors: what safetensors knows of numbers.
+TENSORS = {np.dtype(code).name for code in np.typecodes["AllInteger"] + "efd?"}
+
 #: NumPy's types of numbers, of those of one size the one that arrays have.
 NUMBERS = {np.dtype(np.dtype(code).str).type for code in np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?"}
-
-#: Tags of descriptions by their kind; those of all others are layers.
-DESCRIPTIONS = {"Program": "program", "ClassTargets": "targets", "RealTargets": "targets"}
 
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
-def is_plain(dtype):
-    """Whether the items of a dtype are numbers or text of fixed width, and nothing but bytes."""
-    return dtype.kind in "biufcSU" and dtype.names is None and dtype.subdtype is None
+def is_tensor(dtype):
+    """Whether arrays of a dtype can be tensors."""
+    return dtype.isnative and dtype.name in TENSORS
 
 
 def same(a, b):
     """Whether two values mean the same: list, tuple and array are one, nan is nan, generators are generators."""
-    a, b = (value.tolist() if isinstance(value, np.ndarray | np.generic) else value for value in (a, b))
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, np.random.RandomState):
-        return type(a) is type(b)
-    return bool(a == b or (a != a and b != b))
+    return bool(_meaning(a) == _meaning(b))
+
+
+def _meaning(value):
+    """What is equal where two values mean the same."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_meaning(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _meaning(item) for key, item in value.items()}
+    if isinstance(value, np.random.RandomState) or value != value:  # as nan
+        return type(value)
+    return value
 
 
 # -- there -------------------------------------------------------------------------------------------------------------
@@ -47,16 +59,15 @@ class Encoder:
 
     Attributes
     ----------
-    arrays : dict of ndarray
-        What the document refers to, by name.
+    tensors : dict of ndarray
+        What the document refers to, by name: contiguous, of the dtypes in `TENSORS`.
     """
 
     def __init__(self):
-        self.arrays = {}
-        self._place = ""
+        self.tensors = {}
 
-    def encode(self, value, place):
-        """A value as JSON; its arrays get names that begin with `place`.
+    def encode(self, value, name, depth=0):
+        """A value as JSON; its tensors get names that begin with `name`. It stands in `depth` containers.
 
         Raises
         ------
@@ -65,32 +76,9 @@ class Encoder:
         ValueError
             For containers that hold themselves.
         """
-        self._place = place if place.isidentifier() else "array"
-        return self._encode(value, 0)
-
-    def encode_description(self, description, place):
-        """A dict of plain values that says its ``"kind"``, and may hold others: a network, a layer, targets."""
-        self._place = place
-        return self._described(description)
-
-    def _described(self, value):
-        if type(value) is list:
-            return {"tuple": [self._described(item) for item in value]}
-        if type(value) is not dict:
-            return self._encode(value, 0)
-        content = {name: self._described(part) for name, part in value.items() if name != "kind"}
-        if "dtype" in value:
-            content["dtype"] = {"type": np.dtype(value["dtype"]).str}
-        return {DESCRIPTIONS.get(value["kind"], "layer"): [value["kind"], content]}
-
-    def _encode(self, value, depth):
         if depth > DEEPEST:
             raise ValueError(f"it holds itself, or containers nested more than {DEEPEST} times.")
         kind = type(value)
-
-        def inner(items):
-            return [self._encode(item, depth + 1) for item in items]
-
         if value is None or kind in (bool, str):
             return value
         if kind is int:
@@ -98,15 +86,13 @@ class Encoder:
         if kind is float:
             return value if math.isfinite(value) else {"float": struct.pack(">d", value).hex()}
         if kind is list:
-            return self._stacked(value) or inner(value)
+            return self._stacked(value, name) or self._items(value, name, depth)
         if kind is tuple:
-            return {"tuple": inner(value)}
+            return {"tuple": self._items(value, name, depth)}
         if kind is dict:
-            return {"dict": [inner(pair) for pair in value.items()]}
+            return self._dict(value, name, depth)
         if kind in (np.ndarray, np.memmap):
-            if value.dtype.kind == "O":
-                return {"objects": [list(value.shape), inner(value.flat)]}
-            return {"array": self._store(value)}
+            return self._array(value, name, depth)
         if kind is np.str_:
             return {"str_": str(value)}
         if kind is np.bytes_:
@@ -115,30 +101,60 @@ class Encoder:
             return {"number": [value.dtype.str, value.tobytes().hex()]}
         if kind is np.random.RandomState:
             state = value.get_state(legacy=False)
-            return {"random": ["RandomState", dict(zip(state, inner(state.values()), strict=True))]}
+            return {"random": ["RandomState", self._dict(state, name, depth)]}
         raise TypeError(
             f"it holds an object of type {kind.__module__}.{kind.__qualname__}, and files hold data only: numbers, "
             "text, arrays, and lists, tuples and dicts of these."
         )
 
-    def _store(self, array):
-        if not is_plain(array.dtype) or array.dtype.itemsize == 0:
-            raise TypeError(f"it holds an array of {array.dtype!r}, and files hold numbers and text.")
-        name = f"{self._place}.{len(self.arrays)}"
-        self.arrays[name] = array
+    def _items(self, items, name, depth):
+        return [self.encode(item, f"{name}.{i}", depth + 1) for i, item in enumerate(items)]
+
+    def _dict(self, value, name, depth):
+        keys_are_text = all(type(key) is str for key in value)
+        if len(value) == 1 or not keys_are_text:
+            pairs = [list(pair) for pair in value.items()]
+            return {"dict": self._items(pairs, name, depth)}
+        entries = {}
+        for key, item in value.items():
+            part = key if key.isidentifier() else len(entries)
+            entries[key] = self.encode(item, f"{name}.{part}", depth + 1)
+        return entries
+
+    def _array(self, array, name, depth):
+        dtype = array.dtype
+        if dtype.kind == "O":
+            items = self._items(array.flat, name, depth)
+            return {"objects": [list(array.shape), items]}
+        if dtype.kind not in PLAIN or dtype.itemsize == 0:
+            raise TypeError(f"it holds an array of {dtype!r}, and files hold numbers and text.")
+        if is_tensor(dtype):
+            return {"array": self._tensor(array, name)}
+        data = array.tobytes().hex()
+        return {"bytes": [dtype.str, list(array.shape), data]}
+
+    def _tensor(self, array, name):
+        self.tensors[name] = np.asarray(array, order="C")
         return name
 
-    def _stacked(self, items):
-        """A list of numbers, or of arrays of one shape, as one array: histories are long. None for other lists."""
+    def _stacked(self, items, name):
+        """A long list of numbers, or of arrays of one shape, as one tensor. None for other lists."""
         kinds = {type(item) for item in items}
-        if kinds == {float}:
-            return {"list": ["float", self._store(np.array(items))]}
-        if len(kinds) == 1 and kinds <= NUMBERS:
-            return {"list": ["number", self._store(np.array(items))]}
-        if kinds == {np.ndarray} and len({(item.dtype, item.shape) for item in items}) == 1:
-            first = items[0]
-            if first.ndim and first.size and is_plain(first.dtype) and first.dtype.isnative:
-                return {"list": ["array", self._store(np.stack(items))]}
+        if len(items) < LONG or len(kinds) > 1:
+            return None
+        (kind,) = kinds
+        if kind is float:
+            return {"list": ["float", self._tensor(np.array(items), name)]}
+        if kind is not np.ndarray and kind not in NUMBERS:
+            return None
+        first = items[0]
+        are_alike = len({(item.dtype, item.shape) for item in items}) == 1
+        if not are_alike or not is_tensor(first.dtype) or first.size == 0:
+            return None
+        if kind in NUMBERS:
+            return {"list": ["number", self._tensor(np.array(items), name)]}
+        if first.ndim > 0:
+            return {"list": ["array", self._tensor(np.stack(items), name)]}
         return None
 
 
@@ -150,12 +166,12 @@ class Decoder:
 
     Parameters
     ----------
-    arrays : dict of ndarray
+    tensors : dict of ndarray
         What the document refers to. Each can be taken once; what nothing refers to stays.
     """
 
-    def __init__(self, arrays):
-        self.arrays = arrays
+    def __init__(self, tensors):
+        self.tensors = tensors
 
     def decode(self, node):
         """The value of a part of the document.
@@ -169,6 +185,8 @@ class Decoder:
             return [self.decode(item) for item in node]
         if not isinstance(node, dict):
             return node
+        if len(node) != 1:
+            return {key: self.decode(value) for key, value in node.items()}
         ((tag, content),) = node.items()
         match tag:
             case "int":
@@ -185,15 +203,20 @@ class Decoder:
                 return self._unstacked(*content)
             case "objects":
                 return self._objects(*content)
+            case "bytes":
+                dtype, shape, data = content
+                return array_from(bytes.fromhex(data), np.dtype(dtype), shape)
+            case "number":
+                dtype, data = content
+                return array_from(bytes.fromhex(data), np.dtype(dtype), ())[()]
             case "str_":
                 return np.str_(content)
             case "bytes_":
                 return np.bytes_(bytes.fromhex(content))
-            case "number":
-                return array_from(bytes.fromhex(content[1]), np.dtype(content[0]), ())[()]
             case "random":
                 name, state = content
-                return _make_random(name, {part: self.decode(value) for part, value in state.items()})
+                return _make_random(name, self.decode(state))
+            # Descriptions, as version 1 had them.
             case "type":
                 return np.dtype(content).name
             case "layer" | "program" | "targets":
@@ -202,19 +225,19 @@ class Decoder:
         raise ValueError(f"there is a value of an unknown kind, {tag!r}: was it written by a newer version?")
 
     def _take(self, name):
-        if name not in self.arrays:
+        if name not in self.tensors:
             raise ValueError(f"the array {name!r} is missing.")
-        return self.arrays.pop(name)
+        array = self.tensors.pop(name)
+        _check_items(array)
+        return array
 
     def _unstacked(self, kind, name):
         array = self._take(name)
-        if array.size and array.ndim == 1 and kind == "number":
-            return list(array)
-        if array.size and array.ndim == 1 and kind == "float" and array.dtype == np.float64:
-            return array.tolist()
-        if array.size and array.ndim > 1 and kind == "array":
+        if array.size == 0 or (array.ndim > 1) != (kind == "array"):
+            raise ValueError(f"{name!r} is not a list.")
+        if kind == "array":
             return [item.copy() for item in array]
-        raise ValueError(f"{name!r} is not a list.")
+        return array.tolist() if kind == "float" else list(array)
 
     def _objects(self, shape, items):
         array = np.empty(len(items), object)
@@ -229,41 +252,44 @@ def array_from(data, dtype, shape, order="C"):
     Raises
     ------
     ValueError
-        If there are more or fewer bytes than that, for dtypes that are not plain, and for bytes that NumPy takes for
-        granted not to occur.
+        If there are more or fewer bytes than that, for dtypes of other kinds than `PLAIN`, and for bytes that NumPy
+        takes for granted not to occur.
     """
-    if not is_plain(dtype) or (dtype.itemsize == 0):
+    if dtype.kind not in PLAIN:
         raise ValueError(f"an array has the dtype {dtype}, which is not allowed.")
-    if math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError(f"an array of shape {shape} and dtype {dtype} has {len(data)} bytes.")
-    array = np.ndarray(shape, dtype, buffer=data, order=order).copy(order="K")
-    if dtype.kind == "b" and max(data, default=0) > 1:
+    array = np.frombuffer(data, dtype).reshape(shape, order=order).copy(order="K")
+    _check_items(array)
+    return array
+
+
+def _check_items(array):
+    """Raise for bytes that NumPy takes for granted not to occur."""
+    dtype = array.dtype
+    if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
         raise ValueError("an array holds booleans other than 0 and 1.")
     if dtype.kind == "U":
-        points = np.ndarray(len(data) // 4, np.dtype("u4").newbyteorder(dtype.byteorder), buffer=data)
-        if points.max(initial=0) > 0x10FFFF:
+        code_point = np.dtype("u4").newbyteorder(dtype.byteorder)
+        code_points = np.frombuffer(array.tobytes(), code_point)
+        if code_points.max(initial=0) > 0x10FFFF:
             raise ValueError("a text holds characters that do not exist.")
-    return array
 
 
 def _make_random(name, state):
     """A random generator in a state, if that is a state of its kind: NumPy reads as much as it should be long."""
-    if state["bit_generator"] not in BIT_GENERATORS or name != "RandomState":
-        raise ValueError(f"{name} with {state['bit_generator']!r} is not a known random generator.")
-    random = np.random.RandomState(getattr(np.random, state["bit_generator"])(0))
-    _check_alike(state, random.get_state(legacy=False))
+    bit_generator = state["bit_generator"]
+    if bit_generator not in BIT_GENERATORS or name != "RandomState":
+        raise ValueError(f"{name} with {bit_generator!r} is not a known random generator.")
+    random = np.random.RandomState(getattr(np.random, bit_generator)(0))
+    if _form(state) != _form(random.get_state(legacy=False)):
+        raise ValueError("the state of a random generator is not one.")
     random.set_state(state)
     return random
 
 
-def _check_alike(state, example):
-    """Raise unless a part of a state has the types and shapes of an example."""
-    same = type(state) is type(example)
-    if same and isinstance(state, dict):
-        same = state.keys() == example.keys()
-        for key in example if same else ():
-            _check_alike(state[key], example[key])
-    elif same and isinstance(state, np.ndarray):
-        same = state.dtype == example.dtype and state.shape == example.shape
-    if not same:
-        raise ValueError("the state of a random generator is not one.")
+def _form(value):
+    """Types and shapes of the parts of a state."""
+    if isinstance(value, dict):
+        return {key: _form(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape
+    return type(value)

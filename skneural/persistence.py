@@ -1,4 +1,4 @@
-"""Fitted estimators as files that hold no code: an uncompressed ``.npz`` archive of arrays and one JSON document."""
+"""Fitted estimators as files that hold no code: safetensors, with one JSON document in the metadata."""
 
 from __future__ import annotations
 
@@ -8,19 +8,30 @@ import io
 import json
 import os
 import shutil
-import stat
 import zipfile
 
 import numpy as np
+import safetensors.numpy
 
 from skneural.encoding import Decoder, Encoder, array_from, same
 
-FORMAT, VERSION = "skneural estimator", 1
-#: The member that holds the document.
-DOCUMENT = "document"
+FORMAT = "skneural estimator"
+VERSION = 2
+#: The entry of the metadata that holds the document; in archives, as version 1 wrote them, the member.
+DOCUMENT = "skneural"
+MEMBER = "document.npy"
 
-#: Attributes that say what a network is.
-DESCRIPTIONS = ("_program", "_target")
+#: Of a document. The header that holds it may have 100 MB, and quotes take two bytes there.
+LONGEST_DOCUMENT = 45_000_000
+
+FOREIGN = "it is not a file that skneural.save wrote, or it is damaged."
+#: Where those go that are not ours alone.
+ELSEWHERE = (
+    "skops.io.dump(model, path) saves pipelines, searches and forecasters, and skops.io.load(path, "
+    "trusted=skops.io.get_untrusted_types(file=path)) loads them, once you have looked at these types; a forecaster of "
+    "a pandas series needs joblib.dump."
+)
+
 #: Constructor parameters that may change where a fit goes on.
 FREE = ("max_iter", "verbose", "n_jobs", "device", "precision")
 
@@ -31,6 +42,9 @@ def save(est, path, *, for_serving=False):
     The file holds numbers and text, no code: it is safe to load, whoever wrote it. Constructor parameters, fitted
     attributes, the state of the solver (so that `partial_fit` and `warm_start` go on where they were) and metadata
     requests come back bit by bit. Callbacks are not saved.
+
+    Its format is `safetensors <https://github.com/huggingface/safetensors>`_: arrays are tensors, and everything else
+    is a JSON document, which stands as ``"skneural"`` in the metadata.
 
     The file is written beside `path`, as `path` with ".tmp" after it, and takes its place when it is complete: at any
     time `path` is the old file or the new one. Only one process at a time may save to a path.
@@ -51,10 +65,11 @@ def save(est, path, *, for_serving=False):
     Raises
     ------
     TypeError
-        If `est` is of another class, or if it holds what is not data: a callable parameter, for instance.
+        If `est` is of another class, such as a pipeline (``skops.io.dump`` saves those), or if it holds what is not
+        data: a callable parameter, for instance.
     ValueError
-        If a parameter is out of range, if `est` has an attribute that files do not hold, or if its parts contradict
-        each other.
+        If a parameter is out of range, if `est` has an attribute that files do not hold, if its parts contradict each
+        other, or if what is no array of numbers is longer than 45 MB.
     OSError
         If the file cannot be written, or if `path` is something else than a file: a folder, a device or a pipe.
 
@@ -77,14 +92,16 @@ def save(est, path, *, for_serving=False):
     True
     """
     check_place(path)
-    members = encode(est, for_serving=for_serving)
+    document, tensors = encode(est, for_serving=for_serving)
+    # Not `save_file`: it leaves files of its own where a process is killed, and only their owner may read them.
+    content = safetensors.numpy.save(tensors, {DOCUMENT: document})
     target = os.path.realpath(os.fsdecode(path))
     temporary = target + ".tmp"
     with contextlib.suppress(FileNotFoundError):
         os.remove(temporary)  # of a process that was killed
     try:
         with open(temporary, "xb") as file:
-            _write(file, members)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         if os.path.exists(target):
@@ -105,18 +122,16 @@ def check_place(path):
         If it is a folder, a device, a pipe or a socket.
     """
     path = os.fspath(path)
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
+    if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if not stat.S_ISREG(mode):
+    if os.path.exists(path) and not os.path.isfile(path):
         raise OSError(errno.EINVAL, "Not a regular file, and no place for one", path)
 
 
 def load(path):
     """Load an estimator that `save` wrote. Nothing in the file is executed: it may come from anyone.
+
+    Files of the first versions, which were archives of NumPy's, are read, too.
 
     Parameters
     ----------
@@ -171,7 +186,8 @@ def read_state(path, est):
         raise ValueError(f"{name} holds a {type(saved).__name__}, but this is a {type(est).__name__}.")
     if "_params" not in state:
         raise ValueError(f"{name} holds a {type(saved).__name__} that is not fitted: there is nothing to go on with.")
-    here, there = est.get_params(deep=False), saved.get_params(deep=False)
+    here = est.get_params(deep=False)
+    there = saved.get_params(deep=False)
     differing = [
         f"{key}={there[key]!r} (here {value!r})"
         for key, value in here.items()
@@ -198,7 +214,7 @@ def _package():
 
 
 def encode(est, *, for_serving=False):
-    """An estimator as what the archive holds.
+    """An estimator as what a file holds.
 
     Parameters
     ----------
@@ -208,8 +224,10 @@ def encode(est, *, for_serving=False):
 
     Returns
     -------
-    dict of ndarray
-        The document and all arrays.
+    document : str
+        JSON.
+    tensors : dict of ndarray
+        What the document refers to, by name.
 
     Raises
     ------
@@ -224,41 +242,44 @@ def encode(est, *, for_serving=False):
     version, estimators = _package()
     if estimators.get(cls.__name__) is not cls:
         raise TypeError(
-            f"Only the networks of skneural can be saved, got an object of type {cls.__qualname__}. Pickle keeps "
-            "pipelines, searches and forecasters."
+            f"Only the networks of skneural can be saved, got an object of type {cls.__qualname__}. {ELSEWHERE}"
         )
     state = {name: value for name, value in est.__getstate__().items() if name not in CALLBACKS}
     if for_serving:
         state = without_training(state)
-    encoder, parameters = Encoder(), est.get_params(deep=False)
-    document = {"format": FORMAT, "version": VERSION, "package": version, "class": cls.__name__}
-    document |= {"parameters": {}, "attributes": {}, "requests": state.get("_metadata_request", {})}
+    encoder = Encoder()
+    parameters = est.get_params(deep=False)
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "package": version,
+        "class": cls.__name__,
+        "parameters": {},
+        "attributes": {},
+        "requests": state.get("_metadata_request", {}),
+    }
     for name, value in state.items():
         if name == "_metadata_request":
             continue
-        encode = encoder.encode_description if name in DESCRIPTIONS else encoder.encode
         kind = "parameter" if name in parameters else "attribute"
         try:
-            document[f"{kind}s"][name] = encode(value, name)
+            document[f"{kind}s"][name] = encoder.encode(value, name)
         except (TypeError, ValueError) as error:
             raise type(error)(f"The {kind} {name!r} of {cls.__name__} cannot be saved: {error}") from None
     try:
         check_saved(est, state)
     except ValueError as error:
         raise ValueError(f"{cls.__name__} cannot be saved: {error}") from None
-    text = json.dumps(document, allow_nan=False).encode()
-    return {DOCUMENT: np.frombuffer(text, np.uint8), **encoder.arrays}
+    text = json.dumps(document, allow_nan=False)
+    if len(text) > LONGEST_DOCUMENT:
+        raise ValueError(
+            f"{cls.__name__} cannot be saved: what is no array of numbers takes {len(text):,} bytes, and files hold "
+            f"{LONGEST_DOCUMENT:,}."
+        )
+    return text, encoder.tensors
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
-
-
-def _write(file, members):
-    """Write arrays as `numpy.savez` does, but never as pickles; it takes `allow_pickle` since NumPy 2.1 only."""
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in members.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def _read(path):
@@ -267,7 +288,10 @@ def _read(path):
 
     with open(os.fspath(path), "rb") as file:
         try:
-            return _decode(_members(file))
+            is_archive = file.read(2) == b"PK"
+            file.seek(0)
+            document, arrays = _read_archive(file) if is_archive else _read_tensors(file)
+            return _decode(document, arrays)
         except MemoryError:
             raise
         except Exception as error:  # damage may show anywhere
@@ -276,43 +300,51 @@ def _read(path):
             raise ValueError(f"{os.fsdecode(path)} cannot be loaded: {reason(error)}") from error
 
 
-def _members(file):
-    """The arrays of an archive by name, each checked before there is memory for it."""
-    if not zipfile.is_zipfile(file):
-        raise ValueError("it is not a file that skneural.save wrote, or the end is missing.")
+def _read_tensors(file):
+    """Document and tensors of a safetensors file: eight bytes with the length of a header, the header, the tensors."""
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if length > size:
+        raise ValueError(FOREIGN)
+    try:
+        document = json.loads(file.read(length))["__metadata__"][DOCUMENT]
+    except (ValueError, LookupError, TypeError):
+        raise ValueError(FOREIGN) from None
+    file.seek(0)
+    try:
+        # Not mapped into memory: a file that becomes shorter meanwhile would end the process.
+        return document, safetensors.numpy.load(file.read())
+    except (safetensors.SafetensorError, LookupError) as error:
+        raise ValueError(f"its tensors are damaged, or of an unknown kind ({error}).") from None
+
+
+def _read_archive(file):
+    """Document and arrays of a file of version 1, an archive of ``.npy`` members that are not compressed."""
     size = file.seek(0, os.SEEK_END)
     arrays = {}
     with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-            raise ValueError("it is compressed, which skneural.save does not do.")
-        if sum(member.file_size for member in members) > size:
-            raise ValueError("it claims to hold more than there is.")
-        for member in members:
+        if MEMBER not in archive.namelist():
+            raise ValueError(FOREIGN)
+        if sum(member.file_size for member in archive.infolist()) > size:
+            raise ValueError("it is compressed, or claims to hold more than there is.")
+        for member in archive.infolist():
+            data = archive.read(member)
+            stream = io.BytesIO(data)
+            np.lib.format.read_magic(stream)
+            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+            content = memoryview(data)[stream.tell() :]
             name = member.filename.removesuffix(".npy")
-            if name == member.filename or name in arrays:
-                raise ValueError(f"skneural.save writes no member {member.filename!r}.")
-            arrays[name] = _array(archive.read(member))
-    return arrays
+            arrays[name] = array_from(content, dtype, shape, "F" if is_fortran else "C")
+    return arrays.pop("document").tobytes(), arrays
 
 
-def _array(data):
-    """The array of a ``.npy`` member."""
-    stream = io.BytesIO(data)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, fortran_order, dtype = readers[np.lib.format.read_magic(stream)](stream)
-    return array_from(memoryview(data)[stream.tell() :], dtype, shape, "F" if fortran_order else "C")
-
-
-def _decode(arrays):
-    """The estimator that an archive holds, and its parameters and attributes by name."""
+def _decode(document, arrays):
+    """The estimator that a document and its arrays describe, and its parameters and attributes by name."""
     from skneural.estimators._saved import check_saved  # stands above this module
 
-    if DOCUMENT not in arrays:
-        raise ValueError("it is not a file that skneural.save wrote.")
-    document = json.loads(arrays.pop(DOCUMENT).tobytes(), parse_constant=_no_constant)
+    document = json.loads(document, parse_constant=_no_constant)
     if document.get("format") != FORMAT or type(document["version"]) is not int or document["version"] < 1:
-        raise ValueError("it is not a file that skneural.save wrote.")
+        raise ValueError(FOREIGN)
     if document["version"] > VERSION:
         raise ValueError(
             f"it was written by a newer version of skneural ({document['package']}): its format is "
@@ -323,7 +355,8 @@ def _decode(arrays):
     if cls is None:
         raise ValueError(f"there is no estimator {document['class']!r} here: was it written by a newer version?")
     est = cls()
-    parameters, attributes = document["parameters"], document["attributes"]
+    parameters = document["parameters"]
+    attributes = document["attributes"]
     known = est.get_params(deep=False)
     unknown = parameters.keys() - known
     if unknown:
@@ -333,8 +366,8 @@ def _decode(arrays):
             raise ValueError(f"{name!r} is not an attribute that files hold.")
     decoder = Decoder(arrays)
     state = {name: decoder.decode(node) for name, node in {**parameters, **attributes}.items()}
-    if decoder.arrays:
-        raise ValueError(f"nothing refers to the arrays {sorted(decoder.arrays)}.")
+    if decoder.tensors:
+        raise ValueError(f"nothing refers to the arrays {sorted(decoder.tensors)}.")
     if document["requests"]:
         state["_metadata_request"] = document["requests"]
     for name in parameters:

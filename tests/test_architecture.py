@@ -128,6 +128,7 @@ GUARDED = {
     ),
     ("pandas", "polars", "torch", "jax"): (),
     ("matplotlib",): ("skneural.plotting",),
+    ("safetensors",): ("skneural.persistence",),
     ("pickle", "marshal", "shelve", "joblib.numpy_pickle"): (),  # files hold no code
 }  # fmt: skip
 

@@ -3,13 +3,18 @@
 import collections
 import json
 import os
+import pathlib
 import pickle
+import signal
 import struct
+import tracemalloc
 import types
 import zipfile
 
 import numpy as np
 import pytest
+import safetensors
+import safetensors.numpy
 import sklearn
 from conftest import KINDS, assert_same_bits, estimator_for, problem
 from scipy import sparse
@@ -19,13 +24,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skneural import MLPClassifier, MLPRegressor, encoding
+from skneural import LSTMRegressor, MLPClassifier, MLPRegressor, encoding
 from skneural.callbacks import Checkpoint
 from skneural.estimators._state import CALLBACKS
-from skneural.persistence import load, read_state, save
+from skneural.persistence import LONGEST_DOCUMENT, load, read_state, save
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
+FILES = pathlib.Path(__file__).parent / "files"
 SMALL = {"hidden_layer_sizes": (7, 4), "max_iter": 4, "random_state": 0, "batch_size": 16}
 
 
@@ -218,6 +224,10 @@ VALUES = [
     [np.float64(1), np.float64("nan")], [np.float32(1), np.float64(2)], [np.arange(3.0), np.ones(3)],
     [np.arange(3.0), np.ones(4)], [np.zeros((0, 2)), np.zeros((0, 2))], [np.array(1), np.array(2)], [np.str_("a")],
     {"a": 1, 2: "b", 2.5: None, None: 0, (1, "x"): [], np.int64(7): 1, True: {}},
+    {"tuple": [1]}, {"a": 1, "not a name": np.zeros(2), "\ud800": np.ones(2)}, {"a": {"b": np.ones(1)}, "a.b": 1},
+    [np.zeros((2, 2)), {"x": np.ones(3), "y": [np.ones(1)]}], [0.1, np.nan, -0.0] * 20, [np.float32(0.1)] * 30,
+    [np.arange(3.0)] * 30, [np.zeros((2, 0))] * 30, [np.array(1.0)] * 30, [np.arange(3, dtype=">i4")] * 30,
+    [np.longdouble("0.1")] * 30, [0.5] * 29 + [np.float64(1)], [np.ones(3)] * 29 + [np.ones(4)], [True] * 30, [()] * 30,
     np.float64(0.1), np.float32("nan"), np.int8(-3), np.uint64(2**64 - 1), np.bool_(True), np.complex64(1 + 2j),
     np.str_("naïve"), np.str_(""), np.bytes_(b"\0ab"), np.longdouble("0.1"),
     np.arange(6.0).reshape(2, 3), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(10)[::3],
@@ -230,7 +240,7 @@ VALUES = [
 def encoded_and_decoded(value):
     encoder = encoding.Encoder()
     document = json.loads(json.dumps(encoder.encode(value, "note"), allow_nan=False))
-    return encoding.Decoder(encoder.arrays).decode(document)
+    return encoding.Decoder(encoder.tensors).decode(document)
 
 
 @pytest.mark.parametrize("i", range(len(VALUES)))
@@ -244,8 +254,7 @@ def test_long_histories_are_arrays(path):
     est.history_["gradient_norm"] = [np.ones(3)] * 1000
     save(est, path)
     assert path.stat().st_size < 900_000
-    with zipfile.ZipFile(path) as archive:
-        assert len(archive.namelist()) < 20
+    assert len(members(path)[1]) < 20
     assert_same_estimator(load(path), est)
 
 
@@ -282,8 +291,8 @@ def test_names_of_files(name, tmp_path):
     save(est, str(tmp_path / name))
     assert os.listdir(tmp_path) == [name]
     assert repr(load(tmp_path / name)) == repr(est)
-    with np.load(tmp_path / name, allow_pickle=False) as archive:
-        assert json.loads(archive["document"].tobytes())["class"] == "MLPRegressor"
+    with safetensors.safe_open(tmp_path / name, framework="numpy") as file:
+        assert json.loads(file.metadata()["skneural"])["class"] == "MLPRegressor"
 
 
 # -- what cannot be saved ----------------------------------------------------------------------------------------------
@@ -355,24 +364,39 @@ def test_networks_that_contradict_themselves_are_not_saved(path):
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
-@pytest.mark.parametrize("where", ["write_array", "fsync", "replace"])
+@pytest.mark.parametrize("where", ["save", "fsync", "replace"])
 def test_failed_saves_leave_the_old_file(where, error, path, monkeypatch):
     old, new = MLPRegressor(alpha=1), MLPRegressor(alpha=2)
     save(old, path)
 
     def fail(*args, **kwargs):
-        if where == "write_array":
-            args[0].write(b"half of")
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(np.lib.format if where == "write_array" else os, where, fail)
+        patch.setattr(safetensors.numpy if where == "save" else os, where, fail)
         with pytest.raises(type(error)):
             save(new, path)
     assert os.listdir(path.parent) == [path.name]
     assert load(path).alpha == 1
     save(new, path)
     assert load(path).alpha == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX")
+def test_a_full_disk_leaves_the_old_file(path):
+    resource = pytest.importorskip("resource")
+    save(MLPRegressor(alpha=1), path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(OSError, match="File too large"):
+            save(MLPRegressor(alpha=2), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert os.listdir(path.parent) == [path.name]
+    assert load(path).alpha == 1
 
 
 def test_leftovers_of_killed_processes_do_not_pile_up(path):
@@ -391,6 +415,9 @@ def test_links_and_modes_stay(tmp_path):
     link.symlink_to(target)
     save(MLPRegressor(alpha=3), link)
     assert link.is_symlink()
+    save(MLPRegressor(), tmp_path / "new")
+    (tmp_path / "other").write_bytes(b"")
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "other").stat().st_mode
     assert target.stat().st_mode & 0o777 == 0o600
     assert load(target).alpha == 3
 
@@ -415,18 +442,50 @@ def test_errors_of_the_file_system_stay_as_they_are(tmp_path):
 # -- damaged and hostile files -----------------------------------------------------------------------------------------
 
 
+def parts(content):
+    """Header of a safetensors file, and what follows it."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), content[end:]
+
+
 def members(path):
     """Document and arrays of a file."""
+    content = pathlib.Path(path).read_bytes()
+    header, _ = parts(content)
+    return json.loads(header["__metadata__"]["skneural"]), safetensors.numpy.load(content)
+
+
+def write(path, document, arrays):
+    """A file as `save` writes them, whatever is in it."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    pathlib.Path(path).write_bytes(safetensors.numpy.save(arrays, {"skneural": text}))
+
+
+def used(document, arrays):
+    """The arrays that a document refers to."""
+    text = json.dumps(document)
+    return {name: array for name, array in arrays.items() if f'{{"array": "{name}"}}' in text}
+
+
+def write_header(path, header, content=b""):
+    """A safetensors file with any header."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content)
+
+
+def archived(path=FILES / "version1_mlp.skn"):
+    """Document and arrays of a file of version 1."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     return json.loads(arrays.pop("document").tobytes()), arrays
 
 
-def write(path, document, arrays, savez=np.savez):
-    """A file as `save` writes them, whatever is in it."""
-    text = document if isinstance(document, bytes) else json.dumps(document).encode()
+def write_archive(path, document, arrays, savez=np.savez):
+    """A file as version 1 wrote them, whatever is in it."""
+    text = np.frombuffer(json.dumps(document).encode(), np.uint8)
     with open(path, "wb") as file:
-        savez(file, document=np.frombuffer(text, np.uint8), **arrays)
+        savez(file, document=text, **arrays)
 
 
 def refuse(path, match):
@@ -439,46 +498,117 @@ def refuse(path, match):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no archive", b"\x80\x04N.", b"PK\x05\x06" + bytes(18)],
-    ids=["empty", "text", "pickle", "empty archive"],
+    [b"", b"no file of ours", b"\x80\x04N.", b"PK\x05\x06" + bytes(18), bytes(100), b"\xff" * 100, b"{}"],
+    ids=["empty", "text", "pickle", "empty archive", "zeros", "ones", "json"],
 )
 def test_foreign_files(content, path):
     path.write_bytes(content)
     refuse(path, "it is not a file that skneural.save wrote")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [{}, [], 3, {"__metadata__": {}}, {"__metadata__": []}, {"__metadata__": {"format": "pt"}}, b"{", b"[" * 99_999],
+    ids=["empty", "list", "number", "no metadata", "metadata of another kind", "of others", "broken", "deep"],
+)
+def test_foreign_headers(header, path):
+    write_header(path, header)
+    refuse(path, "it is not a file that skneural.save wrote|RecursionError")
+
+
+def test_tensors_that_are_not_there(sample, path):
+    header, content = parts(sample[1].read_bytes())
+    name = "_params"
+    start, end = header[name]["data_offsets"]
+    for change in (
+        {"shape": [2**40], "data_offsets": [start, start + 2**43]},
+        {"shape": [2**63, 2**63]},
+        {"shape": [2**63, 0], "data_offsets": [start, start]},
+        {"shape": [-1]},
+        {"shape": [1] * 100},
+        {"shape": [end]},
+        {"data_offsets": [0, end - start]},
+        {"data_offsets": [start, 2**70]},
+        {"dtype": "BF16"},
+        {"dtype": "F4"},
+        {"dtype": 3},
+        {"dtype": None},
+    ):
+        write_header(path, {**header, name: {**header[name], **change}}, content)
+        refuse(path, "its tensors are damaged|Maximum allowed dimension|maximum supported dimension|_params")
+    write_header(path, header, content)
+    assert_same_estimator(load(path), sample[0])
+    write_header(path, header, content + b"more")
+    refuse(path, "its tensors are damaged")
+
+
+def test_headers_that_claim_too_much(path):
+    tracemalloc.start()
+    try:
+        for length in (101, 2**30, 2**63, 2**64 - 1):
+            path.write_bytes(struct.pack("<Q", length) + b"{" * 92)
+            refuse(path, "it is not a file that skneural.save wrote")
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_lists_that_are_longer_than_the_file(sample, path):
+    document, arrays = members(sample[1])
+    document["attributes"]["loss_curve_"] = {"list": ["array", "long"]}
+    write(path, document, {**arrays, "long": np.zeros((2**40, 0))})
+    refuse(path, "'long' is not a list")
+
+
+def test_documents_that_are_too_long_are_not_saved(path, monkeypatch):
+    monkeypatch.setattr("skneural.persistence.LONGEST_DOCUMENT", 10_000)
+    est = MLPClassifier(class_weight=dict.fromkeys(range(5000), 1.0))
+    with pytest.raises(ValueError, match=r"no array of numbers takes [0-9,]+ bytes, and files hold 10,000"):
+        save(est, path)
+    assert not path.exists()
+
+
+@pytest.mark.slow  # half a gigabyte
+def test_quotes_fit_into_the_longest_document(path):
+    text = '"' * LONGEST_DOCUMENT
+    content = safetensors.numpy.save({}, {"skneural": text})
+    assert parts(content)[0]["__metadata__"]["skneural"] == text
+    assert safetensors.numpy.load(content) == {}
+
+
+# -- archives, as version 1 wrote them ---------------------------------------------------------------------------------
+
+
+def test_archives_are_read(path):
+    write_archive(path, *archived())
+    assert_same_estimator(load(path), load(FILES / "version1_mlp.skn"))
+
+
 def test_foreign_archives(path):
     np.savez(path.with_suffix(".npz"), a=np.arange(3))
     refuse(path.with_suffix(".npz"), "it is not a file that skneural.save wrote")
-    write(path, {"format": "of someone else", "version": 1}, {})
+    write_archive(path, {"format": "of someone else", "version": 1}, {})
     refuse(path, "it is not a file that skneural.save wrote")
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("readme.txt", "text")
-    refuse(path, "no member 'readme.txt'")
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("document.npy", "text that is not an array")
-    refuse(path, "magic string is not correct")
+    for name, words in (("readme.txt", "it is not a file that"), ("document.npy", "magic string is not correct")):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, "text that is not an array")
+        refuse(path, words)
 
 
 def test_pickled_arrays_are_not_opened(path):
-    save(MLPRegressor(), path)
-    document, arrays = members(path)
+    document, arrays = archived()
     document["attributes"]["note_"] = {"array": "x"}
 
     class Bomb:
         def __reduce__(self):
             return pytest.fail, ("a pickle was opened",)
 
-    with open(path, "wb") as file:
-        text = np.frombuffer(json.dumps(document).encode(), np.uint8)
-        np.savez(file, document=text, x=np.array([Bomb()], dtype=object), **arrays)
+    write_archive(path, document, {**arrays, "x": np.array([Bomb()], dtype=object)})
     refuse(path, "dtype object, which is not allowed")
 
 
 def test_compressed_archives(path):
-    save(fitted(), path)
-    document, arrays = members(path)
-    write(path, document, arrays, np.savez_compressed)
+    write_archive(path, *archived(), np.savez_compressed)
     refuse(path, "it is compressed")
 
 
@@ -490,28 +620,25 @@ def test_members_that_claim_too_much(path):
             member.write(bytes(24))
         refuse(path, ".")
     # Several entries of the directory that lead to the same bytes.
-    save(fitted(), path)
+    write_archive(path, *archived())
     with zipfile.ZipFile(path, "a") as archive:
         entry = archive.infolist()[1]
         archive.filelist += [entry] * 100
         archive._didModify = True
-    refuse(path, "it claims to hold more than there is")
+    refuse(path, "claims to hold more than there is")
 
 
-def first(node):
-    """The content of a tagged value."""
-    (content,) = node.values()
-    return content
+# -- hostile documents -------------------------------------------------------------------------------------------------
 
 
 def network(document):
     """The description of the network in a document."""
-    return first(document["attributes"]["_program"])[1]
+    return document["attributes"]["_program"]
 
 
 def layer(document, i):
     """Fields of the layer number i."""
-    return first(first(network(document)["layers"])[i])[1]
+    return network(document)["layers"][i]
 
 
 def _set(*keys, to):
@@ -535,7 +662,7 @@ def _in_layer(i, **fields):
 
 
 def _in_targets(**attributes):
-    return lambda document, arrays: first(document["attributes"]["_target"])[1].update(attributes)
+    return lambda document, arrays: document["attributes"]["_target"].update(attributes)
 
 
 def _in_array(prefix, make):
@@ -552,8 +679,7 @@ def _in_state(name, make):
     """A change of an array in the state of the solver."""
 
     def change(document, arrays):
-        entries = {key: value for key, value in first(document["attributes"]["_state"])}
-        reference = entries[name]["array"]
+        reference = document["attributes"]["_state"][name]["array"]
         arrays[reference] = make(arrays[reference])
 
     return change
@@ -567,10 +693,9 @@ def _generator(**changes):
     """A random state with other entries."""
 
     def change(document, arrays):
-        inner = [["key", {"array": "key"}], ["pos", 3]]
-        state = {"bit_generator": "MT19937", "state": {"dict": inner}, "has_gauss": 0, "gauss": 0.0}
+        inner = {"key": {"array": "key"}, "pos": changes.pop("pos", 3)}
+        state = {"bit_generator": "MT19937", "state": inner, "has_gauss": 0, "gauss": 0.0}
         arrays["key"] = np.zeros(changes.pop("words", 624), changes.pop("dtype", np.uint32))
-        inner[1][1] = changes.pop("pos", 3)
         document["parameters"]["random_state"] = {"random": [changes.pop("name", "RandomState"), {**state, **changes}]}
 
     return change
@@ -579,13 +704,21 @@ def _generator(**changes):
 def _other_best_params(document, arrays):
     """A fit that is not at its end, with best parameters that are too short."""
     arrays["best"] = np.ones(3)
-    first(document["attributes"]["_state"]).append(["run", {"dict": [["best_params", {"array": "best"}]]}])
+    document["attributes"]["_state"]["run"] = {"dict": [["best_params", {"array": "best"}]]}
 
 
-REAL = {"n_targets": 3, "n_outputs": 3, "loss": "log_loss", "center": None, "scale": None, "quantiles": None}
-DENSE = {"layer": ["Dense", {"units": 3, "activation": None}]}
+REAL = {
+    "kind": "RealTargets",
+    "n_targets": 3,
+    "n_outputs": 3,
+    "loss": "log_loss",
+    "center": None,
+    "scale": None,
+    "quantiles": None,
+}
+DENSE = {"kind": "Dense", "units": 3, "activation": None}
 HOSTILE = {
-    "newer format": (_set("version", to=2), "newer version of skneural .*its format is 2, this version reads 1"),
+    "newer format": (_set("version", to=3), "newer version of skneural .*its format is 3, this version reads 2"),
     "version of another kind": (_set("version", to="1"), "not a file"),
     "unknown estimator": (_set("class", to="Transformer"), "no estimator 'Transformer'"),
     "function for an estimator": (_set("class", to="warmup"), "no estimator 'warmup'"),
@@ -597,11 +730,16 @@ HOSTILE = {
     "unknown tag": (_attribute("a_", {"pickle": "x"}), "unknown kind, 'pickle'"),
     "two tags": (_attribute("a_", {"tuple": [], "dict": []}), "."),
     "missing array": (_attribute("a_", {"array": "a_.77"}), "the array 'a_.77' is missing"),
-    "array twice": (_attribute("a_", {"array": "_params.0"}), "is missing"),
+    "array twice": (_attribute("a_", {"array": "_params"}), "is missing"),
     "unused array": (lambda document, arrays: arrays.update(a=np.ones(3)), r"nothing refers to the arrays \['a'\]"),
     "list of other length": (_attribute("a_", {"objects": [[2], [1]]}), "."),
     "number of objects": (_attribute("a_", {"number": ["|O", "00" * 8]}), "not allowed"),
-    "number too long": (_attribute("a_", {"number": ["<f8", "00" * 9]}), "9 bytes"),
+    "number too long": (_attribute("a_", {"number": ["<f8", "00" * 9]}), "multiple of element size"),
+    "numbers too many": (_attribute("a_", {"number": ["<f8", "00" * 16]}), "reshape array of size 2"),
+    "array too short": (_attribute("a_", {"bytes": [">f8", [2**40], "00" * 8]}), "reshape array of size 1"),
+    "array of nothing": (_attribute("a_", {"bytes": ["<U0", [2**40], ""]}), "itemsize"),
+    "array of objects": (_attribute("a_", {"bytes": ["|O", [1], "00" * 8]}), "not allowed"),
+    "array of booleans": (_in_array("classes_", lambda a: np.array([0, 1, 2], np.uint8).view(bool)), "booleans"),
     "text without characters": (_attribute("a_", {"number": ["<U1", "ff" * 4]}), "characters that do not exist"),
     "boolean 2": (_attribute("a_", {"number": ["|b1", "02"]}), "booleans other than 0 and 1"),
     "keys that are lists": (_attribute("a_", {"dict": [[[1], 2]]}), "unhashable"),
@@ -620,20 +758,20 @@ HOSTILE = {
     "no activation": (_in_layer(0, activation=None), "need an activation"),
     "normalization of the future": (_in_layer(0, normalization="group"), "."),
     "field of the future": (_in_layer(0, bias=False), "newer version"),
-    "layer of the future": (_in_network("layers", {"tuple": [{"layer": ["Conv", {}]}]}), "unknown kind, 'Conv'"),
-    "other class for a layer": (_in_network("layers", {"tuple": [{"layer": ["Tensor", {}]}]}), "unknown kind"),
-    "no layers": (_in_network("layers", {"tuple": []}), "at least one layer"),
-    "layers that are none": (_in_network("layers", {"tuple": [1]}), "not a layer"),
+    "layer of the future": (_in_network("layers", [{"kind": "Conv", "a": 1}]), "unknown kind, 'Conv'"),
+    "other class for a layer": (_in_network("layers", [{"dict": [["kind", "Tensor"]]}]), "unknown kind, 'Tensor'"),
+    "no layers": (_in_network("layers", []), "at least one layer"),
+    "layers that are none": (_in_network("layers", [1]), "not a layer"),
     "layers in a dict": (_in_network("layers", {"dict": [[0, DENSE]]}), "no list of layers"),
-    "one layer": (_in_network("layers", {"tuple": [DENSE]}), "parameters of"),
+    "one layer": (_in_network("layers", [DENSE]), "parameters of"),
     "inputs": (_in_network("n_features", 4), "parameters of"),
     "inputs huge": (_in_network("n_features", 2**62), "inputs"),
     "inputs large": (_in_network("n_features", 2**31 - 1), "parameters of"),
-    "another precision": (_in_network("dtype", {"type": "<f4"}), "dtype float64"),
-    "a precision that is none": (_in_network("dtype", {"type": "<f2"}), "has the dtype"),
+    "another precision": (_in_network("dtype", "float32"), "dtype float64"),
+    "a precision that is none": (_in_network("dtype", "float16"), "has the dtype"),
     "loss of the future": (_in_network("loss", "hinge"), "no loss 'hinge'"),
     "other loss": (_in_network("loss", "binary_log_loss"), "out_activation_ is"),
-    "settings": (_in_network("settings", {"tuple": ["a"]}), "settings"),
+    "settings": (_in_network("settings", ["a"]), "settings"),
     "argument of the future": (_in_network("heads", 3), "other words"),
     "n_features_in_": (_attribute("n_features_in_", 500), "n_features_in_ is 500"),
     "n_outputs_": (_attribute("n_outputs_", 500), "n_outputs_ is 500"),
@@ -641,7 +779,7 @@ HOSTILE = {
     "longer parameters": (_in_array("_params", lambda a: np.append(a, 0)), r"'_params' has shape"),
     "parameters in columns": (_in_array("_params", lambda a: a.reshape(-1, 1)), r"'_params' has shape"),
     "parameters of another dtype": (_in_array("_params", lambda a: a.astype(np.float32)), "dtype float32"),
-    "parameters of other byte order": (_in_array("_params", lambda a: a.astype(">f8")), "dtype >f8"),
+    "parameters of other byte order": (_attribute("_params", {"bytes": [">f8", [1], "00" * 8]}), "dtype >f8"),
     "no parameters": (lambda document, arrays: document["attributes"].pop("_params"), "parts of a network without"),
     "parameters in a list": (_attribute("_params", [1.5, 2]), "."),
     "no network": (lambda document, arrays: document["attributes"].pop("_program"), "'_program' is missing"),
@@ -656,9 +794,9 @@ HOSTILE = {
     "several labels": (_in_targets(multilabel=True), "loss 'log_loss' is not for these classes"),
     "more outputs": (_in_targets(n_outputs=4), "other outputs"),
     "method of the targets": (_in_targets(encode=1), "other words"),
-    "targets of the future": (_attribute("_target", {"targets": ["Ranks", {}]}), "unknown kind, 'Ranks'"),
+    "targets of the future": (_attribute("_target", {"kind": "Ranks", "n": 3}), "unknown kind, 'Ranks'"),
     "targets of reals": (
-        _attribute("_target", {"targets": ["RealTargets", REAL]}), "is for classes",
+        _attribute("_target", REAL), "is for classes",
     ),
     "best parameters": (_other_best_params, "'best_params' has shape"),
     "parameter out of range": (_set("parameters", "clip_norm", to={"float": "7ff8000000000000"}), "'clip_norm' param"),
@@ -687,10 +825,7 @@ def test_hostile_files(what, sample, path):
     change, match = HOSTILE[what]
     document, arrays = members(sample[1])
     change(document, arrays)
-    if what != "unused array":
-        text = json.dumps(document)
-        arrays = {name: array for name, array in arrays.items() if json.dumps(name) in text}
-    write(path, document, arrays)
+    write(path, document, arrays if what == "unused array" else used(document, arrays))
     refuse(path, match)
 
 
@@ -722,20 +857,35 @@ def test_hostile_targets(change, path):
     save(fitted("regression", loss="quantile", quantiles=[0.1, 0.9]), path)
     document, arrays = members(path)
     change(document, arrays)
-    text = json.dumps(document)
-    write(path, document, {name: array for name, array in arrays.items() if json.dumps(name) in text})
+    write(path, document, used(document, arrays))
     refuse(path, "targets|outputs|loss")
+
+
+def test_scaled_targets(path):
+    X = np.random.default_rng(0).normal(size=(12, 4, 2))
+    est = LSTMRegressor((3,), max_iter=2, random_state=0).fit(X, X[:, 0])
+    assert_same_estimator(saved_and_loaded(est, path), est)
+    for change in (
+        _in_targets(center=None),
+        _in_array("_target.scale", lambda a: a[:1]),
+        _in_targets(scale=[1.0, 1.0]),
+    ):
+        document, arrays = members(path)
+        change(document, arrays)
+        changed = path.with_name("changed")
+        write(changed, document, used(document, arrays))
+        refuse(changed, "targets")
 
 
 @pytest.mark.parametrize("depth", [2000, 100_000])
 def test_deep_documents(depth, sample, path):
     document, arrays = members(sample[1])
     document["attributes"]["a_"] = "HERE"
-    write(path, json.dumps(document).encode().replace(b'"HERE"', b"[" * depth + b"]" * depth), arrays)
+    write(path, json.dumps(document).replace('"HERE"', "[" * depth + "]" * depth), arrays)
     refuse(path, "RecursionError")
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"3", b"\xff\xfe", b'{"format": "skneural estimator"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\0", '{"format": "skneural estimator"}'])
 def test_broken_documents(text, sample, path):
     write(path, text, members(sample[1])[1])
     refuse(path, ".")
@@ -770,15 +920,39 @@ def test_truncated_files(sample, path):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_flipped_bits(seed, sample, path):
-    est, whole = sample
+    X = problem("multiclass")[0]
+    content = sample[1].read_bytes()
+    header_end = len(content) - len(parts(content)[1])
+    random = np.random.default_rng(seed)
+    refused = 0
+    for _ in range(100):
+        changed = bytearray(content)
+        for place in random.integers(header_end, size=1 if seed < 3 else 5):
+            changed[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(changed)
+        try:
+            back = load(path)
+        except ValueError as error:
+            assert str(error).startswith(f"{path} cannot be loaded: ")  # noqa: PT017
+            refused += 1
+            continue
+        with np.errstate(all="ignore"):
+            back.predict_proba(X)  # other numbers or names: there is no checksum
+    assert refused > 50
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_flipped_bits_of_archives(seed, path):
+    whole = FILES / "version1_mlp.skn"
+    est = load(whole)
     content = whole.read_bytes()
     random = np.random.default_rng(seed)
     directory = content.index(b"PK\x01\x02")  # half of them there, where no checksum helps
     refused = 0
     for i in range(100):
         changed = bytearray(content)
-        for place in random.integers(directory if i % 2 else 0, len(content), size=1 if seed < 3 else 5):
-            changed[place] ^= 1 << int(random.integers(8))
+        place = random.integers(directory if i % 2 else 0, len(content))
+        changed[place] ^= 1 << int(random.integers(8))
         path.write_bytes(changed)
         refused += not loads_or_refuses(path, est)
     assert refused > 50

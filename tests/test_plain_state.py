@@ -16,7 +16,7 @@ from conftest import problem
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_persistence import layer, members, write
+from test_persistence import layer, members, used, write
 
 from skneural import LSTMClassifier, LSTMRegressor, MLPClassifier, MLPRegressor, load, save
 from skneural.callbacks import Checkpoint
@@ -361,8 +361,7 @@ def test_files_that_lack_something(name, fitted, path):
     save(fitted["mlp"][0], path)
     document, arrays = members(path)
     del document["attributes"][name]
-    text = str(document)
-    write(path, document, {key: array for key, array in arrays.items() if f"'{key}'" in text})
+    write(path, document, used(document, arrays))
     with pytest.raises(ValueError, match=f"'{name}' is missing"):
         load(path)
 
@@ -377,8 +376,7 @@ def test_attributes_of_another_kind(name, value, fitted, path):
     save(fitted["mlp"][0], path)
     document, arrays = members(path)
     document["attributes"][name] = value
-    text = str(document)
-    write(path, document, {key: array for key, array in arrays.items() if f"'{key}'" in text})
+    write(path, document, used(document, arrays))
     with pytest.raises(ValueError, match=f"{name} is "):
         load(path)
 

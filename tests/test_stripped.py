@@ -25,7 +25,7 @@ y = (X[:, 1] > 0).astype(int)
 #: A fit, and what is made of it: its kernels are compiled once more, since code without docstrings is other code.
 TRAINING = """
 clf = MLPClassifier((6,), max_iter=5, random_state=3).fit(X, y)
-path = os.path.join(tempfile.mkdtemp(), "clf.npz")
+path = os.path.join(tempfile.mkdtemp(), "clf.safetensors")
 skneural.save(clf, path)
 gru = GRUClassifier((3,), max_iter=2, random_state=0).fit(X[:, :, None], y)
 print(gru.partial_fit(X[:, :, None], y).predict_proba(X[:, :, None]).tolist())
@@ -84,7 +84,7 @@ def check(options, head, code, capsys):
 
 def test_without_docstrings(capsys, tmp_path):
     X = np.random.default_rng(3).normal(size=(40, 4))
-    path = tmp_path / "clf.npz"
+    path = tmp_path / "clf.safetensors"
     save(MLPClassifier((6,), max_iter=50, n_iter_no_change=2, tol=1.0, random_state=3).fit(X, X[:, 1] > 0), path)
     check([], STRIP, f"path = {str(path)!r}" + HEAD + SERVICE, capsys)
 

@@ -9,17 +9,21 @@ from skneural.estimators._state import ARRAYS, check_random, is_count, is_number
 from skneural.training import HISTORY
 
 
+def _is_array(value, kinds):
+    return type(value) in ARRAYS and value.dtype.kind in kinds
+
+
 def _is_number_or_none(value):
     return value is None or is_number(value)
 
 
+def _is_entry(value):
+    """What a curve has of an epoch: a number, or the norms of the layers."""
+    return is_number(value) or (_is_array(value, "f") and value.ndim == 1)
+
+
 def _is_curve(value):
-    """Numbers, or norms of the layers, one entry an epoch."""
-    return type(value) is list and all(is_number(item) or _is_vector(item) for item in value)
-
-
-def _is_vector(value):
-    return type(value) in ARRAYS and value.dtype.kind == "f" and value.ndim == 1
+    return type(value) is list and all(map(_is_entry, value))
 
 
 def _is_curve_or_none(value):
@@ -27,16 +31,20 @@ def _is_curve_or_none(value):
 
 
 def _is_history(value):
-    return type(value) is dict and value.keys() >= set(HISTORY) and all(map(_is_curve, value.values()))
+    if type(value) is not dict or not value.keys() >= set(HISTORY):
+        return False
+    return all(map(_is_curve, value.values()))
 
 
 def _are_names(value):
-    return type(value) in ARRAYS and value.dtype == object and all(isinstance(name, str) for name in value.ravel())
+    return _is_array(value, "O") and all(isinstance(name, str) for name in value.flat)
 
 
 def _are_weights(value):
     """Arrays of numbers, one a layer: set by hand, for a fit to begin with."""
-    return type(value) is list and len(value) > 0 and all(type(a) in ARRAYS and a.dtype.kind in "biuf" for a in value)
+    if type(value) is not list or not value:
+        return False
+    return all(_is_array(array, "biuf") for array in value)
 
 
 def _is_anything(value):
@@ -94,13 +102,18 @@ def check_saved(est, state):
         If an attribute is unknown, missing or of another kind, if a parameter is out of range, or if the parts of the
         network do not fit together.
     """
-    cls, parameters = type(est), est.get_params(deep=False)
-    needed = {} if "_params" not in state else dict(FITTED)
-    if needed and issubclass(cls, ClassifierMixin):
+    cls = type(est)
+    parameters = est.get_params(deep=False)
+    is_fitted = "_params" in state
+    needed = {}
+    if is_fitted:
+        needed |= FITTED
+    if is_fitted and issubclass(cls, ClassifierMixin):
         needed |= OF_CLASSIFIERS
-    if needed and hasattr(cls, "_cell"):
+    if is_fitted and hasattr(cls, "_cell"):
         needed |= OF_SEQUENCES
-    known = needed | (OPTIONAL if needed else PRESET) | {"_metadata_request": _is_anything}
+    known = {**needed, "_metadata_request": _is_anything}
+    known |= OPTIONAL if is_fitted else PRESET
     network_of(cls, state)
     for name, value in state.items():
         if name in parameters:
@@ -113,6 +126,7 @@ def check_saved(est, state):
     missing = needed.keys() - state.keys()
     if missing:
         raise ValueError(f"{', '.join(map(repr, sorted(missing)))} is missing.")
-    if len({state.get(name) is None for name in OF_VALIDATION}) > 1:
+    of_validation = [state.get(name) is None for name in OF_VALIDATION]
+    if any(of_validation) and not all(of_validation):
         raise ValueError(f"one of {' and '.join(OF_VALIDATION)} is None, and the other is not.")
     est._validate_params()  # fit does it, too, but partial_fit at its first call only

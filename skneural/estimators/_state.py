@@ -23,13 +23,21 @@ MOST = 2**62
 #: Attributes of targets, and what each may be.
 TARGETS = {
     ClassTargets: {
-        "multilabel": (bool,), "sparse": (bool,), "classes_": ARRAYS, "n_outputs": (int,), "loss": (str,),
+        "multilabel": (bool,),
+        "sparse": (bool,),
+        "classes_": ARRAYS,
+        "n_outputs": (int,),
+        "loss": (str,),
     },
     RealTargets: {
-        "n_targets": (int,), "n_outputs": (int,), "loss": (str,), "quantiles": (*ARRAYS, type(None)),
-        "center": (*ARRAYS, type(None)), "scale": (*ARRAYS, type(None)),
+        "n_targets": (int,),
+        "n_outputs": (int,),
+        "loss": (str,),
+        "quantiles": (*ARRAYS, type(None)),
+        "center": (*ARRAYS, type(None)),
+        "scale": (*ARRAYS, type(None)),
     },
-}  # fmt: skip
+}
 
 #: The state of the solver: its vectors, which are empty where they have been left out, and its counters.
 MOMENTS = ("s", "v")
@@ -75,8 +83,11 @@ def plain(state):
         state["_target"] = {"kind": type(targets).__name__, **vars(targets), "loss": str(targets.loss)}
     requests = state.get("_metadata_request")
     if requests is not None and type(requests) is not dict:
-        methods = vars(requests).items()
-        state["_metadata_request"] = {name: dict(m.requests) for name, m in methods if hasattr(m, "requests")}
+        by_method = {}
+        for name, method in vars(requests).items():
+            if hasattr(method, "requests"):
+                by_method[name] = dict(method.requests)
+        state["_metadata_request"] = by_method
     return state
 
 
@@ -111,8 +122,9 @@ def check_names(cls, state):
     """
     ours = next(base for base in cls.__mro__ if base.__module__.startswith("skneural."))
     for name in state:
-        is_text = type(name) is str
-        if not is_text or name.startswith("__") or hasattr(ours, name) or name in DERIVED:
+        is_name = type(name) is str and not name.startswith("__")
+        is_taken = name in DERIVED or (is_name and hasattr(ours, name))
+        if not is_name or is_taken:
             raise ValueError(f"{name!r} is not an attribute that an estimator has.")
 
 
@@ -192,14 +204,18 @@ def _check_run(run, program):
             if value is not None:
                 check_random(value)
         elif name == "data":
-            if not (type(value) in (list, tuple) and len(value) == 2 and all(map(_is_fingerprint, value))):
+            if not _is_pair(value) or not all(map(_is_fingerprint, value)):
                 raise ValueError("the fingerprints of the data are none.")
         elif not (value is None or isinstance(value, bool | np.bool_) or is_number(value)):
             raise ValueError(f"the state of the fit has {name}={value!r}.")
 
 
+def _is_pair(value):
+    return type(value) in (list, tuple) and len(value) == 2
+
+
 def _is_fingerprint(value):
-    return value is None or (type(value) in (list, tuple) and len(value) == 2 and all(map(is_count, value)))
+    return value is None or (_is_pair(value) and all(map(is_count, value)))
 
 
 def check_random(random):
@@ -296,32 +312,40 @@ def _check_targets(targets, classes, program):
 
 
 def _check_real_targets(targets, n_outputs):
-    each, quantiles = 1, targets.quantiles
+    n_each = 1
+    quantiles = targets.quantiles
     if quantiles is not None:
-        if quantiles.ndim != 1 or quantiles.dtype != np.float64 or not np.all((quantiles > 0) & (quantiles < 1)):
+        if quantiles.ndim != 1 or quantiles.dtype != np.float64:
             raise ValueError("the quantiles of the targets are none.")
-        each = len(quantiles)
-    scales = [targets.center, targets.scale]
-    alike = all(s is None for s in scales) or all(
-        s is not None and s.dtype.kind == "f" and s.shape == (targets.n_targets,) for s in scales
-    )
-    if targets.n_targets < 1 or targets.n_targets * each != n_outputs or not alike:
-        raise ValueError(f"there are {targets.n_targets} targets, but {n_outputs} outputs.")
+        if not np.all((quantiles > 0) & (quantiles < 1)):
+            raise ValueError("the quantiles of the targets are not between 0 and 1.")
+        n_each = len(quantiles)
+    n_targets = targets.n_targets
+    if n_targets < 1 or n_targets * n_each != n_outputs:
+        raise ValueError(f"there are {n_targets} targets, but {n_outputs} outputs.")
+    if targets.center is None and targets.scale is None:
+        return
+    for array in (targets.center, targets.scale):
+        if array is None or array.dtype.kind != "f" or array.shape != (n_targets,):
+            raise ValueError("the targets are not scaled by one number each.")
 
 
 def _check_classes(targets, classes, n_outputs):
-    learnt, link = targets.classes_, LOSSES[targets.loss].link
+    learnt = targets.classes_
+    n_classes = len(learnt) if learnt.ndim == 1 else 0
+    link = LOSSES[targets.loss].link
     if link not in ("logistic", "softmax"):
         raise ValueError(f"the loss {targets.loss!r} is not for classes.")
-    ascending = learnt.ndim == 1 and len(learnt) > 0 and bool(np.all(learnt[1:] > learnt[:-1]))
-    if not ascending or type(classes) not in ARRAYS or not np.array_equal(learnt, classes):
+    is_ascending = n_classes > 0 and bool(np.all(learnt[1:] > learnt[:-1]))
+    if not is_ascending or type(classes) not in ARRAYS or not np.array_equal(learnt, classes):
         raise ValueError("the classes are not sorted, or not those of the targets.")
     if targets.multilabel and not np.array_equal(learnt, np.arange(n_outputs)):
         raise ValueError("the classes of several labels are not their numbers.")
-    one_of_many = len(learnt) > 2 and not targets.multilabel
-    if n_outputs != (len(learnt) if one_of_many or targets.multilabel else 1):
-        raise ValueError(f"there are {len(learnt)} classes, but {n_outputs} outputs.")
-    if link != ("softmax" if one_of_many else "logistic"):
+    is_one_of_many = n_classes > 2 and not targets.multilabel
+    has_output_each = is_one_of_many or targets.multilabel
+    if n_outputs != (n_classes if has_output_each else 1):
+        raise ValueError(f"there are {n_classes} classes, but {n_outputs} outputs.")
+    if link != ("softmax" if is_one_of_many else "logistic"):
         raise ValueError(f"the loss {targets.loss!r} is not for these classes.")
 
 
@@ -330,7 +354,9 @@ def _check_classes(targets, classes, n_outputs):
 
 def is_count(value):
     """Whether something is an integer from 0 up that can be counted on from."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value < MOST
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        return False
+    return 0 <= value < MOST
 
 
 def is_number(value):
