@@ -126,7 +126,8 @@ GUARDED = {
         "skneural.estimators", "skneural.training", "skneural.callbacks", "skneural.timeseries", "skneural.plotting",
         "skneural.inspection", "skneural._compat", "skneural.__main__",
     ),
-    ("pandas", "polars", "torch", "jax"): (),
+    ("pandas",): ("skneural.timeseries",),  # late, where there is an index of it
+    ("polars", "pyarrow", "torch", "jax"): (),
     ("matplotlib",): ("skneural.plotting",),
     ("pickle", "marshal", "shelve", "joblib.numpy_pickle"): (),  # files hold no code
 }  # fmt: skip

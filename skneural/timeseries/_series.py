@@ -1,17 +1,14 @@
-"""Series of NumPy, pandas and polars as one thing: numbers, names of the columns and times of the rows.
-
-pandas and polars are never imported: whoever gives one of their objects has done that already.
-"""
+"""Series of NumPy, pandas, polars and pyarrow as one thing: numbers, names of the columns and times of the rows."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
 from sklearn import get_config
 
+from skneural._frames import read_table
 from skneural.timeseries._index import TimeIndex, index_of
 
 #: Numbers that are checked at once for NaN: a file that is mapped into memory is never held as a whole.
@@ -42,6 +39,11 @@ class Series:
     def __len__(self):
         return len(self.values)
 
+    @property
+    def of_pandas(self):
+        """Whether the rows have an index of pandas."""
+        return self.index is not None and self.index.of_pandas
+
     def rows(self, start, stop=None):
         """Some neighbouring rows."""
         index = None if self.index is None else self.index.rows(start, stop)
@@ -53,7 +55,9 @@ class Series:
 
     def column(self, position):
         """What a column is called in messages."""
-        return "" if self.flat else f" in column {self.names[position] if self.names else position!r}"
+        if self.flat:
+            return ""
+        return f" in column {self.names[position] if self.names else position!r}"
 
 
 def read_series(series, *, like=None):
@@ -61,7 +65,7 @@ def read_series(series, *, like=None):
 
     Parameters
     ----------
-    series : array-like, pandas or polars Series or DataFrame, or Series
+    series : array-like, Series or DataFrame of pandas or polars, Table of pyarrow, or Series
     like : Series, default=None
         The end of the training series, with the same columns and steps of time.
 
@@ -70,14 +74,11 @@ def read_series(series, *, like=None):
     Series
     """
     if not isinstance(series, Series):
-        step = None if like is None else like.index
-        pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
-        if pandas is not None and isinstance(series, pandas.Series | pandas.DataFrame):
-            series = _read_pandas(series, step)
-        elif polars is not None and isinstance(series, polars.Series | polars.DataFrame):
-            series = _read_polars(series, step, polars)
-        else:
+        table = read_table(series)
+        if table is None:
             series = _read_array(series)
+        else:
+            series = _read_table(table, None if like is None else like.index)
     if like is not None:
         _check_columns(series, like)
     return series
@@ -127,7 +128,8 @@ def target_positions(target, series):
     positions : list of int
     alone : bool
     """
-    count, names = series.values.shape[1], series.names or []
+    count = series.values.shape[1]
+    names = series.names or []
     if target is None:
         return list(range(count)), series.flat
     alone = np.ndim(target) == 0
@@ -177,50 +179,63 @@ def _from_values(values, names=None, index=None):
     return Series(values[:, None] if flat else values, flat, names, index)
 
 
-def _read_pandas(series, step):
-    flat = series.ndim == 1
-    names = [series.name] if flat else list(series.columns)
-    dtypes = [series.dtype] if flat else list(series.dtypes)
-    _check_numeric({name: t for name, t in zip(names, dtypes, strict=True) if t.kind not in "biuf"}, "set_index")
-    dtype = "float32" if all(str(t).lower() == "float32" for t in dtypes) else "float64"
-    # A value in place of missing ones makes pandas copy: only the types that need it get it.
-    missing = {} if all(isinstance(t, np.dtype) for t in dtypes) else {"na_value": np.nan}
-    if not len(series):
-        raise ValueError(f"The series is empty: its shape is {series.shape}.")
-    values = series.to_numpy(dtype=dtype, **missing)
-    return _from_values(values, names, index_of(series.index, like=step))
+def _read_table(table, like):
+    """Series of a table, with the index that it has, or a single column of dates as one."""
+    import narwhals.stable.v2 as nw
+
+    frame, names, flat = table
+    if not len(frame):
+        raise ValueError(f"The series is empty: its shape is {frame.shape}.")
+    labels = nw.maybe_get_index(frame)
+    times = None
+    if labels is None and not flat:
+        dates = [column for column in frame.iter_columns() if column.dtype in (nw.Date, nw.Datetime)]
+        if len(dates) == 1:
+            times = dates[0]
+            frame = frame.drop(times.name)
+            names = frame.columns
+    _check_numeric(frame, names, indexed=labels is not None)
+    dtypes = frame.schema.dtypes()
+    floats = nw.Float32 if all(dtype == nw.Float32 for dtype in dtypes) else nw.Float64
+    if any(dtype != floats for dtype in dtypes):
+        frame = frame.select(nw.all().cast(floats))
+    values = frame.to_numpy()
+    index = None
+    if labels is not None:
+        index = index_of(labels, like=like)
+    elif times is not None:
+        index = _index_of_column(times, like)
+    return _from_values(values[:, 0] if flat else values, names, index)
 
 
-def _read_polars(series, step, polars):
-    flat = isinstance(series, polars.Series)
-    frame = series.to_frame() if flat else series
-    index, schema = None, dict(frame.schema)
-    dates = [name for name, dtype in schema.items() if dtype in (polars.Date, polars.Datetime)]
-    if len(dates) == 1 and not flat:
-        del schema[dates[0]]
-        index = _times_of_polars(frame[dates[0]], polars, step)
-    numeric = {name: dtype.is_numeric() or dtype == polars.Boolean for name, dtype in schema.items()}
-    _check_numeric({name: dtype for name, dtype in schema.items() if not numeric[name]}, None)
-    single = schema and all(dtype == polars.Float32 for dtype in schema.values())
-    floats = polars.Float32 if single else polars.Float64
-    columns = [frame[name].cast(floats) for name in schema]
-    values = columns[0].to_numpy() if flat else polars.DataFrame(columns).to_numpy()
-    return _from_values(values, list(schema), index)
+def _index_of_column(times, like):
+    """Index of a column of times."""
+    if times.null_count():
+        raise ValueError(f"The time index of the series has a missing label in row {times.is_null().arg_max()}.")
+    local = times
+    if getattr(times.dtype, "time_zone", None) is not None:
+        local = times.dt.replace_time_zone(None)
+    return index_of(local.to_numpy(), times.to_numpy(), like=like)
 
 
-def _times_of_polars(column, polars, step):
-    if column.null_count():
-        raise ValueError(f"The time index of the series has a missing label in row {column.is_null().arg_max()}.")
-    if not len(column):
-        return None
-    zoned = getattr(column.dtype, "time_zone", None) is not None
-    local = column.dt.replace_time_zone(None) if zoned else column
-    return index_of(local.to_numpy(), column.to_numpy(), like=step)
+def _check_numeric(frame, names, indexed):
+    """Raise if a column holds other things than numbers."""
+    others = {}
+    for name, column in zip(names, frame.iter_columns(), strict=True):
+        if not _is_numeric(column):
+            others[name] = column.dtype
+    if not others:
+        return
+    listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in others.items())
+    hint = ""
+    if indexed and any(dtype.is_temporal() for dtype in others.values()):
+        hint = " Dates belong into the index: set_index."
+    raise TypeError(f"Columns of the series that are not numeric: {listed}.{hint}")
 
 
-def _check_numeric(others, remedy):
-    if others:
-        listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in others.items())
-        dates = any(word in str(dtype).lower() for dtype in others.values() for word in ("date", "timestamp"))
-        hint = " Dates belong into the index: set_index." if remedy and dates else ""
-        raise TypeError(f"Columns of the series that are not numeric: {listed}.{hint}")
+def _is_numeric(column):
+    import narwhals.stable.v2 as nw
+
+    if column.dtype == nw.Unknown:  # of pandas: sparse numbers, and others that are rare
+        return getattr(column.to_native().dtype, "kind", "O") in "biuf"
+    return column.dtype.is_numeric() or column.dtype == nw.Boolean

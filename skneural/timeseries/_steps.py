@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 #: How far a step between float labels may be off, as a share of the step.
@@ -12,8 +14,39 @@ ADVICE = (
 )
 
 
-def counts_of(instants, local):
-    """Ways to count time: a series is regular if one of them rises by equal steps.
+class Steps(NamedTuple):
+    """How numbers or times rise.
+
+    Parameters
+    ----------
+    unit : str
+        What is counted.
+    usual : int, float or timedelta64
+        The usual step.
+    wrong : ndarray of int
+        Positions of the numbers that another step follows.
+    """
+
+    unit: str
+    usual: Any
+    wrong: np.ndarray
+
+
+def steps_of(numbers, unit="numbers"):
+    """Steps of numbers or times."""
+    steps = np.diff(numbers)
+    usual = np.sort(steps)[len(steps) // 2]
+    if steps.dtype.kind != "f":
+        usual = int(usual) if steps.dtype.kind == "i" else usual
+        return Steps(unit, usual, np.flatnonzero(steps != usual))
+    wrong = np.flatnonzero(np.abs(steps - usual) > TOLERANCE * usual)
+    if not len(wrong):
+        usual = (numbers[-1] - numbers[0]) / len(steps)
+    return Steps(unit, float(usual), wrong)
+
+
+def ways_to_count(instants, local):
+    """Steps in all units that can count the times: a series is regular if one of them has no wrong ones.
 
     Parameters
     ----------
@@ -22,39 +55,31 @@ def counts_of(instants, local):
     local : ndarray of datetime64
         What clocks and calendars show at these times.
 
-    Yields
-    ------
-    unit : str
-    numbers : ndarray of int or datetime64
+    Returns
+    -------
+    list of Steps
     """
-    yield "time", instants
+    found = [steps_of(instants, "time")]
     days = local.astype("datetime64[D]")
     time_of_day = local - days
-    if (time_of_day == time_of_day[0]).all():
-        months = days.astype("datetime64[M]")
-        day_of_month, ends = days - months, (days + 1).astype("datetime64[M]") > months
-        yield "days", days.astype(np.int64)
-        if (day_of_month == day_of_month[0]).all():
-            yield "months", months.astype(np.int64)
-        if ends.all():
-            yield "month ends", months.astype(np.int64)
-        if np.is_busday(days).all():
-            yield "business days", np.busday_count(days[0], days)
-
-
-def equal_steps(numbers):
-    """The usual step between numbers or times, and where the step is another."""
-    steps = np.diff(numbers)
-    usual = np.sort(steps)[len(steps) // 2]
-    if steps.dtype.kind == "f":
-        wrong = np.flatnonzero(np.abs(steps - usual) > TOLERANCE * usual)
-        return (float(usual) if len(wrong) else float((numbers[-1] - numbers[0]) / len(steps))), wrong
-    return (int(usual) if steps.dtype.kind == "i" else usual), np.flatnonzero(steps != usual)
+    if (time_of_day != time_of_day[0]).any():
+        return found
+    months = days.astype("datetime64[M]")
+    day_of_month = days - months
+    next_days = days + 1
+    found.append(steps_of(days.astype(np.int64), "days"))
+    if (day_of_month == day_of_month[0]).all():
+        found.append(steps_of(months.astype(np.int64), "months"))
+    if (next_days.astype("datetime64[M]") > months).all():
+        found.append(steps_of(months.astype(np.int64), "month ends"))
+    if np.is_busday(days).all():
+        found.append(steps_of(np.busday_count(days[0], days), "business days"))
+    return found
 
 
 def most_regular(found):
-    """Of steps and wrong places by unit, the unit with the fewest wrong places."""
-    return min(found, key=lambda unit: len(found[unit][1]))
+    """Of several steps those with the fewest wrong ones."""
+    return min(found, key=lambda steps: len(steps.wrong))
 
 
 def irregular(before, after, expected, wrong=0, count=0):
