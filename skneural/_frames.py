@@ -11,16 +11,9 @@ import numpy as np
 
 
 class Table(NamedTuple):
-    """A table, or one column.
+    """A table, or one column that was given flat.
 
-    Parameters
-    ----------
-    frame : narwhals DataFrame
-        Its columns may have other names than those that were given, which need not be different.
-    names : list
-        The names that were given; None for a column that has none.
-    flat : bool
-        Whether it was given as one column.
+    The frame may have other names than those that were given, of which two may be the same, or None.
     """
 
     frame: Any
@@ -40,7 +33,8 @@ def read_table(X):
         X = X.set_axis(range(len(names)), axis=1)
     read = nw.from_native(_of_pyarrow(X, nw), eager_only=True, allow_series=True, pass_through=True)
     if isinstance(read, nw.Series):
-        return Table(read.to_frame(), [read.name or None], flat=True)
+        name = None if read.name == "" else read.name
+        return Table(read.to_frame(), [name], flat=True)
     if isinstance(read, nw.DataFrame):
         return Table(read, names or read.columns, flat=False)
     return None

@@ -108,24 +108,9 @@ class TimeIndex:
 def index_of(labels, instants=None, *, like=None):
     """Check the times of a series, and find their step.
 
-    Parameters
-    ----------
-    labels : pandas Index, or ndarray of datetime64
-    instants : ndarray of datetime64, default=None
-        For the latter the times without time zone.
-    like : TimeIndex, default=None
-        That of the training series: a few rows alone do not always tell their step.
-
-    Returns
-    -------
-    TimeIndex
-
-    Raises
-    ------
-    TypeError
-        If the labels are no times.
-    ValueError
-        If they are not in order, or not at equal steps (or not at those of `like`).
+    Labels are an Index of pandas, or an ndarray of datetime64, which comes with its instants. `like` is the index of
+    the training series: a few rows alone do not always tell their step. Raises TypeError if the labels are no times,
+    and ValueError if they are not in order, or not at equal steps (or not at those of `like`).
     """
     dtype = None
     if instants is None:
@@ -183,14 +168,7 @@ def _instants(labels):
 
 
 def _step(index, known):
-    """What leads from a label to the next; raise if there is no such thing.
-
-    Parameters
-    ----------
-    index : TimeIndex
-    known : object
-        The step of the training series, which is tried first; None if there is none.
-    """
+    """What leads from a label to the next; raise if there is no such thing. A known step is tried first."""
     if index.instants.dtype.kind == "M":
         return _step_of_dates(index, known) if index.of_pandas else _step_of_times(index, known)
     if len(index) > 1:

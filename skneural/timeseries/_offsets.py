@@ -1,8 +1,8 @@
 """Offsets of pandas that make the labels of a DatetimeIndex.
 
-Only imported for such an index, as pandas is. What it infers holds for what it looks at, which is not every label: Fridays pass for those of every month whatever
+What pandas infers holds for what it looks at, which is not every label: Fridays pass for those of every month whatever
 months are missing, and hours with gaps pass for business hours. So an offset counts only if it makes all labels of the
-index from the first.
+index from the first. This module, and pandas with it, is imported when there is such an index.
 """
 
 from __future__ import annotations
@@ -20,26 +20,10 @@ FOUR_WEEKS = np.timedelta64(28, "D")
 
 
 def find_offset(labels, instants, like=None):
-    """Find an offset that makes all labels of an index from the first.
+    """Find an offset that makes all labels of a DatetimeIndex, at least two and in order, from the first.
 
-    Parameters
-    ----------
-    labels : DatetimeIndex
-        In order; at least two.
-    instants : ndarray of datetime64
-        The same without time zone.
-    like : offset, default=None
-        What is tried first.
-
-    Returns
-    -------
-    offset
-
-    Raises
-    ------
-    ValueError
-        If there is none, with the first label that deviates and what was expected; if two make all labels and go on
-        differently.
+    `like` is an offset that is tried first. Raises ValueError if there is none, with the first label that deviates and
+    what was expected; and if two make all labels and go on differently.
     """
     furthest = 0
     best = None

@@ -2,21 +2,9 @@
 
 
 def points_as_given(points, history, names, alone):
-    """Forecasts as an array, or as an object of pandas.
+    """Forecasts of shape (horizon, n_targets) as an array, or as an object of pandas if the series was one.
 
-    Parameters
-    ----------
-    points : ndarray of shape (horizon, n_targets)
-    history : Series
-        What they continue.
-    names : list
-        Names of the targets.
-    alone : bool
-        Whether there is one target, and no axis of targets.
-
-    Returns
-    -------
-    ndarray, pandas Series or DataFrame
+    `history` is the series that they continue; with `alone` there is one target, and no axis of targets.
     """
     if alone:
         points = points[:, 0]

@@ -63,15 +63,7 @@ class Series:
 def read_series(series, *, like=None):
     """Read a series, and check all but whether its numbers are finite.
 
-    Parameters
-    ----------
-    series : array-like, Series or DataFrame of pandas or polars, Table of pyarrow, or Series
-    like : Series, default=None
-        The end of the training series, with the same columns and steps of time.
-
-    Returns
-    -------
-    Series
+    `like` is the end of the training series, which must have the same columns and steps of time.
     """
     if not isinstance(series, Series):
         table = read_table(series)
@@ -82,6 +74,22 @@ def read_series(series, *, like=None):
     if like is not None:
         _check_columns(series, like)
     return series
+
+
+def end_of(series, n_rows):
+    """The last rows of a series, not as a view that keeps the whole series."""
+    end = series.rows(max(len(series) - n_rows, 0))
+    return replace(end, values=end.values.copy())
+
+
+def continued(end, series, lookback, horizon):
+    """Values of a series that follows on the training series, after the `lookback` rows before it."""
+    series = read_series(series, like=end)
+    if series.index is not None and end.index is not None:
+        end.index.check_followed_by(series.index)
+    check_rows(series, horizon, f"horizon={horizon}")
+    check_finite(series)
+    return np.concatenate([end.values[-lookback:], series.values])
 
 
 def check_rows(series, needed, why):
@@ -108,60 +116,55 @@ def first_not_finite(values, first=0):
     """Row and column of the first NaN or infinite value from a row on; None if there is none."""
     rows = max(1, CHUNK // values.shape[1])
     for start in range(first, len(values), rows):
-        finite = np.isfinite(values[start : start + rows])
-        if not finite.all():
-            row, column = (int(place[0]) for place in np.nonzero(~finite))
+        missing = ~np.isfinite(values[start : start + rows])
+        if missing.any():
+            row, column = np.argwhere(missing)[0].tolist()
             return start + row, column
     return None
 
 
 def target_positions(target, series):
-    """Positions of the target columns, and whether there is one that stands by itself, not in a list.
-
-    Parameters
-    ----------
-    target : None, int, str or list of them
-    series : Series
-
-    Returns
-    -------
-    positions : list of int
-    alone : bool
-    """
+    """Positions of the target columns, and whether there is one that stands by itself, not in a list."""
     count = series.values.shape[1]
     names = series.names or []
     if target is None:
         return list(range(count)), series.flat
     alone = np.ndim(target) == 0
-    positions = []
-    for one in [target] if alone else target:
-        places = [place for place, name in enumerate(names) if name == one]
-        if len(places) > 1:
-            raise ValueError(f"target={one!r} is the name of {len(places)} columns.")
-        if not places and isinstance(one, Integral) and not isinstance(one, bool) and -count <= one < count:
-            places = [int(one) % count]
-        if not places:
-            raise ValueError(f"target={one!r} is no column of the series, which has {names or f'{count} columns'}.")
-        positions += places
+    positions = [_position_of(one, names, count) for one in ([target] if alone else target)]
     if not positions or len(set(positions)) < len(positions):
         raise ValueError(f"target must name at least one column, and each once, got {target!r}.")
     return positions, alone
 
 
+def _position_of(column, names, count):
+    """Position of a column that is named, or given by its position."""
+    places = [place for place, name in enumerate(names) if name == column]
+    if len(places) > 1:
+        raise ValueError(f"target={column!r} is the name of {len(places)} columns.")
+    if places:
+        return places[0]
+    is_number = isinstance(column, Integral) and not isinstance(column, bool)
+    if is_number and -count <= column < count:
+        return int(column) % count
+    raise ValueError(f"target={column!r} is no column of the series, which has {names or f'{count} columns'}.")
+
+
 def _check_columns(series, like):
     """Raise if a series has other columns than that of the training."""
-    if series.values.shape[1] != like.values.shape[1]:
-        raise ValueError(
-            f"The series has {series.values.shape[1]} columns, the training series had {like.values.shape[1]}."
-        )
-    flat = series.flat or like.flat
-    if not flat and series.names and like.names and series.names != like.names:
+    count = series.values.shape[1]
+    known = like.values.shape[1]
+    if count != known:
+        raise ValueError(f"The series has {count} columns, the training series had {known}.")
+    if series.flat or like.flat or not series.names or not like.names:
+        return
+    if series.names != like.names:
         raise ValueError(f"The series has the columns {series.names}, the training series had {like.names}.")
 
 
 def _read_array(series):
     if np.ma.isMaskedArray(series):
-        series = series.astype(np.result_type(series.dtype, np.float32)).filled(np.nan)
+        floats = np.result_type(series.dtype, np.float32)
+        series = series.astype(floats).filled(np.nan)
     return _from_values(np.asarray(series))
 
 
@@ -176,7 +179,9 @@ def _from_values(values, names=None, index=None):
         raise ValueError(f"The series is empty: its shape is {values.shape}.")
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float64)
-    return Series(values[:, None] if flat else values, flat, names, index)
+    if flat:
+        values = values[:, None]
+    return Series(values, flat, names, index)
 
 
 def _read_table(table, like):
@@ -195,17 +200,28 @@ def _read_table(table, like):
             frame = frame.drop(times.name)
             names = frame.columns
     _check_numeric(frame, names, indexed=labels is not None)
-    dtypes = frame.schema.dtypes()
-    floats = nw.Float32 if all(dtype == nw.Float32 for dtype in dtypes) else nw.Float64
-    if any(dtype != floats for dtype in dtypes):
-        frame = frame.select(nw.all().cast(floats))
-    values = frame.to_numpy()
     index = None
     if labels is not None:
         index = index_of(labels, like=like)
     elif times is not None:
         index = _index_of_column(times, like)
+    values = _values(frame)
     return _from_values(values[:, 0] if flat else values, names, index)
+
+
+def _values(frame):
+    """Numbers of a table as one array: a view where it is one itself, of floats."""
+    import narwhals.stable.v2 as nw
+
+    dtypes = frame.schema.dtypes()
+    floats = nw.Float32 if all(dtype == nw.Float32 for dtype in dtypes) else nw.Float64
+    if any(dtype != floats for dtype in dtypes):
+        frame = frame.select(nw.all().cast(floats))
+    native = frame.to_native()
+    if nw.dependencies.is_pandas_dataframe(native) and not all(isinstance(t, np.dtype) for t in native.dtypes):
+        # As a whole, its types with missing values may become an array of objects.
+        return np.column_stack([column.to_numpy() for column in frame.iter_columns()])
+    return frame.to_numpy()
 
 
 def _index_of_column(times, like):
@@ -220,16 +236,16 @@ def _index_of_column(times, like):
 
 def _check_numeric(frame, names, indexed):
     """Raise if a column holds other things than numbers."""
-    others = {}
-    for name, column in zip(names, frame.iter_columns(), strict=True):
-        if not _is_numeric(column):
-            others[name] = column.dtype
+    import narwhals.stable.v2 as nw
+
+    columns = zip(names, frame.iter_columns(), strict=True)
+    others = {name: column for name, column in columns if not _is_numeric(column)}
     if not others:
         return
-    listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in others.items())
-    hint = ""
-    if indexed and any(dtype.is_temporal() for dtype in others.values()):
-        hint = " Dates belong into the index: set_index."
+    dtypes = {name: getattr(column.to_native(), "dtype", column.dtype) for name, column in others.items()}
+    listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in dtypes.items())
+    dates = any(column.dtype in (nw.Date, nw.Datetime) for column in others.values())
+    hint = " Dates belong into the index: set_index." if indexed and dates else ""
     raise TypeError(f"Columns of the series that are not numeric: {listed}.{hint}")
 
 

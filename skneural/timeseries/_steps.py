@@ -15,17 +15,7 @@ ADVICE = (
 
 
 class Steps(NamedTuple):
-    """How numbers or times rise.
-
-    Parameters
-    ----------
-    unit : str
-        What is counted.
-    usual : int, float or timedelta64
-        The usual step.
-    wrong : ndarray of int
-        Positions of the numbers that another step follows.
-    """
+    """How numbers or times rise, counted in a unit: by the usual step, but for those after some wrong positions."""
 
     unit: str
     usual: Any
@@ -36,28 +26,22 @@ def steps_of(numbers, unit="numbers"):
     """Steps of numbers or times."""
     steps = np.diff(numbers)
     usual = np.sort(steps)[len(steps) // 2]
-    if steps.dtype.kind != "f":
-        usual = int(usual) if steps.dtype.kind == "i" else usual
-        return Steps(unit, usual, np.flatnonzero(steps != usual))
-    wrong = np.flatnonzero(np.abs(steps - usual) > TOLERANCE * usual)
-    if not len(wrong):
-        usual = (numbers[-1] - numbers[0]) / len(steps)
-    return Steps(unit, float(usual), wrong)
+    if steps.dtype.kind == "f":
+        wrong = np.abs(steps - usual) > TOLERANCE * usual
+        if not wrong.any():
+            usual = (numbers[-1] - numbers[0]) / len(steps)
+        usual = float(usual)
+    else:
+        wrong = steps != usual
+        if steps.dtype.kind == "i":
+            usual = int(usual)
+    return Steps(unit, usual, np.flatnonzero(wrong))
 
 
 def ways_to_count(instants, local):
-    """Steps in all units that can count the times: a series is regular if one of them has no wrong ones.
+    """Steps of times in all units that can count them: a series is regular if one of them has no wrong ones.
 
-    Parameters
-    ----------
-    instants : ndarray of datetime64
-        Times without time zone.
-    local : ndarray of datetime64
-        What clocks and calendars show at these times.
-
-    Returns
-    -------
-    list of Steps
+    `instants` are the times without time zone, `local` is what clocks and calendars show then: both datetime64.
     """
     found = [steps_of(instants, "time")]
     days = local.astype("datetime64[D]")
@@ -78,22 +62,12 @@ def ways_to_count(instants, local):
 
 
 def most_regular(found):
-    """Of several steps those with the fewest wrong ones."""
+    """The way to count with the fewest wrong steps."""
     return min(found, key=lambda steps: len(steps.wrong))
 
 
 def irregular(before, after, expected, wrong=0, count=0):
-    """Error for an index with a label that its step does not lead to.
-
-    Parameters
-    ----------
-    before, after : objects
-        The label that deviates and the one before.
-    expected : object
-        What was to be expected in its place.
-    wrong, count : int, optional
-        How many of how many steps are not like the others.
-    """
+    """Error for an index in which `after` stands in place of what was expected, one of `wrong` places of `count`."""
     others = f", and {wrong} of {count} steps are not like the others" if wrong else ""
     return ValueError(
         f"The time index of the series is irregular: {before} is followed by {after}, where {expected} was expected"

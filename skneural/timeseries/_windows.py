@@ -82,25 +82,27 @@ def make_windows(
     check_rows(series, lookback + horizon, f"lookback={lookback} with horizon={horizon}")
     check_finite(series)
     X = windows_of(series.values, lookback, horizon, step)
-    return X, as_y(targets_of(series.values, positions, lookback, horizon, step))
+    y = targets_of(series.values, positions, lookback, horizon, step)
+    return X, as_y(y)
 
 
 def windows_of(values, lookback, horizon=0, step=1):
     """Windows that have at least `horizon` rows after them, as a view of shape (n_windows, lookback, n_features)."""
     last = len(values) - lookback - horizon
-    return sliding_window_view(values, lookback, axis=0)[: last + 1 : step].transpose(0, 2, 1)
+    windows = sliding_window_view(values, lookback, axis=0)
+    return windows[: last + 1 : step].transpose(0, 2, 1)
 
 
 def targets_of(values, positions, lookback, horizon, step=1):
     """What follows the windows, as a view of shape (n_windows, horizon * n_targets)."""
     count = len(positions)
+    following = values[lookback:]
     if count == 1:
-        following = values[lookback:, positions[0]]
-    elif positions == list(range(values.shape[1])):
-        following = values[lookback:].reshape(-1)
-    else:
-        following = values[lookback:, positions].reshape(-1)
-    return sliding_window_view(following, horizon * count)[:: count * step]
+        following = following[:, positions[0]]
+    elif positions != list(range(values.shape[1])):
+        following = following[:, positions]
+    windows = sliding_window_view(following.reshape(-1), horizon * count)
+    return windows[:: count * step]
 
 
 def as_y(targets):
