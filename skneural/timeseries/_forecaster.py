@@ -24,9 +24,6 @@ from skneural.timeseries._scoring import check_search
 from skneural.timeseries._series import check_finite, check_rows, continued, end_of, read_series, target_positions
 from skneural.timeseries._windows import COUNT, as_y, targets_of, windows_of
 
-#: Rows of the training series whose times are kept at least: fewer do not tell the frequency.
-FEW = 3
-
 
 def _has_quantiles(forecaster):
     if levels_of(getattr(forecaster, "estimator_", forecaster.estimator)) is None:
@@ -180,7 +177,7 @@ class Forecaster(Tooltips, BaseEstimator):
         targets, alone = target_positions(self.target, series)
         check_rows(series, self.lookback + self.horizon, f"lookback={self.lookback} with horizon={self.horizon}")
         check_finite(series)
-        end = end_of(series, max(self.lookback, FEW))
+        end = end_of(series, self.lookback)
         regressor = self._regressor()
         check_weights(fit_params, len(series), self.lookback, self.horizon)
         cut = later = None
@@ -300,8 +297,7 @@ class Forecaster(Tooltips, BaseEstimator):
             As in :meth:`predict`, or if the series is shorter than `horizon`, overlaps the training series or leaves a
             gap after it.
         """
-        actual, points = self._followed(series)
-        return float(r2_score(actual, points))
+        return float(r2_score(*self._followed(series)))
 
     def backtest(self, series: ArrayLike, test_size: int | float, step: int = 1, *, season: int = 1) -> Backtest:
         """Fit a clone to the beginning of a series, and compare its forecasts of the rest with what came.

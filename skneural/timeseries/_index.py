@@ -23,17 +23,31 @@ class TimeIndex:
     step : object
         What leads from a label to the next: an offset of pandas for dates, a number or a timedelta64 for other pandas
         indexes, a unit and a number for datetime64. None for one row alone.
-    dtype : object
-        Type of the labels that were given, where those of pyarrow were made times of pandas; else None.
+    dtype : str or None
+        Type of the labels that were given, where those of pyarrow were made times of pandas.
     """
 
     labels: Any
     instants: np.ndarray
     step: Any = None
-    dtype: Any = None
+    dtype: str | None = None
 
     def __len__(self):
         return len(self.instants)
+
+    def __getstate__(self):
+        if not self.of_pandas:
+            return vars(self)
+        from skneural.timeseries._plain import plain_labels, plain_step
+
+        return vars(self) | {"labels": plain_labels(self.labels), "step": plain_step(self.step)}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        if isinstance(self.labels, list):
+            from skneural.timeseries._plain import labels_of, step_of
+
+            vars(self).update(labels=labels_of(self.labels, self.instants), step=step_of(self.step))
 
     @property
     def of_pandas(self):
@@ -142,7 +156,7 @@ def _without_arrow(labels):
 
     kinds = {"M": pandas.DatetimeIndex, "m": pandas.TimedeltaIndex}
     if hasattr(labels.dtype, "pyarrow_dtype") and labels.dtype.kind in kinds:
-        return kinds[labels.dtype.kind](labels), labels.dtype
+        return kinds[labels.dtype.kind](labels), str(labels.dtype)
     return labels, None
 
 

@@ -13,6 +13,8 @@ from skneural.timeseries._index import TimeIndex, index_of
 
 #: Numbers that are checked at once for NaN: a file that is mapped into memory is never held as a whole.
 CHUNK = 2**18
+#: Rows of the training series whose times are kept at least: fewer do not tell the frequency.
+FEW = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +78,9 @@ def read_series(series, *, like=None):
     return series
 
 
-def end_of(series, n_rows):
+def end_of(series, lookback):
     """The last rows of a series, not as a view that keeps the whole series."""
-    end = series.rows(max(len(series) - n_rows, 0))
+    end = series.rows(max(len(series) - max(lookback, FEW), 0))
     return replace(end, values=end.values.copy())
 
 
