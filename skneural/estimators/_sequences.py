@@ -17,7 +17,8 @@ CACHED = 1 << 17
 
 def blocks(X, size=None):
     """Slices of samples, each with about `size` numbers, by default `BLOCK`."""
-    step = max(1, (size or BLOCK) // max(1, X[0].size))
+    size = size or BLOCK
+    step = max(1, size // max(1, X[0].size))
     return (slice(i, i + step) for i in range(0, len(X), step))
 
 
@@ -50,7 +51,9 @@ def stack(arrays):
 
 def as_dtype(X, dtypes):
     """X in the first of `dtypes` unless it has one of them. Overlapping windows of a series are converted once."""
-    if X.dtype in dtypes or X.dtype.kind not in "fiub" or X.ndim != 3 or not X.size:
+    if X.dtype in dtypes or X.dtype.kind not in "fiub":
+        return X
+    if X.ndim != 3 or not X.size:
         return X
     n_samples, n_timesteps, n_features = X.shape
     by_sample, by_step, _ = X.strides
@@ -106,9 +109,9 @@ def check_sequences(X, y, dtypes, numeric):
         X = check_array(X, input_name="X", **options)
     else:
         X, y = check_X_y(X, y, multi_output=True, y_numeric=numeric, **options)
-    for size, name in zip(X.shape[1:], ("time step", "feature"), strict=True):
-        if size == 0:
-            raise ValueError(f"Found array with 0 {name}(s) (shape={X.shape}) while a minimum of 1 is required.")
+    if X.size == 0:
+        name = "time step" if X.shape[1] == 0 else "feature"
+        raise ValueError(f"Found array with 0 {name}(s) (shape={X.shape}) while a minimum of 1 is required.")
     return X, y
 
 
@@ -117,7 +120,9 @@ def lengths_of(X):
     last = X[:, -1]
     with np.errstate(over="ignore", invalid="ignore"):  # a sum of infinity, or of numbers near it
         total = last.sum()
-    if not np.isnan(total) or not np.isnan(last).all(axis=1).any():
+    if not np.isnan(total):
+        return None
+    if not np.isnan(last).all(axis=1).any():
         return None
     lengths = np.empty(len(X), np.int64)
     for part in blocks(X):
@@ -153,7 +158,8 @@ def check_finite(X):
         if bad.any():
             i, t, j = np.argwhere(bad)[0]
             i += part.start
-            what = "NaN" if np.isnan(X[i, t, j]) else f"infinity or a value too large for {X.dtype!r}"
+            value = X[i, t, j]
+            what = "NaN" if np.isnan(value) else f"infinity or a value too large for {X.dtype!r}"
             raise ValueError(
                 f"Input X contains {what}: first in sequence {i}, time step {t}, feature {j}. Only trailing time steps "
                 "in which all features are NaN are taken for padding; impute other gaps beforehand."
@@ -207,9 +213,10 @@ def statistics(sequences, weights):
                 step = X[part, t]
                 if t < shortest:
                     sums[part] += function(step)
-                else:
-                    there = (until > t)[:, None]
-                    sums[part] += function(np.where(there, step, mean)) * there
+                    continue
+                there = (until > t)[:, None]
+                step = np.where(there, step, mean)
+                sums[part] += function(step) * there
         return (weights[:, None] * sums).sum(axis=0)
 
     with np.errstate(over="ignore", invalid="ignore"):

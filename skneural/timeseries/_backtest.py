@@ -92,7 +92,8 @@ class Backtest:
     @property
     def labels(self) -> Any:
         """What the rows of the origins are called."""
-        return self.index[self.origins - self.origins[0]]
+        first = self.origins[0]
+        return self.index[self.origins - first]
 
     @property
     def mae(self) -> float:
@@ -112,7 +113,8 @@ class Backtest:
     @property
     def naive_mae(self) -> float:
         """Mean absolute error of the seasonal naive forecasts."""
-        return float(np.mean(np.abs(self.naive - self.actual)))
+        errors = np.abs(self.naive - self.actual)
+        return float(np.mean(errors))
 
     @property
     def naive_rmse(self) -> float:
@@ -127,12 +129,14 @@ class Backtest:
     @property
     def mae_by_step(self) -> np.ndarray:
         """Mean absolute error of each step ahead, shape (horizon,)."""
-        return np.mean(np.abs(self.forecasts - self.actual), axis=self._but_steps)
+        errors = np.abs(self.forecasts - self.actual)
+        return np.mean(errors, axis=self._but_steps)
 
     @property
     def rmse_by_step(self) -> np.ndarray:
         """Root of the mean squared error of each step ahead, shape (horizon,)."""
-        return np.sqrt(np.mean((self.forecasts - self.actual) ** 2, axis=self._but_steps))
+        squares = (self.forecasts - self.actual) ** 2
+        return np.sqrt(np.mean(squares, axis=self._but_steps))
 
     @property
     def coverage(self) -> float | None:
@@ -149,13 +153,15 @@ class Backtest:
         return (0, *range(2, self.actual.ndim))
 
     def _scaled(self, forecasts):
-        errors = np.mean(np.abs(forecasts - self.actual), axis=(0, 1))
+        errors = np.abs(forecasts - self.actual)
+        of_targets = np.mean(errors, axis=(0, 1))
         scale = np.where(np.equal(self.scale, 0), np.nan, self.scale)
-        return float(np.mean(errors / scale))
+        return float(np.mean(of_targets / scale))
 
     def __repr__(self):
         labels = self.labels
-        origins = f"{len(labels)} origin{'s' * (len(labels) > 1)}"
+        origins = "1 origin" if len(labels) == 1 else f"{len(labels)} origins"
+        season = "1 row" if self.season == 1 else f"{self.season} rows"
         lines = [
             f"Backtest of {origins} from {labels[0]} to {labels[-1]}, horizon {self.actual.shape[1]}",
             "        forecast     naive",
@@ -165,7 +171,7 @@ class Backtest:
         ]
         if self.coverage is not None:
             lines.append(f"quantiles {self.levels[0]:g} to {self.levels[-1]:g} hold {self.coverage:.1%}")
-        lines.append(f"naive: the value {self.season} row{'s' * (self.season > 1)} before")
+        lines.append(f"naive: the value {season} before")
         return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ from skneural.timeseries._fitting import check_takes_validation, check_weights, 
 from skneural.timeseries._outputs import points_as_given, quantiles_as_given
 from skneural.timeseries._scaling import Scaling
 from skneural.timeseries._scoring import check_search
-from skneural.timeseries._series import check_finite, check_rows, continued, end_of, read_series, target_positions
+from skneural.timeseries._series import check_finite, check_rows, continued, end_of, read_series, read_training_series
 from skneural.timeseries._windows import COUNT, as_y, targets_of, windows_of
 
 
@@ -37,8 +37,8 @@ class Forecaster(Tooltips, BaseEstimator):
     It scales the series, cuts it into windows, trains a regressor to predict the `horizon` steps after each, all at
     once, and gives forecasts in units of the data with the dates they are for.
 
-    A series is an array-like of shape (n_rows,) or (n_rows, n_features) or a Series or DataFrame of pandas or polars,
-    in order of time, regular and without missing values, as :func:`make_windows` takes it.
+    A series is an array-like of shape (n_rows,) or (n_rows, n_features) or a table or column of pandas, polars or
+    pyarrow, in order of time, regular and without missing values, as :func:`make_windows` takes it.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Forecaster(Tooltips, BaseEstimator):
 
         Parameters
         ----------
-        series : array-like of shape (n_rows,) or (n_rows, n_features), pandas or polars Series or DataFrame
+        series : array-like of shape (n_rows,) or (n_rows, n_features), table of pandas, polars or pyarrow
             The training series, at least ``lookback + horizon`` rows. float32 stays float32.
         y : None
             Not used; searches give it.
@@ -173,10 +173,7 @@ class Forecaster(Tooltips, BaseEstimator):
             :func:`forecast_scorer`.
         """
         check_search(self)
-        series = read_series(series)
-        targets, alone = target_positions(self.target, series)
-        check_rows(series, self.lookback + self.horizon, f"lookback={self.lookback} with horizon={self.horizon}")
-        check_finite(series)
+        series, targets, alone = read_training_series(series, self.target, self.lookback, self.horizon)
         end = end_of(series, self.lookback)
         regressor = self._regressor()
         check_weights(fit_params, len(series), self.lookback, self.horizon)
@@ -190,7 +187,9 @@ class Forecaster(Tooltips, BaseEstimator):
                 later = series.values[cut - self.lookback :]
         scaling = Scaling(self.scaler, self.window_normalization, targets)
         train = self._windows(scaling, scaling.fit(series.values[:cut]))
-        held_out = None if later is None else self._windows(scaling, scaling.scale(later))
+        held_out = None
+        if later is not None:
+            held_out = self._windows(scaling, scaling.scale(later))
         try:
             self.estimator_ = fit_regressor(regressor, *train, held_out, fit_params)
         except Exception as error:
@@ -356,7 +355,8 @@ class Forecaster(Tooltips, BaseEstimator):
 
     def _roll(self, values, step):
         """Forecasts from all origins after the first `lookback` rows, their quantiles, and what came."""
-        X = windows_of(self._scaling.scale(values), self._lookback, self._horizon, step)
+        scaled = self._scaling.scale(values)
+        X = windows_of(scaled, self._lookback, self._horizon, step)
         points, quantiles = self._forecast(X)
         actual = targets_of(values, self._targets, self._lookback, self._horizon, step)
         return points, quantiles, np.array(actual).reshape(points.shape)

@@ -14,17 +14,10 @@ from skneural.timeseries._steps import TOLERANCE, irregular, most_regular, steps
 class TimeIndex:
     """Times at equal steps.
 
-    Parameters
-    ----------
-    labels : pandas Index, or ndarray of datetime64
-        What the rows are called; of a column of times, as polars has, the local ones.
-    instants : ndarray
-        Numbers or times that sort as the labels do: without time zone.
-    step : object
-        What leads from a label to the next: an offset of pandas for dates, a number or a timedelta64 for other pandas
-        indexes, a unit and a number for datetime64. None for one row alone.
-    dtype : str or None
-        Type of the labels that were given, where those of pyarrow were made times of pandas.
+    Labels are what the rows are called: an Index of pandas, or of a column of times the local ones, of datetime64.
+    Instants are numbers or times without time zone that sort as they do. The step leads from a label to the next: an
+    offset of pandas for dates, a number or timedelta64 for its other indexes, a unit and a number for datetime64, None
+    for one row alone. The dtype is that of times of pyarrow, where they were made times of pandas.
     """
 
     labels: Any
@@ -107,11 +100,13 @@ class TimeIndex:
                 f"The series overlaps the training series, which ends at {last}: it begins at {first}. "
                 "Give only the rows after the training series; backtest() takes both in one series."
             )
-        labels = np.concatenate([self.labels, other.labels])
+        instants = np.concatenate([self.instants, other.instants])
         if self.of_pandas:
             labels = self.labels.append(other.labels)
+        else:
+            labels = np.concatenate([self.labels, other.labels])
         try:
-            index_of(labels, np.concatenate([self.instants, other.instants]), like=self)
+            index_of(labels, instants, like=self)
         except ValueError:
             raise ValueError(
                 f"The series does not follow on directly: the training series ends at {last}, this one begins at "

@@ -22,14 +22,7 @@ WAY_BACK = 1e-2
 class Scaling:
     """Scaling of a series and of its windows, fitted on the training series.
 
-    Parameters
-    ----------
-    scaler : 'standard', transformer or None
-        What is fitted on the columns of the series.
-    normalization : 'last', 'instance' or None
-        What is taken out of each window.
-    targets : list of int
-        Positions of the target columns.
+    `scaler` and `normalization` are parameters of Forecaster, `targets` the positions of the target columns.
     """
 
     def __init__(self, scaler, normalization, targets):
