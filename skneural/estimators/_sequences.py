@@ -128,7 +128,9 @@ def lengths_of(X):
     for part in blocks(X):
         there = ~np.isnan(X[part]).all(axis=2)
         n_trailing = there[:, ::-1].argmax(axis=1)
-        lengths[part] = np.where(there.any(axis=1), X.shape[1] - n_trailing, 0)
+        is_empty = ~there.any(axis=1)
+        lengths[part] = X.shape[1] - n_trailing
+        lengths[part][is_empty] = 0
     return lengths
 
 
@@ -169,7 +171,8 @@ def check_finite(X):
 
 def read(X):
     """Checked X as the engine reads it."""
-    if any(stride % X.itemsize for stride in X.strides):  # a field of records
+    is_field = any(stride % X.itemsize for stride in X.strides)  # of records
+    if is_field:
         X = np.ascontiguousarray(X)
     return Sequences(X, lengths_of(X))
 

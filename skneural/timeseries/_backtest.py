@@ -184,7 +184,8 @@ def backtest_of(forecaster, series, test_size, step, season):
     series = read_series(series)
     n_tested = test_size if isinstance(test_size, Integral) else math.ceil(test_size * len(series))
     cut = len(series) - n_tested
-    check_rows(series.rows(max(cut, 0)), horizon, f"test_size={test_size!r} with horizon={horizon}")
+    tested = series.rows(max(cut, 0))
+    check_rows(tested, horizon, f"test_size={test_size!r} with horizon={horizon}")
     needed = max(lookback + horizon, season + 1)
     why = f"test_size={test_size!r} after lookback={lookback} with horizon={horizon} and season={season}"
     check_rows(series, needed + n_tested, why)
@@ -196,11 +197,14 @@ def backtest_of(forecaster, series, test_size, step, season):
 def _roll(forecaster, series, cut, step, season):
     """Backtest of a forecaster that is fitted on the first `cut` rows of a series."""
     horizon = forecaster.horizon
-    points, quantiles, actual = forecaster._roll(series.values[cut - forecaster.lookback :], step)
+    before = cut - forecaster.lookback
+    points, quantiles, actual = forecaster._roll(series.values[before:], step)
     values = series.values[:, forecaster._targets]
     origins = np.arange(cut, len(series) - horizon + 1, step)
-    naive = values[origins[:, None] - season + np.arange(horizon) % season]
-    scale = np.mean(np.abs(values[season:cut] - values[: cut - season]), axis=0)
+    into_season = np.arange(horizon) % season
+    naive = values[origins[:, None] - season + into_season]
+    differences = values[season:cut] - values[: cut - season]
+    scale = np.mean(np.abs(differences), axis=0)
     index = np.arange(cut, len(series)) if series.index is None else series.index.labels[cut:]
     if forecaster._alone:
         points = points[..., 0]

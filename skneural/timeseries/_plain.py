@@ -16,9 +16,7 @@ def plain_labels(labels):
     """All of an Index but its instants."""
     kind = type(labels).__name__
     if kind == "DatetimeIndex":
-        zone = labels.tz
-        is_offset = isinstance(zone, timezone)
-        detail = str(zone) if is_offset else getattr(zone, "key", None) or getattr(zone, "zone", None) or zone
+        detail = _plain_zone(labels.tz)
     elif kind == "PeriodIndex":
         detail = labels.freqstr
     elif kind == "RangeIndex":
@@ -26,6 +24,14 @@ def plain_labels(labels):
     else:
         detail = str(labels.dtype)
     return [kind, labels.name, detail]
+
+
+def _plain_zone(zone):
+    """Name of a time zone; what has none as it is."""
+    if isinstance(zone, timezone):
+        return str(zone)
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    return name or zone
 
 
 def labels_of(plain, instants):
