@@ -58,13 +58,14 @@ def layer_of(name):
 #: What a part of the package may import of the others.
 ALLOWED = {
     "skneural._compat": [],
+    "skneural._frames": [],
     "skneural.maths": ["skneural.maths"],
     "skneural.network": ["skneural.network", "skneural.maths"],
     "skneural.backends": ["skneural.backends", "skneural.network.program", "skneural.maths"],
     "skneural.training": ["skneural.backends", "skneural.network", "skneural.maths"],
     "skneural.estimators": [
         "skneural.estimators", "skneural.training", "skneural.backends", "skneural.network", "skneural.maths",
-        "skneural._compat", "skneural._tooltips",
+        "skneural._compat", "skneural._tooltips", "skneural._frames",
     ],
     "skneural._tooltips": [],
     "skneural.encoding": [],
@@ -72,7 +73,7 @@ ALLOWED = {
     "skneural.callbacks": ["skneural.persistence", "skneural._compat"],
     "skneural._wrapped": [],
     # around estimators, which it is given
-    "skneural.timeseries": ["skneural.timeseries", "skneural._tooltips", "skneural._wrapped"],
+    "skneural.timeseries": ["skneural.timeseries", "skneural._tooltips", "skneural._wrapped", "skneural._frames"],
     # displays read fitted attributes, inspection asks estimators: both look into pipelines and searches for them
     "skneural.plotting": ["skneural.plotting", "skneural._wrapped"],
     "skneural.inspection": ["skneural._compat", "skneural._wrapped"],
@@ -126,7 +127,8 @@ GUARDED = {
         "skneural.estimators", "skneural.training", "skneural.callbacks", "skneural.timeseries", "skneural.plotting",
         "skneural.inspection", "skneural._compat", "skneural.__main__",
     ),
-    ("pandas", "polars", "torch", "jax"): (),
+    ("pandas",): ("skneural.timeseries",),  # late, where there is an index of it
+    ("polars", "pyarrow", "torch", "jax"): (),
     ("matplotlib",): ("skneural.plotting",),
     ("safetensors",): ("skneural.persistence",),
     ("pickle", "marshal", "shelve", "joblib.numpy_pickle"): (),  # files hold no code

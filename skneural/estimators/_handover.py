@@ -1,7 +1,6 @@
 """The forms in which sequences of any length are handed over, all read as a list of arrays.
 
 Lists of arrays, of frames or of lists; columns whose cells are sequences; nested tables with a column for each feature.
-pandas, polars and pyarrow are never imported: whoever gives one of their objects has done that already.
 """
 
 import reprlib
@@ -10,59 +9,48 @@ import sys
 import numpy as np
 from sklearn.utils.validation import check_array
 
+from skneural._frames import read_table
+
 #: What every message about the form of X begins with.
 EXPECTED = (
     "Expected X of shape (n_samples, n_timesteps, n_features), (n_samples, n_timesteps), or a list of arrays of shape "
     "(n_timesteps, n_features)"
 )
-#: How scikit-learn reads a frame, or anything else that becomes an array, whatever its shape and its numbers.
-_AS_IT_IS = {
-    "dtype": "numeric", "ensure_2d": False, "ensure_all_finite": False, "ensure_min_samples": 0,
-    "ensure_min_features": 0,
-}  # fmt: skip
 
 
 def _is_sequence(cell):
     """Whether something in a list or a cell is a sequence, rather than a number, a text or nothing."""
-    return hasattr(cell, "__len__") and not isinstance(cell, str | bytes | dict) and getattr(cell, "ndim", 1) > 0
+    if isinstance(cell, str | bytes | dict):
+        return False
+    return hasattr(cell, "__len__") and getattr(cell, "ndim", 1) > 0
 
 
-def _holds_objects(column):
-    """Whether the type of a column leaves room for sequences: most tables need no look at their cells."""
-    polars, pyarrow = sys.modules.get("polars"), sys.modules.get("pyarrow")
-    if polars is not None and isinstance(column, polars.Series):
-        return column.dtype.is_nested() or column.dtype == polars.Object
-    if pyarrow is not None and isinstance(column, pyarrow.Array | pyarrow.ChunkedArray):
-        return column.type.num_fields > 0
-    return column.dtype.kind == "O"
+def _holds_sequences(cells):
+    return any(_is_sequence(cell) for cell in cells)
 
 
 def _columns(X):
-    """Columns of a table, or the one that X is, by name; None if it is something else."""
-    polars, pyarrow = sys.modules.get("polars"), sys.modules.get("pyarrow")
-    if hasattr(X, "iloc"):  # of pandas, and what is like it
-        if X.ndim == 1:
-            return [(X.name, X)]
-        return [(name, X.iloc[:, j]) for j, name in enumerate(X.columns)]
-    if polars is not None and isinstance(X, polars.Series):
-        return [(X.name, X)]
-    if polars is not None and isinstance(X, polars.DataFrame):
-        return list(zip(X.columns, X.get_columns(), strict=True))
-    if pyarrow is not None and isinstance(X, pyarrow.Array | pyarrow.ChunkedArray):
-        return [(None, X)]
-    if pyarrow is not None and isinstance(X, pyarrow.Table | pyarrow.RecordBatch):
-        return list(zip(X.schema.names, X.columns, strict=True))
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim in (1, 2):
-        return [(0, X)] if X.ndim == 1 else list(enumerate(X.T))
-    return None
+    """Names of the columns of a table, or of the one that X is, and their cells; None if X is something else.
+
+    Cells of numbers are left out: most tables need no look at them.
+    """
+    if isinstance(X, np.ndarray):
+        if X.dtype != object or X.ndim not in (1, 2):
+            return None
+        columns = np.atleast_2d(X.T)
+        return list(range(len(columns))), list(columns)
+    table = read_table(X)
+    if table is None:
+        return None
+    return table.names, [_cells(column) for column in table.frame.iter_columns()]
 
 
 def _cells(column):
-    """Cells of a column: those of pyarrow as arrays."""
-    pyarrow = sys.modules.get("pyarrow")
-    if pyarrow is not None and isinstance(column, pyarrow.Array | pyarrow.ChunkedArray):
-        return list(np.asarray(column))
-    return list(column)
+    """Cells of a column of narwhals whose type leaves room for sequences; none of another."""
+    dtype = column.dtype
+    if dtype.is_nested() or not (dtype.is_numeric() or dtype.is_temporal()):
+        return list(column.to_numpy())
+    return []
 
 
 def rectangular(X):
@@ -98,22 +86,20 @@ def read_listed(X, channels_first):
         For what is no sequence of numbers, and if the sequences have one axis in part.
     """
     if isinstance(X, list | tuple):
-        if not any(map(_is_sequence, X)):
-            return None, False
-        return _oriented([_numbers(x, i) for i, x in enumerate(X)], channels_first)
+        return _oriented(X, channels_first) if _holds_sequences(X) else (None, False)
     columns = _columns(X)
-    if columns is None or not any(_holds_objects(column) for _, column in columns):
+    if columns is None:
         return None, False
-    cells = {j: _cells(column) for j, (_, column) in enumerate(columns) if _holds_objects(column)}
-    nested = [j for j, column in cells.items() if any(map(_is_sequence, column))]
-    if not nested:
+    names, cells = columns
+    nested = [_holds_sequences(column) for column in cells]
+    if not any(nested):
         return None, False
-    if len(nested) < len(columns):
-        other = next(name for j, (name, _) in enumerate(columns) if j not in nested)
+    if not all(nested):
+        other = names[nested.index(False)]
         raise ValueError(f"{EXPECTED}, got a table in which column {other!r} holds no sequences, and others do.")
-    if len(columns) == 1:
-        return _oriented([_numbers(x, i) for i, x in enumerate(cells[0])], channels_first)
-    return [_joined(row, i) for i, row in enumerate(zip(*cells.values(), strict=True))], False
+    if len(cells) == 1:
+        return _oriented(cells[0], channels_first)
+    return [_joined(row, i) for i, row in enumerate(zip(*cells, strict=True))], False
 
 
 def _numbers(x, i):
@@ -139,31 +125,47 @@ def _numbers(x, i):
 def _converted(x, i):
     """A frame, a list or an array of objects as an array of another type."""
     try:
-        if not isinstance(x, np.ndarray):
-            x = np.asarray(x) if isinstance(x, list | tuple) else check_array(x, **_AS_IT_IS)
+        x = _as_array(x)
         if x.dtype != object:
             return x
-        if x.ndim == 1 and any(map(_is_sequence, x)):  # steps, each an array of features
+        if x.ndim == 1 and _holds_sequences(x):  # steps, each an array of features
             return np.stack([np.asarray(step) for step in x])
         return _without_missing(x).astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{EXPECTED}, got something else as sequence {i}: {error}") from None
 
 
+def _as_array(x):
+    """A sequence as an array, a frame as scikit-learn reads it."""
+    if isinstance(x, np.ndarray | list | tuple):
+        return np.asarray(x)
+    return check_array(
+        x,
+        dtype="numeric",
+        ensure_2d=False,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+        ensure_min_features=0,
+    )
+
+
 def _without_missing(x):
     """An array of objects with NaN in place of pandas' NA."""
-    pandas = sys.modules.get("pandas")
+    pandas = sys.modules.get("pandas")  # whoever has an NA has imported it
     return x if pandas is None else np.where(pandas.isna(x), np.nan, x)
 
 
-def _oriented(arrays, channels_first):
+def _oriented(sequences, channels_first):
     """Arrays of shape (n_timesteps, n_features), and whether they had no axis of features."""
+    arrays = [_numbers(x, i) for i, x in enumerate(sequences)]
     axes = {x.ndim for x in arrays}
     if len(axes) > 1:
         raise ValueError(f"{EXPECTED}, got sequences with one axis and others with two.")
     if axes == {1}:
         return [x[:, np.newaxis] for x in arrays], True
-    return [x.T if channels_first else x for x in arrays], False
+    if channels_first:
+        return [x.T for x in arrays], False
+    return arrays, False
 
 
 def _joined(row, i):

@@ -17,7 +17,8 @@ CACHED = 1 << 17
 
 def blocks(X, size=None):
     """Slices of samples, each with about `size` numbers, by default `BLOCK`."""
-    step = max(1, (size or BLOCK) // max(1, X[0].size))
+    size = size or BLOCK
+    step = max(1, size // max(1, X[0].size))
     return (slice(i, i + step) for i in range(0, len(X), step))
 
 
@@ -39,8 +40,10 @@ def stack(arrays):
     for i, x in enumerate(arrays):
         if not len(x):
             raise ValueError(f"Sequence {i} has no time steps: at least one is required.")
-    dtype = np.float32 if all(x.dtype.newbyteorder("=") == np.float32 for x in arrays) else np.float64
-    stacked = np.full((len(arrays), max(map(len, arrays)), widths.pop()), np.nan, dtype)
+    single = all(x.dtype.newbyteorder("=") == np.float32 for x in arrays)
+    longest = max(len(x) for x in arrays)
+    shape = (len(arrays), longest, widths.pop())
+    stacked = np.full(shape, np.nan, np.float32 if single else np.float64)
     for row, x in zip(stacked, arrays, strict=True):
         row[: len(x)] = x
     return stacked
@@ -48,16 +51,21 @@ def stack(arrays):
 
 def as_dtype(X, dtypes):
     """X in the first of `dtypes` unless it has one of them. Overlapping windows of a series are converted once."""
-    if X.dtype in dtypes or X.dtype.kind not in "fiub" or X.ndim != 3 or not X.size:
+    if X.dtype in dtypes or X.dtype.kind not in "fiub":
         return X
-    n, n_timesteps, n_features = X.shape
-    by_sample, by_step = X.strides[:2]
-    if not (by_step > 0 and 0 < by_sample < n_timesteps * by_step and by_sample % by_step == 0):
+    if X.ndim != 3 or not X.size:
+        return X
+    n_samples, n_timesteps, n_features = X.shape
+    by_sample, by_step, _ = X.strides
+    overlap = by_step > 0 and 0 < by_sample < n_timesteps * by_step
+    if not overlap or by_sample % by_step != 0:
         return X.astype(dtypes[0])
     apart = by_sample // by_step
-    series = as_strided(X, ((n - 1) * apart + n_timesteps, n_features), X.strides[1:], writeable=False)
+    n_rows = (n_samples - 1) * apart + n_timesteps
+    series = as_strided(X, (n_rows, n_features), X.strides[1:], writeable=False)
     series = series.astype(dtypes[0], order="C")
-    return as_strided(series, X.shape, (apart * series.strides[0], *series.strides), writeable=False)
+    strides = (apart * series.strides[0], *series.strides)
+    return as_strided(series, X.shape, strides, writeable=False)
 
 
 def dimensions(X):
@@ -94,16 +102,16 @@ def check_sequences(X, y, dtypes, numeric):
     """
     if X.ndim != 3:
         raise ValueError(f"{EXPECTED}, got an array with {X.ndim} dimensions.")
-    options = {"dtype": dtypes, "allow_nd": True, "ensure_all_finite": False, "input_name": "X"}
-    X = as_dtype(X, dtypes) if isinstance(X, np.ndarray) else X
+    if isinstance(X, np.ndarray):
+        X = as_dtype(X, dtypes)
+    options = {"dtype": dtypes, "allow_nd": True, "ensure_all_finite": False}
     if y is NO_TARGETS:
-        X = check_array(X, **options)
+        X = check_array(X, input_name="X", **options)
     else:
-        del options["input_name"]
         X, y = check_X_y(X, y, multi_output=True, y_numeric=numeric, **options)
-    for size, name in zip(X.shape[1:], ("time step", "feature"), strict=True):
-        if size == 0:
-            raise ValueError(f"Found array with 0 {name}(s) (shape={X.shape}) while a minimum of 1 is required.")
+    if X.size == 0:
+        name = "time step" if X.shape[1] == 0 else "feature"
+        raise ValueError(f"Found array with 0 {name}(s) (shape={X.shape}) while a minimum of 1 is required.")
     return X, y
 
 
@@ -112,13 +120,17 @@ def lengths_of(X):
     last = X[:, -1]
     with np.errstate(over="ignore", invalid="ignore"):  # a sum of infinity, or of numbers near it
         total = last.sum()
-    if not np.isnan(total) or not np.isnan(last).all(axis=1).any():
+    if not np.isnan(total):
+        return None
+    if not np.isnan(last).all(axis=1).any():
         return None
     lengths = np.empty(len(X), np.int64)
     for part in blocks(X):
         there = ~np.isnan(X[part]).all(axis=2)
-        lengths[part] = X.shape[1] - there[:, ::-1].argmax(axis=1)
-        lengths[part][~there.any(axis=1)] = 0
+        n_trailing = there[:, ::-1].argmax(axis=1)
+        is_empty = ~there.any(axis=1)
+        lengths[part] = X.shape[1] - n_trailing
+        lengths[part][is_empty] = 0
     return lengths
 
 
@@ -143,11 +155,13 @@ def check_finite(X):
     for part in blocks(X):
         bad = ~np.isfinite(X[part])
         if lengths is not None:
-            bad &= (steps < lengths[part, None])[:, :, None]
+            there = steps < lengths[part, None]
+            bad &= there[:, :, None]
         if bad.any():
             i, t, j = np.argwhere(bad)[0]
             i += part.start
-            what = "NaN" if np.isnan(X[i, t, j]) else f"infinity or a value too large for {X.dtype!r}"
+            value = X[i, t, j]
+            what = "NaN" if np.isnan(value) else f"infinity or a value too large for {X.dtype!r}"
             raise ValueError(
                 f"Input X contains {what}: first in sequence {i}, time step {t}, feature {j}. Only trailing time steps "
                 "in which all features are NaN are taken for padding; impute other gaps beforehand."
@@ -157,7 +171,8 @@ def check_finite(X):
 
 def read(X):
     """Checked X as the engine reads it."""
-    if any(stride % X.itemsize for stride in X.strides):  # a field of records
+    is_field = any(stride % X.itemsize for stride in X.strides)  # of records
+    if is_field:
         X = np.ascontiguousarray(X)
     return Sequences(X, lengths_of(X))
 
@@ -183,10 +198,14 @@ def statistics(sequences, weights):
     ValueError
         If the sum of the squares is too large for float64.
     """
-    X, lengths = sequences.values, sequences.lengths
+    X = sequences.values
+    lengths = sequences.lengths
     n_samples, n_timesteps, n_features = X.shape
-    lengths = np.full(n_samples, n_timesteps) if lengths is None else lengths
+    if lengths is None:
+        lengths = np.full(n_samples, n_timesteps)
     weights = np.ones(n_samples) if weights is None else weights.astype(np.float64)
+    mean = 0.0
+    count = (weights * lengths).sum()
 
     def weighted_sum(function):
         sums = np.zeros((n_samples, n_features))
@@ -194,14 +213,15 @@ def statistics(sequences, weights):
             until = np.where(weights[part] > 0, lengths[part], 0)
             shortest = until.min()
             for t in range(n_timesteps):
+                step = X[part, t]
                 if t < shortest:
-                    sums[part] += function(X[part, t])
-                else:
-                    there = (until > t)[:, None]
-                    sums[part] += function(np.where(there, X[part, t], mean)) * there
+                    sums[part] += function(step)
+                    continue
+                there = (until > t)[:, None]
+                step = np.where(there, step, mean)
+                sums[part] += function(step) * there
         return (weights[:, None] * sums).sum(axis=0)
 
-    mean, count = 0.0, (weights * lengths).sum()
     with np.errstate(over="ignore", invalid="ignore"):
         mean = weighted_sum(lambda x: x) / count
         deviation = np.sqrt(weighted_sum(lambda x: (x - mean) ** 2) / count)
@@ -211,4 +231,5 @@ def statistics(sequences, weights):
             f"Input X contains values too large to be standardized: those of feature {j} overflow. Divide X by a "
             "constant, or set standardize=False."
         )
-    return mean, np.where(deviation > 10 * np.finfo(X.dtype).eps * np.abs(mean), deviation, 1.0)
+    least = 10 * np.finfo(X.dtype).eps * np.abs(mean)
+    return mean, np.where(deviation > least, deviation, 1.0)

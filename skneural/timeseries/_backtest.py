@@ -14,6 +14,13 @@ from sklearn.utils._param_validation import Interval, RealNotInt, validate_param
 from skneural.timeseries._series import check_finite, check_rows, read_series
 from skneural.timeseries._windows import COUNT
 
+#: What :meth:`Forecaster.backtest` takes.
+CONSTRAINTS = {
+    "test_size": [*COUNT, Interval(RealNotInt, 0, 1, closed="neither")],
+    "step": COUNT,
+    "season": COUNT,
+}
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Backtest:
@@ -85,7 +92,8 @@ class Backtest:
     @property
     def labels(self) -> Any:
         """What the rows of the origins are called."""
-        return self.index[self.origins - self.origins[0]]
+        first = self.origins[0]
+        return self.index[self.origins - first]
 
     @property
     def mae(self) -> float:
@@ -105,7 +113,8 @@ class Backtest:
     @property
     def naive_mae(self) -> float:
         """Mean absolute error of the seasonal naive forecasts."""
-        return float(np.mean(np.abs(self.naive - self.actual)))
+        errors = np.abs(self.naive - self.actual)
+        return float(np.mean(errors))
 
     @property
     def naive_rmse(self) -> float:
@@ -120,19 +129,23 @@ class Backtest:
     @property
     def mae_by_step(self) -> np.ndarray:
         """Mean absolute error of each step ahead, shape (horizon,)."""
-        return np.mean(np.abs(self.forecasts - self.actual), axis=self._but_steps)
+        errors = np.abs(self.forecasts - self.actual)
+        return np.mean(errors, axis=self._but_steps)
 
     @property
     def rmse_by_step(self) -> np.ndarray:
         """Root of the mean squared error of each step ahead, shape (horizon,)."""
-        return np.sqrt(np.mean((self.forecasts - self.actual) ** 2, axis=self._but_steps))
+        squares = (self.forecasts - self.actual) ** 2
+        return np.sqrt(np.mean(squares, axis=self._but_steps))
 
     @property
     def coverage(self) -> float | None:
         """Share of the actual values between the lowest and the highest quantile; None if there are not two."""
         if self.levels is None or len(self.levels) < 2:
             return None
-        within = (self.quantiles[..., 0] <= self.actual) & (self.actual <= self.quantiles[..., -1])
+        lowest = self.quantiles[..., 0]
+        highest = self.quantiles[..., -1]
+        within = (lowest <= self.actual) & (self.actual <= highest)
         return float(np.mean(within))
 
     @property
@@ -140,62 +153,69 @@ class Backtest:
         return (0, *range(2, self.actual.ndim))
 
     def _scaled(self, forecasts):
-        errors = np.mean(np.abs(forecasts - self.actual), axis=(0, 1))
+        errors = np.abs(forecasts - self.actual)
+        of_targets = np.mean(errors, axis=(0, 1))
         scale = np.where(np.equal(self.scale, 0), np.nan, self.scale)
-        return float(np.mean(errors / scale))
+        return float(np.mean(of_targets / scale))
 
     def __repr__(self):
-        labels, rows = self.labels, "1 row" if self.season == 1 else f"{self.season} rows"
+        labels = self.labels
+        origins = "1 origin" if len(labels) == 1 else f"{len(labels)} origins"
+        season = "1 row" if self.season == 1 else f"{self.season} rows"
         lines = [
-            f"Backtest of {len(labels)} origin{'s' * (len(labels) > 1)} from {labels[0]} to {labels[-1]}, "
-            f"horizon {self.actual.shape[1]}",
-            f"{'':6}{'forecast':>10}{'naive':>10}",
-        ]
-        lines += [
-            f"{name.upper():6}{getattr(self, name):10.4g}{getattr(self, f'naive_{name}'):10.4g}"
-            for name in ("mae", "rmse", "mase")
+            f"Backtest of {origins} from {labels[0]} to {labels[-1]}, horizon {self.actual.shape[1]}",
+            "        forecast     naive",
+            f"MAE   {self.mae:10.4g}{self.naive_mae:10.4g}",
+            f"RMSE  {self.rmse:10.4g}{self.naive_rmse:10.4g}",
+            f"MASE  {self.mase:10.4g}{self.naive_mase:10.4g}",
         ]
         if self.coverage is not None:
             lines.append(f"quantiles {self.levels[0]:g} to {self.levels[-1]:g} hold {self.coverage:.1%}")
-        lines.append(f"naive: the value {rows} before")
+        lines.append(f"naive: the value {season} before")
         return "\n".join(lines)
 
 
 def backtest_of(forecaster, series, test_size, step, season):
     """Backtest of a clone of a forecaster, as :meth:`Forecaster.backtest` describes it."""
-    constraints = {
-        "test_size": [*COUNT, Interval(RealNotInt, 0, 1, closed="neither")],
-        "step": COUNT,
-        "season": COUNT,
-    }
     given = {"test_size": test_size, "step": step, "season": season}
-    validate_parameter_constraints(constraints, given, caller_name="Forecaster.backtest")
-    lookback, horizon = forecaster.lookback, forecaster.horizon
+    validate_parameter_constraints(CONSTRAINTS, given, caller_name="Forecaster.backtest")
+    lookback = forecaster.lookback
+    horizon = forecaster.horizon
     series = read_series(series)
-    cut = len(series) - (test_size if isinstance(test_size, Integral) else math.ceil(test_size * len(series)))
-    check_rows(series.rows(max(cut, 0)), horizon, f"test_size={test_size!r} with horizon={horizon}")
+    n_tested = test_size if isinstance(test_size, Integral) else math.ceil(test_size * len(series))
+    cut = len(series) - n_tested
+    tested = series.rows(max(cut, 0))
+    check_rows(tested, horizon, f"test_size={test_size!r} with horizon={horizon}")
     needed = max(lookback + horizon, season + 1)
-    why = f"lookback={lookback} with horizon={horizon} and season={season}"
-    check_rows(series, needed + len(series) - cut, f"test_size={test_size!r} after {why}")
+    why = f"test_size={test_size!r} after lookback={lookback} with horizon={horizon} and season={season}"
+    check_rows(series, needed + n_tested, why)
     check_finite(series)
-    return _roll(clone(forecaster).fit(series.rows(0, cut)), series, cut, step, season)
+    fitted = clone(forecaster).fit(series.rows(0, cut))
+    return _roll(fitted, series, cut, step, season)
 
 
 def _roll(forecaster, series, cut, step, season):
     """Backtest of a forecaster that is fitted on the first `cut` rows of a series."""
     horizon = forecaster.horizon
-    points, quantiles, actual = forecaster._roll(series.values[cut - forecaster.lookback :], step)
+    before = cut - forecaster.lookback
+    points, quantiles, actual = forecaster._roll(series.values[before:], step)
     values = series.values[:, forecaster._targets]
     origins = np.arange(cut, len(series) - horizon + 1, step)
-    naive = seasonal_naive(values, origins, horizon, season)
-    scale = seasonal_scale(values[:cut], season)
+    into_season = np.arange(horizon) % season
+    naive = values[origins[:, None] - season + into_season]
+    differences = values[season:cut] - values[: cut - season]
+    scale = np.mean(np.abs(differences), axis=0)
+    index = np.arange(cut, len(series)) if series.index is None else series.index.labels[cut:]
     if forecaster._alone:
-        points, actual, naive = points[..., 0], actual[..., 0], naive[..., 0]
-        quantiles = None if quantiles is None else quantiles[:, :, 0]
+        points = points[..., 0]
+        actual = actual[..., 0]
+        naive = naive[..., 0]
         scale = float(scale[0])
+        if quantiles is not None:
+            quantiles = quantiles[:, :, 0]
     return Backtest(
         origins=origins,
-        index=np.arange(cut, len(series)) if series.index is None else series.index.labels[cut:],
+        index=index,
         forecasts=points,
         actual=actual,
         naive=naive,
@@ -205,16 +225,6 @@ def _roll(forecaster, series, cut, step, season):
         quantiles=quantiles,
         levels=forecaster.levels_,
     )
-
-
-def seasonal_naive(values, origins, horizon, season):
-    """Seasonal naive forecasts of shape (n_origins, horizon, n_targets) from series of shape (n_rows, n_targets)."""
-    return values[origins[:, None] - season + np.arange(horizon) % season]
-
-
-def seasonal_scale(values, season):
-    """Mean absolute difference of values one season apart, for each column."""
-    return np.mean(np.abs(values[season:] - values[:-season]), axis=0)
 
 
 def _root_mean_square(errors):

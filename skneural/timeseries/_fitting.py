@@ -28,20 +28,8 @@ def hold_out(regressor, fit_params, n_rows, lookback, horizon):
     """Set aside the end of a series for a regressor with early stopping.
 
     Left to itself it would choose windows at random, among others that share rows with them: what it is trained on
-    would say when to stop.
-
-    Parameters
-    ----------
-    regressor : estimator
-    fit_params : dict
-    n_rows, lookback, horizon : int
-
-    Returns
-    -------
-    cut : int or None
-        The first row that windows for validation are to forecast; no window to train on has rows from there on.
-    fit_params : dict
-        The parameters of the fit, with weights for these windows.
+    would say when to stop. Returns the first row that windows for validation are to forecast, or None (no window to
+    train on has rows from there on), and the parameters of the fit, with weights for these windows.
     """
     n_windows = n_rows - lookback - horizon + 1
     held_out = _windows_held_out(regressor, fit_params, n_windows)
@@ -105,20 +93,7 @@ def takes(regressor, name):
 
 
 def fit_regressor(regressor, X, y, held_out, fit_params):
-    """Fit a regressor; validation data goes through the first steps of a pipeline as other data does.
-
-    Parameters
-    ----------
-    regressor : estimator
-    X, y : ndarrays
-    held_out : tuple of ndarrays or None
-        `X_val` and `y_val`.
-    fit_params : dict
-
-    Returns
-    -------
-    regressor : estimator
-    """
+    """Fit a regressor and return it; validation data goes through the first steps of a pipeline as other data does."""
     if held_out is None:
         return regressor.fit(X, y, **fit_params)
     X_val, y_val = held_out
@@ -140,14 +115,7 @@ def fit_regressor(regressor, X, y, held_out, fit_params):
 def hint_at(error, train, held_out, targets, forecaster):
     """What to say beside an error of a regressor about windows that its user never saw; None if there is nothing.
 
-    Parameters
-    ----------
-    error : Exception
-    train, held_out : tuples of ndarrays
-        X and y that the regressor was given; the latter may be None.
-    targets : ndarray of shape (n_rows, n_targets)
-        The target columns of the series.
-    forecaster : Forecaster
+    `train` and `held_out`, which may be None, are the X and y that it was given, `targets` those columns of the series.
     """
     X, y = train
     in_series = targets.min()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -22,11 +21,8 @@ from skneural.timeseries._fitting import check_takes_validation, check_weights, 
 from skneural.timeseries._outputs import points_as_given, quantiles_as_given
 from skneural.timeseries._scaling import Scaling
 from skneural.timeseries._scoring import check_search
-from skneural.timeseries._series import check_finite, check_rows, read_series, target_positions
+from skneural.timeseries._series import check_finite, check_rows, continued, end_of, read_series, read_training_series
 from skneural.timeseries._windows import COUNT, as_y, targets_of, windows_of
-
-#: Rows of the training series whose times are kept at least: fewer do not tell the frequency.
-FEW = 3
 
 
 def _has_quantiles(forecaster):
@@ -41,8 +37,8 @@ class Forecaster(Tooltips, BaseEstimator):
     It scales the series, cuts it into windows, trains a regressor to predict the `horizon` steps after each, all at
     once, and gives forecasts in units of the data with the dates they are for.
 
-    A series is an array-like of shape (n_rows,) or (n_rows, n_features) or a Series or DataFrame of pandas or polars,
-    in order of time, regular and without missing values, as :func:`make_windows` takes it.
+    A series is an array-like of shape (n_rows,) or (n_rows, n_features) or a table or column of pandas, polars or
+    pyarrow, in order of time, regular and without missing values, as :func:`make_windows` takes it.
 
     Parameters
     ----------
@@ -150,7 +146,7 @@ class Forecaster(Tooltips, BaseEstimator):
 
         Parameters
         ----------
-        series : array-like of shape (n_rows,) or (n_rows, n_features), pandas or polars Series or DataFrame
+        series : array-like of shape (n_rows,) or (n_rows, n_features), table of pandas, polars or pyarrow
             The training series, at least ``lookback + horizon`` rows. float32 stays float32.
         y : None
             Not used; searches give it.
@@ -177,24 +173,23 @@ class Forecaster(Tooltips, BaseEstimator):
             :func:`forecast_scorer`.
         """
         check_search(self)
-        series = read_series(series)
-        targets, alone = target_positions(self.target, series)
-        check_rows(series, self.lookback + self.horizon, f"lookback={self.lookback} with horizon={self.horizon}")
-        check_finite(series)
-        kept = max(self.lookback, FEW)
-        end = series.rows(max(len(series) - kept, 0))
-        end = replace(end, values=end.values.copy())  # not a view that keeps the whole series
+        series, targets, alone = read_training_series(series, self.target, self.lookback, self.horizon)
+        end = end_of(series, self.lookback)
         regressor = self._regressor()
         check_weights(fit_params, len(series), self.lookback, self.horizon)
+        cut = later = None
         if series_val is not None:
             check_takes_validation(regressor)
-            cut, later = None, self._continued(end, series_val, self.lookback, self.horizon)
+            later = continued(end, series_val, self.lookback, self.horizon)
         else:
             cut, fit_params = hold_out(regressor, fit_params, len(series), self.lookback, self.horizon)
-            later = None if cut is None else series.values[cut - self.lookback :]
+            if cut is not None:
+                later = series.values[cut - self.lookback :]
         scaling = Scaling(self.scaler, self.window_normalization, targets)
         train = self._windows(scaling, scaling.fit(series.values[:cut]))
-        held_out = None if later is None else self._windows(scaling, scaling.scale(later))
+        held_out = None
+        if later is not None:
+            held_out = self._windows(scaling, scaling.scale(later))
         try:
             self.estimator_ = fit_regressor(regressor, *train, held_out, fit_params)
         except Exception as error:
@@ -202,14 +197,19 @@ class Forecaster(Tooltips, BaseEstimator):
             if hint is None:
                 raise
             raise ValueError(f"{error} {hint}") from error
-        self.scaler_, self.n_features_in_ = scaling.scaler, series.values.shape[1]
+        self.scaler_ = scaling.scaler
+        self.n_features_in_ = series.values.shape[1]
         levels = levels_of(self.estimator_)
         self.levels_ = None if levels is None else np.sort(levels)
         vars(self).pop("feature_names_in_", None)
         if series.names and all(isinstance(name, str) for name in series.names):
             self.feature_names_in_ = np.array(series.names, dtype=object)
-        self._scaling, self._end, self._targets, self._alone = scaling, end, targets, alone
-        self._lookback, self._horizon = self.lookback, self.horizon
+        self._scaling = scaling
+        self._end = end
+        self._targets = targets
+        self._alone = alone
+        self._lookback = self.lookback
+        self._horizon = self.horizon
         return self
 
     def predict(self, series: ArrayLike | None = None) -> Any:
@@ -236,7 +236,8 @@ class Forecaster(Tooltips, BaseEstimator):
             As in :meth:`fit`, or if the series has other columns or other steps of time than the training series.
         """
         history, points, _ = self._next(series)
-        return points_as_given(points[0], history, self._target_names(history), self._alone)
+        names = self._target_names(history)
+        return points_as_given(points[0], history, names, self._alone)
 
     @available_if(_has_quantiles)
     def predict_quantiles(self, series: ArrayLike | None = None) -> Any:
@@ -263,7 +264,8 @@ class Forecaster(Tooltips, BaseEstimator):
             As in :meth:`predict`.
         """
         history, _, quantiles = self._next(series)
-        return quantiles_as_given(quantiles[0], history, self._target_names(history), self._alone, self.levels_)
+        names = self._target_names(history)
+        return quantiles_as_given(quantiles[0], history, names, self._alone, self.levels_)
 
     def score(self, series: ArrayLike, y: None = None) -> float:
         """R2 of all forecasts of a series that follows on the training series.
@@ -339,16 +341,6 @@ class Forecaster(Tooltips, BaseEstimator):
         X, y, _, _ = scaling.normalize(X, y)
         return X, as_y(y)
 
-    @staticmethod
-    def _continued(end, series, lookback, horizon):
-        """Values of a series that follows on the training series, after the `lookback` rows before it."""
-        series = read_series(series, like=end)
-        if series.index is not None and end.index is not None:
-            end.index.check_followed_by(series.index)
-        check_rows(series, horizon, f"horizon={horizon}")
-        check_finite(series)
-        return np.concatenate([end.values[-lookback:], series.values])
-
     def _next(self, series):
         """What is continued, and the forecast: values and quantiles of shape (1, horizon, n_targets, ...)."""
         check_is_fitted(self)
@@ -358,19 +350,24 @@ class Forecaster(Tooltips, BaseEstimator):
             check_rows(history, self._lookback, f"lookback={self._lookback}")
             check_finite(history, len(history) - self._lookback)
         scaled = self._scaling.scale(history.values[-self._lookback :])
-        return history, *self._forecast(windows_of(scaled, self._lookback))
+        points, quantiles = self._forecast(windows_of(scaled, self._lookback))
+        return history, points, quantiles
 
     def _roll(self, values, step):
         """Forecasts from all origins after the first `lookback` rows, their quantiles, and what came."""
-        X = windows_of(self._scaling.scale(values), self._lookback, self._horizon, step)
+        scaled = self._scaling.scale(values)
+        X = windows_of(scaled, self._lookback, self._horizon, step)
+        points, quantiles = self._forecast(X)
         actual = targets_of(values, self._targets, self._lookback, self._horizon, step)
-        return *self._forecast(X), np.array(actual).reshape(len(X), self._horizon, len(self._targets))
+        return points, quantiles, np.array(actual).reshape(points.shape)
 
     def _followed(self, series):
         """What came in a series that follows on the training series, and the forecasts of it, row by row."""
         check_is_fitted(self)
-        points, _, actual = self._roll(self._continued(self._end, series, self._lookback, self._horizon), 1)
-        shape = -1 if len(self._targets) == 1 else (-1, len(self._targets))
+        values = continued(self._end, series, self._lookback, self._horizon)
+        points, _, actual = self._roll(values, 1)
+        n_targets = len(self._targets)
+        shape = -1 if n_targets == 1 else (-1, n_targets)
         return actual.reshape(shape), points.reshape(shape)
 
     def __sklearn_tags__(self):
@@ -381,8 +378,10 @@ class Forecaster(Tooltips, BaseEstimator):
     def _forecast(self, windows):
         """Forecasts of shape (n_windows, horizon, n_targets), and their quantiles or None, in units of the data."""
         X, _, offset, spread = self._scaling.normalize(windows)
-        predicted, levels = np.asarray(self.estimator_.predict(X)), levels_of(self.estimator_)
-        shape = (len(X), self._horizon, len(self._targets), 1 if levels is None else len(levels))
+        predicted = np.asarray(self.estimator_.predict(X))
+        levels = levels_of(self.estimator_)
+        n_levels = 1 if levels is None else len(levels)
+        shape = (len(X), self._horizon, len(self._targets), n_levels)
         if predicted.size != math.prod(shape):
             raise ValueError(
                 f"The regressor predicts an array of shape {predicted.shape} for {len(X)} windows; it should have "
@@ -392,7 +391,8 @@ class Forecaster(Tooltips, BaseEstimator):
         if levels is None:
             return quantiles[..., 0], None
         quantiles = quantiles[..., np.argsort(levels)]
-        return quantiles[..., np.abs(self.levels_ - 0.5).argmin()], quantiles
+        nearest = np.abs(self.levels_ - 0.5).argmin()
+        return quantiles[..., nearest], quantiles
 
     def _target_names(self, history):
         """What the targets are called: as in the series, else as in the training series, else by position."""

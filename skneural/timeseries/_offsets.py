@@ -2,16 +2,16 @@
 
 What pandas infers holds for what it looks at, which is not every label: Fridays pass for those of every month whatever
 months are missing, and hours with gaps pass for business hours. So an offset counts only if it makes all labels of the
-index from the first.
+index from the first. This module, and pandas with it, is imported when there is such an index.
 """
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
+import pandas
+from pandas import offsets
 
-from skneural.timeseries._steps import counts_of, equal_steps, irregular, most_regular
+from skneural.timeseries._steps import irregular, most_regular, ways_to_count
 
 #: Weeks that must have been seen before the same days of every week count as a pattern.
 WEEKS = 3
@@ -20,28 +20,13 @@ FOUR_WEEKS = np.timedelta64(28, "D")
 
 
 def find_offset(labels, instants, like=None):
-    """Find an offset that makes all labels of an index from the first.
+    """Find an offset that makes all labels of a DatetimeIndex, at least two and in order, from the first.
 
-    Parameters
-    ----------
-    labels : DatetimeIndex
-        In order; at least two.
-    instants : ndarray of datetime64
-        The same without time zone.
-    like : offset, default=None
-        What is tried first.
-
-    Returns
-    -------
-    offset
-
-    Raises
-    ------
-    ValueError
-        If there is none, with the first label that deviates and what was expected; if two make all labels and go on
-        differently.
+    `like` is an offset that is tried first. Raises ValueError if there is none, with the first label that deviates and
+    what was expected; and if two make all labels and go on differently.
     """
-    furthest, best = 0, None
+    furthest = 0
+    best = None
     for offset in _candidates(labels, instants, like):
         place = first_deviation(labels, instants, offset)
         if place is None:
@@ -49,13 +34,15 @@ def find_offset(labels, instants, like=None):
                 _check_alone(labels, instants, offset)
             return offset
         if place > furthest:
-            furthest, best = place, offset
-    found = {unit: equal_steps(numbers) for unit, numbers in counts_of(instants, _local(labels).to_numpy())}
-    unit = most_regular(found)
-    step, wrong = found[unit]
+            furthest = place
+            best = offset
     others = 0
-    if furthest <= wrong[0] + 1:  # else an offset explains more, and those would be counted wrongly
-        furthest, best, others = wrong[0] + 1, _as_offset(unit, step), len(wrong)
+    steps = most_regular(ways_to_count(instants, _local(labels).to_numpy()))
+    deviates = steps.wrong[0] + 1
+    if furthest <= deviates:  # else an offset explains more, and those would be counted wrongly
+        furthest = deviates
+        best = _as_offset(steps)
+        others = len(steps.wrong)
     known = labels[:furthest]
     expected = labels_after(known, 1, best)[0]
     raise irregular(known[-1], labels[furthest], expected, others, len(labels) - 1)
@@ -67,7 +54,8 @@ def first_deviation(labels, instants, offset):
     if step is not None:
         wrong = np.flatnonzero(np.diff(instants) != step) + 1
         return int(wrong[0]) if len(wrong) else None
-    local, count = _local(labels), 0
+    local = _local(labels)
+    count = 0
     while count < len(labels):  # most offsets deviate soon, and many take 20 us a label
         count = min(max(100, 10 * count), len(labels))
         try:
@@ -82,8 +70,7 @@ def first_deviation(labels, instants, offset):
 def labels_after(labels, count, offset):
     """The next labels, in the time zone and the unit of the others."""
     if _fixed_step(labels, offset) is not None:
-        date_range = sys.modules["pandas"].date_range
-        following = date_range(labels[-1], periods=count + 1, freq=offset, unit=labels.unit)[1:]
+        following = pandas.date_range(labels[-1], periods=count + 1, freq=offset, unit=labels.unit)[1:]
     else:
         # From the first label on, as the offset was found: anchors that only the first one shows are kept.
         following = _made(labels, len(labels) + count, offset)[len(labels) :]
@@ -96,7 +83,7 @@ def labels_after(labels, count, offset):
 def _made(labels, count, offset):
     """What an offset makes of the first label, as clocks and calendars show it."""
     first = _local(labels[:1])[0]
-    return sys.modules["pandas"].date_range(first, periods=count, freq=offset, unit=labels.unit)
+    return pandas.date_range(first, periods=count, freq=offset, unit=labels.unit)
 
 
 def _local(labels):
@@ -105,7 +92,6 @@ def _local(labels):
 
 def _fixed_step(labels, offset):
     """How long an offset is, if it is always the same."""
-    offsets = sys.modules["pandas"].offsets
     if isinstance(offset, offsets.Day):  # 23 or 25 hours where clocks are changed
         return np.timedelta64(offset.n, "D") if labels.tz is None else None
     return np.timedelta64(offset.nanos, "ns") if isinstance(offset, offsets.Tick) else None
@@ -113,35 +99,36 @@ def _fixed_step(labels, offset):
 
 def _candidates(labels, instants, like):
     """Offsets to try, the most likely first."""
-    pandas = sys.modules["pandas"]
     if like is not None:
         yield like
     for offset in (labels.freq, pandas.DatetimeIndex(labels, freq="infer").freq):
         if offset is not None:
             yield offset
-    local = _local(labels).to_numpy()
-    for unit, numbers in counts_of(instants, local):
-        yield _as_offset(unit, equal_steps(numbers)[0])
-    days = local.astype("datetime64[D]")
-    yield from _by_month(days, pandas.offsets)
-    yield from _by_weekday(days, pandas.offsets)
+    for steps in ways_to_count(instants, _local(labels).to_numpy()):
+        yield _as_offset(steps)
+    days = _days(labels)
+    yield from _by_month(days)
+    yield from _by_weekday(days)
 
 
-def _as_offset(unit, step):
-    """Offset of a step that was found by counting."""
-    pandas = sys.modules["pandas"]
-    if unit == "time":
-        return pandas.tseries.frequencies.to_offset(pandas.Timedelta(step))
-    if unit == "business days":
-        return pandas.offsets.BusinessDay(step)
-    if unit == "month ends":
-        return pandas.offsets.MonthEnd(step)
-    return pandas.offsets.Day(step) if unit == "days" else pandas.DateOffset(months=step)
+def _days(labels):
+    return _local(labels).to_numpy().astype("datetime64[D]")
 
 
-def _by_month(days, offsets):
+def _as_offset(steps):
+    """Offset of steps that were found by counting."""
+    if steps.unit == "time":
+        return pandas.tseries.frequencies.to_offset(pandas.Timedelta(steps.usual))
+    if steps.unit == "months":
+        return offsets.DateOffset(months=steps.usual)
+    kinds = {"days": offsets.Day, "month ends": offsets.MonthEnd, "business days": offsets.BusinessDay}
+    return kinds[steps.unit](steps.usual)
+
+
+def _by_month(days):
     """Offsets that depend on the month, for labels as many months apart."""
-    steps = np.unique(np.diff(days.astype("datetime64[M]").astype(np.int64)))
+    month_of = days.astype("datetime64[M]")
+    steps = np.unique(np.diff(month_of).astype(np.int64))
     if steps.tolist() == [0, 1]:
         yield offsets.SemiMonthEnd()
         yield offsets.SemiMonthBegin()
@@ -151,14 +138,16 @@ def _by_month(days, offsets):
     yield offsets.DateOffset(months=months)
     yield offsets.BusinessMonthBegin(months)
     yield offsets.BusinessMonthEnd(months)
-    weekday, week = _weekdays(days[:1])[0], (days[0] - days[0].astype("datetime64[M]")).astype(int) // 7
-    if (_weekdays(days) == weekday).all():
+    weekdays = _weekdays(days)
+    if (weekdays == weekdays[0]).all():
+        weekday = int(weekdays[0])
+        week = (days[0] - month_of[0]).astype(int) // 7
         if week < 4:
-            yield offsets.WeekOfMonth(months, week=int(week), weekday=int(weekday))
-        yield offsets.LastWeekOfMonth(months, weekday=int(weekday))
+            yield offsets.WeekOfMonth(months, week=int(week), weekday=weekday)
+        yield offsets.LastWeekOfMonth(months, weekday=weekday)
 
 
-def _by_weekday(days, offsets):
+def _by_weekday(days):
     """The same days of every week."""
     seen = np.bincount(_weekdays(days), minlength=7)
     if seen[seen > 0].min() >= WEEKS and not seen.all():
@@ -173,15 +162,14 @@ def _weekdays(days):
 
 def _check_alone(labels, instants, offset):
     """Raise if labels go by weeks and by months, or are the fourth and the last of their weekday: which is not told."""
-    offsets = sys.modules["pandas"].offsets
-    of_weeks = isinstance(
-        offset, (offsets.WeekOfMonth, offsets.LastWeekOfMonth, offsets.Week, offsets.Day, offsets.Tick)
-    )
+    weeks_of_month = (offsets.WeekOfMonth, offsets.LastWeekOfMonth)
+    of_weeks = isinstance(offset, (*weeks_of_month, offsets.Week, offsets.Day, offsets.Tick))
     if not of_weeks or instants[1] - instants[0] < FOUR_WEEKS:
         return
-    for rival in _by_month(_local(labels).to_numpy().astype("datetime64[D]"), offsets):
-        by_month = isinstance(rival, (offsets.WeekOfMonth, offsets.LastWeekOfMonth))
-        if by_month and rival != offset and first_deviation(labels, instants, rival) is None:
+    for rival in _by_month(_days(labels)):
+        if not isinstance(rival, weeks_of_month) or rival == offset:
+            continue
+        if first_deviation(labels, instants, rival) is None:
             raise ValueError(
                 f"The time index of the series may go on in several ways: the frequencies {offset.freqstr!r} and "
                 f"{rival.freqstr!r} make the same labels. Say which it is: DatetimeIndex(index, freq=...)."

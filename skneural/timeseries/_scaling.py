@@ -22,19 +22,15 @@ WAY_BACK = 1e-2
 class Scaling:
     """Scaling of a series and of its windows, fitted on the training series.
 
-    Parameters
-    ----------
-    scaler : 'standard', transformer or None
-        What is fitted on the columns of the series.
-    normalization : 'last', 'instance' or None
-        What is taken out of each window.
-    targets : list of int
-        Positions of the target columns.
+    `scaler` and `normalization` are parameters of Forecaster, `targets` the positions of the target columns.
     """
 
     def __init__(self, scaler, normalization, targets):
-        self.scaler = StandardScaler() if isinstance(scaler, str) else None if scaler is None else clone(scaler)
-        self.normalization, self.targets = normalization, targets
+        if isinstance(scaler, str):
+            scaler = StandardScaler()
+        self.scaler = None if scaler is None else clone(scaler)
+        self.normalization = normalization
+        self.targets = targets
 
     def fit(self, values):
         """Learn from the training series; return it scaled."""
@@ -91,18 +87,10 @@ class Scaling:
             )
 
     def normalize(self, windows, following=None):
-        """Normalise windows and what follows them.
+        """Normalise windows of shape (n_windows, lookback, n_features), and what follows them.
 
-        Parameters
-        ----------
-        windows : ndarray of shape (n_windows, lookback, n_features)
-        following : ndarray of shape (n_windows, horizon * n_targets), default=None
-
-        Returns
-        -------
-        windows, following : ndarrays of the same shapes
-        offset, spread : ndarrays of shape (n_windows, 1, n_targets), or twice None
-            What was taken out of the targets.
+        Returns both in the same shapes, and what was taken out of the targets: offset and spread of shape
+        (n_windows, 1, n_targets), or twice None.
         """
         if self.normalization is None:
             return windows, following, None, None
@@ -113,26 +101,19 @@ class Scaling:
         else:
             offset = windows.mean(axis=1, keepdims=True)
             windows = windows - offset
-            spread = np.sqrt(np.einsum("wtf,wtf->wf", windows, windows) / windows.shape[1] + self.floor)[:, None]
+            squares = np.einsum("wtf,wtf->wf", windows, windows)
+            variance = squares / windows.shape[1] + self.floor
+            spread = np.sqrt(variance)[:, None]
             windows /= spread
-        offset, spread = offset[..., self.targets], spread[..., self.targets]
+        offset = offset[..., self.targets]
+        spread = spread[..., self.targets]
         if following is not None:
             steps = following.reshape(len(following), -1, len(self.targets))
             following = ((steps - offset) / spread).reshape(following.shape)
         return windows, following, offset, spread
 
     def restore(self, forecasts, offset, spread):
-        """Forecasts in units of the data.
-
-        Parameters
-        ----------
-        forecasts : ndarray of shape (n_windows, horizon, n_targets, n_quantiles)
-        offset, spread : ndarrays of shape (n_windows, 1, n_targets), or twice None
-
-        Returns
-        -------
-        ndarray of shape (n_windows, horizon, n_targets, n_quantiles)
-        """
+        """Forecasts of shape (n_windows, horizon, n_targets, n_quantiles) in units of the data; see `normalize`."""
         if offset is not None:
             forecasts = forecasts * spread[..., None] + offset[..., None]
         if self.scaler is None:

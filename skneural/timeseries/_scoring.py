@@ -75,13 +75,7 @@ def forecast_scorer(scoring: Any = None) -> ForecastScorer:
 
 
 class ForecastScorer:
-    """What :func:`forecast_scorer` returns.
-
-    Parameters
-    ----------
-    scoring : str, callable, list, tuple, dict or None
-        What is measured.
-    """
+    """What :func:`forecast_scorer` returns."""
 
     def __init__(self, scoring):
         self.scoring = scoring
@@ -123,17 +117,7 @@ def check_search(forecaster):
     scikit-learn makes NaN of errors while scoring, the same for all candidates, and calls the first one the best. A
     forecaster is not told how it will be scored, nor what the rows of a split are. So this looks at the call it stands
     in, if there is one: nothing else comes before the first fit. Nothing is refused where that call is another than
-    expected.
-
-    Parameters
-    ----------
-    forecaster : Forecaster
-
-    Raises
-    ------
-    ValueError
-        If the scorer compares `predict` with y, if the test part does not follow on the training part, or if a part is
-        too short for the first candidate of a search. Later ones may be: they come out as the last.
+    expected; of the candidates of a search only the first must be long enough, since later ones come out as the last.
     """
     code = getattr(getattr(_validation, "_fit_and_score", None), "__code__", None)
     frame = sys._getframe(1)

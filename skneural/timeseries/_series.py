@@ -1,37 +1,28 @@
-"""Series of NumPy, pandas and polars as one thing: numbers, names of the columns and times of the rows.
-
-pandas and polars are never imported: whoever gives one of their objects has done that already.
-"""
+"""Series of NumPy, pandas, polars and pyarrow as one thing: numbers, names of the columns and times of the rows."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
 from sklearn import get_config
 
+from skneural._frames import read_table
 from skneural.timeseries._index import TimeIndex, index_of
 
 #: Numbers that are checked at once for NaN: a file that is mapped into memory is never held as a whole.
 CHUNK = 2**18
+#: Rows of the training series whose times are kept at least: fewer do not tell the frequency.
+FEW = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """A series of numbers at equal steps of time.
+    """A series of numbers at equal steps of time, with names of the columns and times of the rows if it has any.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows, n_features), float32 or float64
-        A view of what was given, where that is one array of these types.
-    flat : bool
-        Whether it was given in one dimension.
-    names : list or None
-        Names of the columns, if they have any.
-    index : TimeIndex or None
-        Times of the rows, if they have any.
+    Its values have shape (n_rows, n_features) and are float32 or float64: a view of what was given, where that is one
+    array of these types. It is flat if it was given in one dimension.
     """
 
     values: np.ndarray
@@ -42,45 +33,69 @@ class Series:
     def __len__(self):
         return len(self.values)
 
+    @property
+    def of_pandas(self):
+        """Whether the rows have an index of pandas."""
+        return self.index is not None and self.index.of_pandas
+
     def rows(self, start, stop=None):
         """Some neighbouring rows."""
+        values = self.values[start:stop]
         index = None if self.index is None else self.index.rows(start, stop)
-        return replace(self, values=self.values[start:stop], index=index)
+        return replace(self, values=values, index=index)
 
     def label(self, row):
         """What a row is called in messages."""
-        return f"row {row}" if self.index is None else f"{self.index.labels[row]} (row {row})"
+        if self.index is None:
+            return f"row {row}"
+        return f"{self.index.labels[row]} (row {row})"
 
     def column(self, position):
         """What a column is called in messages."""
-        return "" if self.flat else f" in column {self.names[position] if self.names else position!r}"
+        if self.flat:
+            return ""
+        return f" in column {self.names[position] if self.names else position!r}"
 
 
 def read_series(series, *, like=None):
     """Read a series, and check all but whether its numbers are finite.
 
-    Parameters
-    ----------
-    series : array-like, pandas or polars Series or DataFrame, or Series
-    like : Series, default=None
-        The end of the training series, with the same columns and steps of time.
-
-    Returns
-    -------
-    Series
+    `like` is the end of the training series, which must have the same columns and steps of time.
     """
     if not isinstance(series, Series):
-        step = None if like is None else like.index
-        pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
-        if pandas is not None and isinstance(series, pandas.Series | pandas.DataFrame):
-            series = _read_pandas(series, step)
-        elif polars is not None and isinstance(series, polars.Series | polars.DataFrame):
-            series = _read_polars(series, step, polars)
-        else:
+        table = read_table(series)
+        if table is None:
             series = _read_array(series)
+        else:
+            series = _read_table(table, None if like is None else like.index)
     if like is not None:
         _check_columns(series, like)
     return series
+
+
+def end_of(series, lookback):
+    """The last rows of a series, not as a view that keeps the whole series."""
+    end = series.rows(max(len(series) - max(lookback, FEW), 0))
+    return replace(end, values=end.values.copy())
+
+
+def continued(end, series, lookback, horizon):
+    """Values of a series that follows on the training series, after the `lookback` rows before it."""
+    series = read_series(series, like=end)
+    if series.index is not None and end.index is not None:
+        end.index.check_followed_by(series.index)
+    check_rows(series, horizon, f"horizon={horizon}")
+    check_finite(series)
+    return np.concatenate([end.values[-lookback:], series.values])
+
+
+def read_training_series(series, target, lookback, horizon):
+    """A series that is to be cut into windows, checked, and its targets as `target_positions` has them."""
+    series = read_series(series)
+    positions, alone = target_positions(target, series)
+    check_rows(series, lookback + horizon, f"lookback={lookback} with horizon={horizon}")
+    check_finite(series)
+    return series, positions, alone
 
 
 def check_rows(series, needed, why):
@@ -107,59 +122,55 @@ def first_not_finite(values, first=0):
     """Row and column of the first NaN or infinite value from a row on; None if there is none."""
     rows = max(1, CHUNK // values.shape[1])
     for start in range(first, len(values), rows):
-        finite = np.isfinite(values[start : start + rows])
-        if not finite.all():
-            row, column = (int(place[0]) for place in np.nonzero(~finite))
+        missing = ~np.isfinite(values[start : start + rows])
+        if missing.any():
+            row, column = np.argwhere(missing)[0].tolist()
             return start + row, column
     return None
 
 
 def target_positions(target, series):
-    """Positions of the target columns, and whether there is one that stands by itself, not in a list.
-
-    Parameters
-    ----------
-    target : None, int, str or list of them
-    series : Series
-
-    Returns
-    -------
-    positions : list of int
-    alone : bool
-    """
-    count, names = series.values.shape[1], series.names or []
+    """Positions of the target columns, and whether there is one that stands by itself, not in a list."""
+    count = series.values.shape[1]
+    names = series.names or []
     if target is None:
         return list(range(count)), series.flat
     alone = np.ndim(target) == 0
-    positions = []
-    for one in [target] if alone else target:
-        places = [place for place, name in enumerate(names) if name == one]
-        if len(places) > 1:
-            raise ValueError(f"target={one!r} is the name of {len(places)} columns.")
-        if not places and isinstance(one, Integral) and not isinstance(one, bool) and -count <= one < count:
-            places = [int(one) % count]
-        if not places:
-            raise ValueError(f"target={one!r} is no column of the series, which has {names or f'{count} columns'}.")
-        positions += places
+    positions = [_position_of(one, names, count) for one in ([target] if alone else target)]
     if not positions or len(set(positions)) < len(positions):
         raise ValueError(f"target must name at least one column, and each once, got {target!r}.")
     return positions, alone
 
 
+def _position_of(column, names, count):
+    """Position of a column that is named, or given by its position."""
+    places = [place for place, name in enumerate(names) if name == column]
+    if len(places) > 1:
+        raise ValueError(f"target={column!r} is the name of {len(places)} columns.")
+    if places:
+        return places[0]
+    is_number = isinstance(column, Integral) and not isinstance(column, bool)
+    if is_number and -count <= column < count:
+        return int(column) % count
+    raise ValueError(f"target={column!r} is no column of the series, which has {names or f'{count} columns'}.")
+
+
 def _check_columns(series, like):
     """Raise if a series has other columns than that of the training."""
-    if series.values.shape[1] != like.values.shape[1]:
-        raise ValueError(
-            f"The series has {series.values.shape[1]} columns, the training series had {like.values.shape[1]}."
-        )
-    flat = series.flat or like.flat
-    if not flat and series.names and like.names and series.names != like.names:
+    count = series.values.shape[1]
+    known = like.values.shape[1]
+    if count != known:
+        raise ValueError(f"The series has {count} columns, the training series had {known}.")
+    if series.flat or like.flat or not series.names or not like.names:
+        return
+    if series.names != like.names:
         raise ValueError(f"The series has the columns {series.names}, the training series had {like.names}.")
 
 
 def _read_array(series):
     if np.ma.isMaskedArray(series):
-        series = series.astype(np.result_type(series.dtype, np.float32)).filled(np.nan)
+        floats = np.result_type(series.dtype, np.float32)
+        series = series.astype(floats).filled(np.nan)
     return _from_values(np.asarray(series))
 
 
@@ -174,53 +185,81 @@ def _from_values(values, names=None, index=None):
         raise ValueError(f"The series is empty: its shape is {values.shape}.")
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float64)
-    return Series(values[:, None] if flat else values, flat, names, index)
+    if flat:
+        values = values[:, None]
+    return Series(values, flat, names, index)
 
 
-def _read_pandas(series, step):
-    flat = series.ndim == 1
-    names = [series.name] if flat else list(series.columns)
-    dtypes = [series.dtype] if flat else list(series.dtypes)
-    _check_numeric({name: t for name, t in zip(names, dtypes, strict=True) if t.kind not in "biuf"}, "set_index")
-    dtype = "float32" if all(str(t).lower() == "float32" for t in dtypes) else "float64"
-    # A value in place of missing ones makes pandas copy: only the types that need it get it.
-    missing = {} if all(isinstance(t, np.dtype) for t in dtypes) else {"na_value": np.nan}
-    if not len(series):
-        raise ValueError(f"The series is empty: its shape is {series.shape}.")
-    values = series.to_numpy(dtype=dtype, **missing)
-    return _from_values(values, names, index_of(series.index, like=step))
+def _read_table(table, like):
+    """Series of a table, with the index that it has, or a single column of dates as one."""
+    import narwhals.stable.v2 as nw
+
+    frame, names, flat = table
+    if not len(frame):
+        raise ValueError(f"The series is empty: its shape is {frame.shape}.")
+    columns = list(frame.iter_columns())
+    labels = nw.maybe_get_index(frame)
+    times = None
+    if labels is None and not flat:
+        dates = [column for column in columns if column.dtype in (nw.Date, nw.Datetime)]
+        if len(dates) == 1:
+            times = dates[0]
+            frame = frame.drop(times.name)
+            columns = list(frame.iter_columns())
+            names = frame.columns
+    _check_numeric(columns, names, indexed=labels is not None)
+    index = None
+    if labels is not None:
+        index = index_of(labels, like=like)
+    elif times is not None:
+        index = _index_of_column(times, like)
+    values = _values(frame, [column.dtype for column in columns])
+    return _from_values(values[:, 0] if flat else values, names, index)
 
 
-def _read_polars(series, step, polars):
-    flat = isinstance(series, polars.Series)
-    frame = series.to_frame() if flat else series
-    index, schema = None, dict(frame.schema)
-    dates = [name for name, dtype in schema.items() if dtype in (polars.Date, polars.Datetime)]
-    if len(dates) == 1 and not flat:
-        del schema[dates[0]]
-        index = _times_of_polars(frame[dates[0]], polars, step)
-    numeric = {name: dtype.is_numeric() or dtype == polars.Boolean for name, dtype in schema.items()}
-    _check_numeric({name: dtype for name, dtype in schema.items() if not numeric[name]}, None)
-    single = schema and all(dtype == polars.Float32 for dtype in schema.values())
-    floats = polars.Float32 if single else polars.Float64
-    columns = [frame[name].cast(floats) for name in schema]
-    values = columns[0].to_numpy() if flat else polars.DataFrame(columns).to_numpy()
-    return _from_values(values, list(schema), index)
+def _values(frame, dtypes):
+    """Numbers of a table as one array: a view where it is one itself, of floats."""
+    import narwhals.stable.v2 as nw
+
+    floats = nw.Float32 if all(dtype == nw.Float32 for dtype in dtypes) else nw.Float64
+    if any(dtype != floats for dtype in dtypes):
+        frame = frame.select(nw.all().cast(floats))
+    native = frame.to_native()
+    if not nw.dependencies.is_pandas_dataframe(native):
+        return frame.to_numpy()
+    if all(isinstance(dtype, np.dtype) for dtype in native.dtypes):
+        return native.to_numpy()  # 0.2 ms faster than by narwhals
+    # As a whole, its types with missing values may become an array of objects.
+    return np.column_stack([column.to_numpy() for column in frame.iter_columns()])
 
 
-def _times_of_polars(column, polars, step):
-    if column.null_count():
-        raise ValueError(f"The time index of the series has a missing label in row {column.is_null().arg_max()}.")
-    if not len(column):
-        return None
-    zoned = getattr(column.dtype, "time_zone", None) is not None
-    local = column.dt.replace_time_zone(None) if zoned else column
-    return index_of(local.to_numpy(), column.to_numpy(), like=step)
+def _index_of_column(times, like):
+    """Index of a column of times."""
+    if times.null_count():
+        raise ValueError(f"The time index of the series has a missing label in row {times.is_null().arg_max()}.")
+    local = times
+    if getattr(times.dtype, "time_zone", None) is not None:
+        local = times.dt.replace_time_zone(None)
+    return index_of(local.to_numpy(), times.to_numpy(), like=like)
 
 
-def _check_numeric(others, remedy):
-    if others:
-        listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in others.items())
-        dates = any(word in str(dtype).lower() for dtype in others.values() for word in ("date", "timestamp"))
-        hint = " Dates belong into the index: set_index." if remedy and dates else ""
-        raise TypeError(f"Columns of the series that are not numeric: {listed}.{hint}")
+def _check_numeric(columns, names, indexed):
+    """Raise if a column holds other things than numbers."""
+    import narwhals.stable.v2 as nw
+
+    others = {name: column for name, column in zip(names, columns, strict=True) if not _is_numeric(column)}
+    if not others:
+        return
+    dtypes = {name: getattr(column.to_native(), "dtype", column.dtype) for name, column in others.items()}
+    listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in dtypes.items())
+    dates = any(column.dtype in (nw.Date, nw.Datetime) for column in others.values())
+    hint = " Dates belong into the index: set_index." if indexed and dates else ""
+    raise TypeError(f"Columns of the series that are not numeric: {listed}.{hint}")
+
+
+def _is_numeric(column):
+    import narwhals.stable.v2 as nw
+
+    if column.dtype == nw.Unknown:  # of pandas: sparse numbers, and others that are rare
+        return getattr(column.to_native().dtype, "kind", "O") in "biuf"
+    return column.dtype.is_numeric() or column.dtype == nw.Boolean

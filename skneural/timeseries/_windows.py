@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, validate_params
 
-from skneural.timeseries._series import check_finite, check_rows, read_series, target_positions
+from skneural.timeseries._series import read_training_series
 
 COUNT = [Interval(Integral, 1, None, closed="left")]
 
@@ -28,12 +28,12 @@ def make_windows(
 
     Parameters
     ----------
-    series : array-like of shape (n_rows,) or (n_rows, n_features), pandas or polars Series or DataFrame
+    series : array-like of shape (n_rows,) or (n_rows, n_features), table of pandas, polars or pyarrow
         The series, in order of time and without gaps. What is not float32 or float64 becomes float64. A pandas index of
         dates (of pyarrow, too), periods, durations or numbers must be regular: made by one offset of pandas from its
         first label. Many are found (months, business days, the first Tuesday of a quarter, the same days of every
-        week); that of others must be told, in the `freq` of the index. If a polars DataFrame has one column of dates,
-        that is its time index, and must go by equal steps of time, days, months or business days.
+        week); that of others must be told, in the `freq` of the index. If a table of polars or pyarrow has one column
+        of dates, that is its time index, and must go by equal steps of time, days, months or business days.
     lookback : int
         Rows in a window.
     horizon : int, default=1
@@ -77,32 +77,34 @@ def make_windows(
     array([[3., 4.],
            [4., 5.]])
     """
-    series = read_series(series)
-    positions, _ = target_positions(target, series)
-    check_rows(series, lookback + horizon, f"lookback={lookback} with horizon={horizon}")
-    check_finite(series)
+    series, positions, _ = read_training_series(series, target, lookback, horizon)
     X = windows_of(series.values, lookback, horizon, step)
-    return X, as_y(targets_of(series.values, positions, lookback, horizon, step))
+    y = targets_of(series.values, positions, lookback, horizon, step)
+    return X, as_y(y)
 
 
 def windows_of(values, lookback, horizon=0, step=1):
     """Windows that have at least `horizon` rows after them, as a view of shape (n_windows, lookback, n_features)."""
     last = len(values) - lookback - horizon
-    return sliding_window_view(values, lookback, axis=0)[: last + 1 : step].transpose(0, 2, 1)
+    windows = sliding_window_view(values, lookback, axis=0)
+    return windows[: last + 1 : step].transpose(0, 2, 1)
 
 
 def targets_of(values, positions, lookback, horizon, step=1):
     """What follows the windows, as a view of shape (n_windows, horizon * n_targets)."""
     count = len(positions)
+    following = values[lookback:]
     if count == 1:
-        following = values[lookback:, positions[0]]
-    elif positions == list(range(values.shape[1])):
-        following = values[lookback:].reshape(-1)
-    else:
-        following = values[lookback:, positions].reshape(-1)
-    return sliding_window_view(following, horizon * count)[:: count * step]
+        following = following[:, positions[0]]
+    elif positions != list(range(values.shape[1])):
+        following = following[:, positions]
+    numbers = following.reshape(-1)
+    windows = sliding_window_view(numbers, horizon * count)
+    return windows[:: count * step]
 
 
 def as_y(targets):
     """Targets as regressors expect them: in one dimension if there is one column."""
-    return targets[:, 0] if targets.shape[1] == 1 else targets
+    if targets.shape[1] > 1:
+        return targets
+    return targets[:, 0]
