@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from skneural import GRURegressor, MLPClassifier, MLPRegressor
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu.engine import Predictor, Trainer
 from skneural.backends.inputs import Inputs
 from skneural.network.initializers import initialize
@@ -144,8 +145,8 @@ def test_program_for_prediction_is_not_trained():
 def test_state_of_an_optimizer_of_another_network(name):
     program = rows_program()
     trainer = Trainer(program, initialize(program, 0), zeros(6, 3), zeros(6, 2), None, alpha=0, seed=0, n_threads=1)
-    state = {part: aligned_zeros(program.n_params, program.dtype) for part in "sv"} | {"step": 0, "epoch": 0}
-    state[name] = state[name][:-16]
+    state = OptimizerState.fresh(program)
+    setattr(state, name, getattr(state, name)[:-16])
     with pytest.raises(ValueError, match=f"{name}.*must have shape"):
         trainer.start("sgd", (0.9, 1.0), state, batch=2, shuffle=True, tol=0.0, patience=np.inf)
 

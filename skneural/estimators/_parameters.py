@@ -8,8 +8,9 @@ from scipy import sparse
 
 from skneural.backends import devices
 from skneural.estimators import _threads
-from skneural.estimators._state import MOMENTS, check_names, network_of, plain, reason
+from skneural.estimators._state import check_names, network_of, plain, reason
 from skneural.network.program import aligned_zeros
+from skneural.training.state import SolverState, aligned_copy
 
 #: Variants of a network that are kept ready for prediction.
 MOST_PREDICTORS = 16
@@ -26,13 +27,6 @@ def rows_of(X):
     if not X.has_sorted_indices:
         X = X.sorted_indices()
     return X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
-
-
-def aligned_copy(array):
-    """A copy that begins on a cache line."""
-    copy = aligned_zeros(len(array), array.dtype)
-    copy[:] = array
-    return copy
 
 
 class Predictors:
@@ -199,6 +193,8 @@ class FlatParameters:
         super().__setstate__({**self._defaults(state), **state})
         if network is not None:
             program, self._target = network
+            if "_state" in vars(self):
+                self._state = SolverState.from_plain(self._state)
             self.__dict__.setdefault("device_", "cpu")
             self._own(program, self._params)
         if requests:
@@ -207,8 +203,8 @@ class FlatParameters:
     def _own(self, program, params):
         """Keep copies in memory of our own, aligned: what was loaded may be mapped and read-only."""
         self._adopt(program, aligned_copy(params))
-        if "_state" in self.__dict__:
-            self._state = {**self._state, **{name: aligned_copy(self._state[name]) for name in MOMENTS}}
+        if "_state" in vars(self):
+            self._state = self._state.copy()
 
     def __copy__(self):
         copied = type(self).__new__(type(self))

@@ -53,13 +53,12 @@ class SequenceNetwork:
         return X.swapaxes(1, 2) if self.input_format == "channels_first" else X
 
     def _initialize(self, program, seed, train):
-        (sequences, *_), (_, _, weights) = train
         n_head = len(sizes_of(self, "head_layer_sizes")) + 1
         names = [None] * (len(program.tensors) - n_head) + [self.head_activation] * n_head
         params = initialize(program, seed, self.weight_init, names)
         if self.standardize:
             views = program.norm_views(params)[0]
-            views["mean"][:], views["deviation"][:] = statistics(sequences, weights)
+            views["mean"][:], views["deviation"][:] = statistics(train.inputs, train.given.weights)
         return params
 
     # -- X -----------------------------------------------------------------------------------------------------------

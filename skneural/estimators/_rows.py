@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 from scipy import sparse
 from sklearn.model_selection import train_test_split
@@ -35,6 +38,36 @@ def in_range(weights, dtype):
     half = -exponent // 2
     weights = np.ldexp(np.ldexp(weights.astype(np.float64), half), -exponent - half)
     return np.ascontiguousarray(weights, dtype), float(np.ldexp(1.0, min(-exponent, 1023)))
+
+
+class Samples(NamedTuple):
+    """Samples as users have them, checked."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None = None
+
+
+@dataclass
+class Rows:
+    """Samples as the engine reads them.
+
+    Attributes
+    ----------
+    given : Samples
+        As users have them.
+    inputs : ndarray, tuple or Sequences
+    targets : ndarray of shape (n_samples, n_targets)
+    weights : ndarray of shape (n_samples,) or None
+    factor : float
+        What the weights were multiplied by.
+    """
+
+    given: Samples
+    inputs: object
+    targets: np.ndarray
+    weights: np.ndarray | None
+    factor: float
 
 
 class CheckedRows:
@@ -80,40 +113,47 @@ class CheckedRows:
         """Sample weights in the precision of checked X, None for None."""
         return None if weights is None else check_sample_weight(weights, X, X.dtype)
 
-    def _hold_out(self, train, given, targets, random):
-        """Training and validation data, each (X, y, sample_weight); None for the latter where there is none."""
-        X, y, weights = train
-        X_val, y_val, weights_val = given
-        if X_val is not None:
-            X_val, y_val = self._validate(X_val, y_val, reset=False, dtype=X.dtype)
-            targets.check_known(y_val, warm_start=False)
-            return train, (X_val, y_val, self._check_weights(weights_val, X_val))
+    def _held_out(self, samples, request, targets, random):
+        """Training and validation samples; None for the latter where there are none."""
+        if request.X_val is not None:
+            X, y = self._validate(request.X_val, request.y_val, reset=False, dtype=samples.X.dtype)
+            targets.check_known(y, warm_start=False)
+            return samples, Samples(X, y, self._check_weights(request.sample_weight_val, X))
         if not self.early_stopping or self.solver not in STOCHASTIC_SOLVERS:
-            return train, None
-        arrays = [X, y] if weights is None else [X, y, weights]
-        n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
-        stratify = targets.stratify(y, min(n_val, X.shape[0] - n_val))
-        split = train_test_split(*arrays, random_state=random, test_size=self.validation_fraction, stratify=stratify)
-        if split[1].shape[0] < 2:
+            return samples, None
+        n_samples = samples.X.shape[0]
+        n_val = int(np.ceil(self.validation_fraction * n_samples))
+        split = train_test_split(
+            *[part for part in samples if part is not None],
+            random_state=random,
+            test_size=self.validation_fraction,
+            stratify=targets.stratify(samples.y, min(n_val, n_samples - n_val)),
+        )
+        train = Samples(*split[::2])
+        held_out = Samples(*split[1::2])
+        if held_out.X.shape[0] < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        if any(not part.any() for part in split[4:]):
+        if any(part.weights is not None and not part.weights.any() for part in (train, held_out)):
             raise ValueError("Sample weights must contain at least one non-zero number in each part of the data.")
-        return [*split[::2], None][:3], [*split[1::2], None][:3]
+        return train, held_out
 
-    def _encode(self, targets, X, y, weights):
-        """Rows, targets and weights as the engine reads them, and the power of 2 that weights were multiplied by."""
-        class_weight, factor = getattr(self, "class_weight", None), 1.0
+    def _encode(self, targets, samples):
+        """Checked samples as the engine reads them."""
+        X = samples.X
+        weights = samples.weights
+        class_weight = getattr(self, "class_weight", None)
         if class_weight is not None:
-            by_class = targets.sample_weights(class_weight, y)
+            by_class = targets.sample_weights(class_weight, samples.y)
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 weights = by_class if weights is None else weights * by_class
             if not np.isfinite(weights).all() or (weights < 0).any():
                 raise ValueError(f"class_weight must give finite weights that are not negative, got {class_weight}.")
+        factor = 1.0
         if weights is not None:
             weights, factor = in_range(weights, X.dtype)
-        return (self._read(X), targets.encode(y, X.dtype.type), weights), factor
+        return Rows(samples, self._read(X), targets.encode(samples.y, X.dtype.type), weights, factor)
 
     @staticmethod
     def _read(X):

@@ -80,7 +80,7 @@ def prepare(est, dtypes):
         est._predictor(**est._variant(_one_sample(est, est._params.dtype)))
         return
     est._validate_params()
-    est._check_settings(False, (None, None, None))
+    est._check_settings(incremental=False)
     probe = clone(est)
     probe.device_ = find_device(probe, None)
     possible = [np.dtype(dtype) for dtype in input_dtypes(probe)]

@@ -58,7 +58,7 @@ def compare(layers, dtype=np.float64, *, ragged=True, n_rows=7, **facts):
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_twenty_steps(cell):
     fit = compare([Recurrent(cell, 4), Pool("last"), Dense(3)], np.float32, epochs=10, n_rows=4, batch=2)
-    assert fit.state["step"] == 20
+    assert fit.state.step == 20
 
 
 @pytest.mark.slow
