@@ -295,6 +295,7 @@ def state_of(est):
     """All attributes, as values that can be compared."""
     state = {name: value for name, value in vars(est).items() if name not in ("_predictors", "_program")}
     if "_target" in state:
+        state["_state"] = est._state.to_plain()
         state["_target"], state["norms_"] = vars(est._target), [dict(norm) for norm in est.norms_]
     return copy.deepcopy(state)
 

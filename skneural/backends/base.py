@@ -29,7 +29,7 @@ def flops_per_row(program):
     return 2 * sum(t.n_rows * t.ld * (max(program.n_timesteps, 1) if t.n_gates else 1) for t in program.tensors)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class OptimizerState:
     """Where an optimizer stands.
 

@@ -34,7 +34,8 @@ PUBLISHED = {
 
 def publish(est, state):
     """Show in the attributes of an estimator how far its fit has come."""
-    shown = {name: getattr(state, field) for name, field in PUBLISHED.items()}
+    fields = vars(state)
+    shown = {name: fields[field] for name, field in PUBLISHED.items()}
     if state.loss is None:
         del shown["loss_"]
     vars(est).update(shown)
@@ -117,7 +118,8 @@ def begin(est, task):
         shown = {}
     else:
         _go_on(est, task)
-        shown = {field: vars(est)[name] for name, field in PUBLISHED.items() if name in vars(est)}
+        known = vars(est)
+        shown = {field: known[name] for name, field in PUBLISHED.items() if name in known}
     if not task.resumed:
         est._state = _solver(est, task)
     est._state.run = task.run

@@ -26,7 +26,7 @@ def _known(cls, values):
     return {name: value for name, value in values.items() if name in names}
 
 
-@dataclass
+@dataclass(eq=False)
 class Unfinished:
     """What only a fit that is under way has.
 
@@ -61,7 +61,7 @@ class Unfinished:
         return cls(**_known(cls, plain))
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class SolverState(OptimizerState):
     """Where a solver stands: what `partial_fit`, a pickle and a checkpoint go on from.
 
@@ -112,7 +112,7 @@ class SolverState(OptimizerState):
         return state
 
 
-@dataclass
+@dataclass(eq=False)
 class FitState:
     """All that a fit changes.
 
