@@ -347,4 +347,4 @@ def test_many_steps_are_predicted_in_little_memory(monkeypatch):
     monkeypatch.setattr(engine, "SEQUENCE_BYTES", 1)
     est._predictors._made.clear()
     assert_array_equal(est.predict(X), expected)
-    assert est._predictor(**est._variant(X))[0]._block == 1
+    assert est._predictor(**est._reader.variant(X))[0]._block == 1

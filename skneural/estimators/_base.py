@@ -24,7 +24,7 @@ from skneural.estimators._fitting import begin, has_callbacks, run
 from skneural.estimators._kept import Kept, Request, Task
 from skneural.estimators._parameters import FlatParameters
 from skneural.estimators._resume import adopt_checkpoint, check_same_fit, random_of
-from skneural.estimators._rows import CheckedRows, Samples
+from skneural.estimators._rows import RowReader, Samples, check_weights, encode, hold_out
 from skneural.estimators._settings import (
     CONSTRAINTS,
     activations,
@@ -67,10 +67,11 @@ def _alone(est):
         _under_way.discard(id(est))
 
 
-class BaseNetwork(CheckedRows, FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator):
+class BaseNetwork(FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
 
     _parameter_constraints: dict = CONSTRAINTS
+    _reader = RowReader()
 
     @classmethod
     @functools.cache
@@ -174,11 +175,11 @@ class BaseNetwork(CheckedRows, FlatParameters, Tooltips, CallbackSupportMixin, B
         dtype = None if first_pass else self._weights_dtype()
         self.device_ = find_device(self, dtype)
         reset = first_pass or "_params" not in vars(self)  # weights set by hand say nothing of the data
-        X, y = self._validate(request.X, request.y, reset, dtype)
-        samples = Samples(X, y, self._check_weights(request.sample_weight, X))
+        X, y = self._reader.validate(self, request.X, request.y, reset, dtype)
+        samples = Samples(X, y, check_weights(request.sample_weight, X))
         targets = self._targets(y, first_pass, request.classes)
         run, random, seed = self._random(request, first_pass)
-        train, held_out = self._held_out(samples, request, targets, random)
+        train, held_out = hold_out(self, samples, request, targets, random)
         self._fit_targets(targets, train.y, train.weights, first_pass)
         task = Task(
             request=request,
@@ -187,8 +188,8 @@ class BaseNetwork(CheckedRows, FlatParameters, Tooltips, CallbackSupportMixin, B
             targets=targets,
             seed=seed,
             run=run,
-            train=self._encode(targets, train),
-            held_out=None if held_out is None else self._encode(targets, held_out),
+            train=encode(self, targets, train),
+            held_out=None if held_out is None else encode(self, targets, held_out),
             first_pass=first_pass,
         )
         self._check_rows(task)
@@ -262,7 +263,7 @@ class BaseNetwork(CheckedRows, FlatParameters, Tooltips, CallbackSupportMixin, B
         """The network for checked X, as a program."""
         return lower(
             [*self._hidden_layers(), Dense(targets.n_outputs)], X.shape[-1], dtype=X.dtype.type, loss=targets.loss,
-            settings=settings, **self._variant(X),
+            settings=settings, **self._reader.variant(X),
         )  # fmt: skip
 
     def _initialize(self, program, seed, train):
@@ -279,9 +280,9 @@ class BaseNetwork(CheckedRows, FlatParameters, Tooltips, CallbackSupportMixin, B
         """Outputs of the network for X, shape (n_samples, n_outputs), and the targets that say what they mean."""
         if "_params" not in self.__dict__:
             check_is_fitted(self)
-        X = self._validate_prediction(X)
-        predictor, target = self._predictor(**self._variant(X))
-        return predictor(self._read(X), n_threads=self._n_threads)[0], target
+        X = self._reader.validate_prediction(self, X)
+        predictor, target = self._predictor(**self._reader.variant(X))
+        return predictor(self._reader.read(X), n_threads=self._n_threads)[0], target
 
     def summary(self) -> Summary:
         """Layers, output shapes, parameters and operations: a table in a terminal, HTML in a notebook.

@@ -275,7 +275,7 @@ def _evaluator(est, task, rows):
     scoring = task.settings.scoring
     given = rows.given
     n_threads = functools.partial(_threads.n_threads, task.settings.n_jobs)
-    predictor, _ = est._predictor(with_loss=True, **est._variant(given.X))
+    predictor, _ = est._predictor(with_loss=True, **est._reader.variant(given.X))
     total = len(rows.targets)
     if rows.weights is not None:
         total = float(rows.weights.sum(dtype=np.float64)) or np.nan
@@ -296,6 +296,6 @@ def _evaluator(est, task, rows):
         probe = type(est).__new__(type(est))  # with the same arrays, where a copy would have its own
         vars(probe).update(vars(est))
         vars(probe).pop("feature_names_in_", None)  # the rows have been checked: they come as an array
-        return loss, float(scorer(probe, est._as_given(given.X), given.y, **keywords))
+        return loss, float(scorer(probe, est._reader.as_given(est, given.X), given.y, **keywords))
 
     return evaluate
