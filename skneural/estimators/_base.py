@@ -20,9 +20,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skneural._compat import CallbackSupportMixin, check_not_all_zero
 from skneural._tooltips import Tooltips
+from skneural.estimators import _threads
 from skneural.estimators._fitting import begin, has_callbacks, run
 from skneural.estimators._kept import Kept, Request, Task
-from skneural.estimators._parameters import FlatParameters
+from skneural.estimators._parameters import collected, predictor_of, weights_dtype
+from skneural.estimators._pickling import copy_of, restore, state_of
 from skneural.estimators._resume import adopt_checkpoint, check_same_fit, random_of
 from skneural.estimators._rows import RowReader, Samples, check_weights, encode, hold_out
 from skneural.estimators._settings import (
@@ -33,7 +35,7 @@ from skneural.estimators._settings import (
     find_device,
     hidden_layers,
 )
-from skneural.estimators._state import CALLBACKS
+from skneural.estimators._state import CALLBACKS, reason
 from skneural.estimators._summary import Summary
 from skneural.maths.losses import LOSSES
 from skneural.network.initializers import initialize
@@ -67,7 +69,7 @@ def _alone(est):
         _under_way.discard(id(est))
 
 
-class BaseNetwork(FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator):
+class BaseNetwork(Tooltips, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
 
     _parameter_constraints: dict = CONSTRAINTS
@@ -172,7 +174,7 @@ class BaseNetwork(FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator)
         """All checks and conversions of a fit."""
         going_on = self.warm_start or request.incremental or request.resume_from is not None
         first_pass = not going_on or not hasattr(self, "coefs_")
-        dtype = None if first_pass else self._weights_dtype()
+        dtype = None if first_pass else weights_dtype(self)
         self.device_ = find_device(self, dtype)
         reset = first_pass or "_params" not in vars(self)  # weights set by hand say nothing of the data
         X, y = self._reader.validate(self, request.X, request.y, reset, dtype)
@@ -212,7 +214,7 @@ class BaseNetwork(FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator)
             found = f"batch_size={size}" if task.n_rows > 1 else "n_samples=1"
             raise ValueError(f"normalization='batch' needs batches of at least two samples, got {found}.")
         if not task.first_pass:
-            self._collected(task.program)  # raises where the weights before do not fit
+            collected(self, task.program)  # raises where the weights before do not fit
         if task.resumed:
             check_same_fit(self, task.program, task.fingerprints(), task.request.resume_from)
         elif has_callbacks(self):
@@ -281,8 +283,11 @@ class BaseNetwork(FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator)
         if "_params" not in self.__dict__:
             check_is_fitted(self)
         X = self._reader.validate_prediction(self, X)
-        predictor, target = self._predictor(**self._reader.variant(X))
+        predictor, target = predictor_of(self, **self._reader.variant(X))
         return predictor(self._reader.read(X), n_threads=self._n_threads)[0], target
+
+    def _n_threads(self):
+        return _threads.n_threads(None if self.n_jobs is None else int(self.n_jobs))
 
     def summary(self) -> Summary:
         """Layers, output shapes, parameters and operations: a table in a terminal, HTML in a notebook.
@@ -294,6 +299,28 @@ class BaseNetwork(FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator)
         """
         check_is_fitted(self)
         return Summary(self._program)
+
+    # -- pickles, files and copies -----------------------------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self):
+        return "_params" in vars(self)  # users may have set weights to begin with
+
+    def __getstate__(self):
+        return state_of(self)
+
+    def __setstate__(self, state):
+        try:
+            self._restore(state)
+        except MemoryError:
+            raise
+        except Exception as error:  # what is wrong may show anywhere
+            raise ValueError(f"This state of {type(self).__name__} cannot be used: {reason(error)}") from error
+
+    def _restore(self, state):
+        restore(self, state)
+
+    def __copy__(self):
+        return copy_of(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -10,6 +10,7 @@ from sklearn.metrics import check_scoring
 
 from skneural.backends import devices
 from skneural.estimators import _threads
+from skneural.estimators._parameters import adopt, collected, is_current, predictor_of, snapshot
 from skneural.estimators._settings import hyper_of, limits_of
 from skneural.maths.losses import LOSSES
 from skneural.training.lbfgs import fit_lbfgs
@@ -89,13 +90,14 @@ class Callbacks:
             self._end(self.fit_context)
 
     def _end(self, context):
-        return context.call_on_fit_task_end(**self.arguments, reconstruction_attributes=self.est._snapshot)
+        attributes = functools.partial(snapshot, self.est)
+        return context.call_on_fit_task_end(**self.arguments, reconstruction_attributes=attributes)
 
     def _check_weights(self):
         """Raise if a callback has put other arrays in the place of the weights, and take those that are trained."""
         est = self.est
-        if not est._is_current():
-            est._adopt(est._program, est._params)
+        if not is_current(est):
+            adopt(est, est._program, est._params)
             raise RuntimeError(
                 f"A callback has assigned coefs_ or intercepts_ of this {type(est).__name__}, which is being fitted: "
                 "training would not see them. Change the arrays in place, or assign when the fit is over."
@@ -114,7 +116,7 @@ def begin(est, task):
     if hasattr(task.targets, "classes_"):
         est.classes_ = task.targets.classes_
     if task.first_pass:
-        est._adopt(program, est._initialize(program, task.seed, task.train), task.targets)
+        adopt(est, program, est._initialize(program, task.seed, task.train), task.targets)
         shown = {}
     else:
         _go_on(est, task)
@@ -146,7 +148,7 @@ def _solver(est, task):
 def _go_on(est, task):
     """Adopt the parameters there are: a copy of them, where the fit may fail when it has changed some."""
     before = vars(est)
-    params = est._collected(task.program)
+    params = collected(est, task.program)
     is_own = params is before.get("_params")
     watched = _is_watched(est, task)
     if task.incremental and not watched and is_own and est._program is task.program:
@@ -154,7 +156,7 @@ def _go_on(est, task):
         return
     if is_own and (watched or not task.incremental):
         params = aligned_copy(params)
-    est._adopt(task.program, params, task.targets)
+    adopt(est, task.program, params, task.targets)
     if watched and "_state" in before:
         est._state = est._state.copy()
 
@@ -275,7 +277,7 @@ def _evaluator(est, task, rows):
     scoring = task.settings.scoring
     given = rows.given
     n_threads = functools.partial(_threads.n_threads, task.settings.n_jobs)
-    predictor, _ = est._predictor(with_loss=True, **est._reader.variant(given.X))
+    predictor, _ = predictor_of(est, with_loss=True, **est._reader.variant(given.X))
     total = len(rows.targets)
     if rows.weights is not None:
         total = float(rows.weights.sum(dtype=np.float64)) or np.nan

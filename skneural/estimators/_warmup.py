@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from skneural.backends import devices
 from skneural.backends.base import OptimizerState
 from skneural.estimators._base import BaseNetwork
+from skneural.estimators._parameters import predictor_of
 from skneural.estimators._settings import STOCHASTIC_SOLVERS, find_device, hyper_of, input_dtypes, limits_of
 from skneural.maths.losses import n_settings
 from skneural.network.description import is_sparse
@@ -78,7 +79,7 @@ def prepare(est, dtypes):
         If the device of an estimator that is not fitted is a GPU that cannot be used.
     """
     if hasattr(est, "_params"):
-        est._predictor(**est._reader.variant(_one_sample(est, est._params.dtype)))
+        predictor_of(est, **est._reader.variant(_one_sample(est, est._params.dtype)))
         return
     est._validate_params()
     est._check_settings(incremental=False)
