@@ -85,11 +85,11 @@ def check_same_fit(est, program, found, path):
     """
     if not est._program.same_parameters(program):
         raise ValueError(f"{path} is a checkpoint of another network than the parameters of this estimator describe.")
-    train, held_out = est._state.run.data
-    train_found, held_out_found = found
-    train, held_out = (None if data is None else tuple(data) for data in (train, held_out))
-    if (held_out is None) != (held_out_found is None):
-        words = "without validation data: give no" if held_out is None else "with validation data: give the same"
+    expected = tuple(None if data is None else tuple(data) for data in est._state.run.data)
+    was_validated = expected[1] is not None
+    is_validated = found[1] is not None
+    if was_validated != is_validated:
+        words = "with validation data: give the same" if was_validated else "without validation data: give no"
         raise ValueError(f"{path} is a checkpoint of a fit {words} X_val and y_val.")
-    if (train, held_out) != (train_found, held_out_found):
+    if expected != found:
         raise ValueError(f"{path} is a checkpoint of a fit on other data (or with other sample weights).")

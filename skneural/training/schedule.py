@@ -38,9 +38,11 @@ class Schedule:
         if self.factor == "auto":
             self.factor = self.entry.factor
         self.epochs = settings.decay_epochs
-        if self.epochs == "auto":
-            patience = 10 if settings.n_iter_no_change == np.inf else settings.n_iter_no_change
-            self.epochs = max(1, patience // 2 if self.entry.reacts == "plateau" else settings.max_iter // 3)
+        if self.epochs == "auto" and self.entry.reacts == "plateau":
+            patience = settings.n_iter_no_change
+            self.epochs = 5 if patience == np.inf else max(1, patience // 2)
+        elif self.epochs == "auto":
+            self.epochs = max(1, settings.max_iter // 3)
 
     @property
     def every_step(self):
@@ -64,12 +66,14 @@ class Schedule:
         columns = self.steps_per_epoch if self.every_step else 1
         epoch, place = np.divmod(np.arange(n_epochs * columns), columns)
         step = state.step + epoch * self.steps_per_epoch + place
-        ramp = 0.0 if self.entry.rises else round(self.warmup * self.n_steps)
-        begun = state.epoch + epoch
+        ramp = 0 if self.entry.rises else round(self.warmup * self.n_steps)
+        share = (step - ramp) / max(self.n_steps - ramp, 1)
+        seen = seen + n_rows * epoch
+        epoch = state.epoch + epoch
         progress = Progress(
-            epoch=begun,
-            fraction=np.clip((step - ramp) / max(self.n_steps - ramp, 1), 0, 1),
-            seen=np.where(begun == 0, 0, seen + n_rows * epoch),
+            epoch=epoch,
+            fraction=np.clip(share, 0, 1),
+            seen=np.where(epoch == 0, 0, seen),
             factor=self.factor,
             epochs=self.epochs,
             power_t=self.power_t,

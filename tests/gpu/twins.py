@@ -46,9 +46,10 @@ def assert_same(a, b, close):
     for name in ("params", "losses", "good"):
         np.testing.assert_allclose(getattr(b, name), getattr(a, name), rtol=close, atol=close, err_msg=name)
     for name in ("s", "v"):
-        np.testing.assert_allclose(b.state[name], a.state[name], rtol=close, atol=close, err_msg=name)
+        ours, theirs = getattr(b.state, name), getattr(a.state, name)
+        np.testing.assert_allclose(ours, theirs, rtol=close, atol=close, err_msg=name)
     np.testing.assert_allclose(np.array(b.norms), np.array(a.norms), rtol=close, atol=close)
-    counts = [[fit.state[name] for name in ("step", "epoch", "batches")] + [fit.improved] for fit in (a, b)]
+    counts = [(fit.state.step, fit.state.epoch, fit.state.batches, fit.improved) for fit in (a, b)]
     assert counts[0] == counts[1]
 
 
