@@ -76,8 +76,8 @@ def draw(case):
 
 def network(case):
     """The program of a case, and the parameters that it begins with."""
-    from skneural.network.initializers import initialize
     from skneural.layers import Dense, GlobalPool, Recurrent
+    from skneural.network.initializers import initialize
     from skneural.network.program import lower
 
     inputs, *hidden, outputs = case.layers
@@ -100,16 +100,16 @@ def beginning(case):
 
 def our_trainer(case, X, y, device, precision):
     """Our trainer, started."""
+    from skneural.backends.base import OptimizerState
     from skneural.backends.devices import make_trainer
     from skneural.backends.inputs import Sequences
-    from skneural.network.memory import aligned_zeros
 
     program, params = network(case)
     data, targets = Sequences(X, None) if case.timesteps else X, y.astype(np.float32)[:, None]
     trainer = make_trainer(
         device, precision, program, params, data, targets, None, alpha=0.0, seed=0, n_threads=cores()
     )
-    state = {name: aligned_zeros(program.n_params, program.dtype) for name in ("s", "v")} | {"step": 0, "epoch": 0}
+    state = OptimizerState.fresh(program)
     try:
         trainer.start("adam", (0.9, 0.999, 1e-8), state, batch=case.batch, shuffle=True, tol=0.0, patience=np.inf)
     except BaseException:

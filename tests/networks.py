@@ -6,12 +6,12 @@ import rows  # noqa: F401 (twins for rows that `reference` has none for)
 from scipy import sparse
 
 from skneural import MLPClassifier, MLPRegressor
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu.engine import Trainer
 from skneural.estimators._targets import ClassTargets, RealTargets
 from skneural.layers import Dense, Dropout, Noise, Residual
 from skneural.maths.losses import LOSSES
 from skneural.network.initializers import initialize
-from skneural.network.memory import aligned_zeros
 from skneural.network.program import lower
 
 N_FEATURES, N_OUTPUTS, HIDDEN = 4, 3, (5, 4, 6)
@@ -113,7 +113,7 @@ def assert_right_gradient(program, params, X, targets, weights, seed=0):
 
 def fresh_state(program):
     """State of an optimizer before its first step."""
-    return {name: aligned_zeros(program.n_params, program.dtype) for name in "sv"} | {"step": 0, "epoch": 0}
+    return OptimizerState.fresh(program)
 
 
 def run_epochs(
@@ -142,8 +142,8 @@ def run_epochs(
         if trainer.monitor:
             norms.extend(trainer.layer_norms[: len(epochs)])
     trainer.close()
-    assert state["epoch"] == len(rates)
-    assert state["step"] == len(rates) * -(-len(targets) // batch)
+    assert state.epoch == len(rates)
+    assert state.step == len(rates) * -(-len(targets) // batch)
     return losses, orders, norms
 
 

@@ -2,21 +2,24 @@
 
 import ast
 import pathlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import skneural
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu.engine import Predictor, Trainer
 from skneural.layers import Dense
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.elementary import log1p
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.maths.schedules import SCHEDULES, Schedule
+from skneural.maths.schedules import SCHEDULES
 from skneural.network.initializers import initialize
-from skneural.network.memory import aligned_zeros
 from skneural.network.program import lower
+from skneural.training.schedule import Schedule
+from skneural.training.state import SolverState
 
 ROOT = pathlib.Path(skneural.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -61,10 +64,12 @@ ALLOWED = {
     "skneural._frames": [],
     "skneural.maths": ["skneural.maths"],
     "skneural.network": ["skneural.network", "skneural.maths"],
-    "skneural.backends": ["skneural.backends", "skneural.network.program", "skneural.maths"],
-    "skneural.training": ["skneural.backends", "skneural.network", "skneural.maths"],
+    "skneural.layers": ["skneural.layers", "skneural.network", "skneural.maths"],
+    "skneural.backends": ["skneural.backends", "skneural.layers", "skneural.network", "skneural.maths"],
+    "skneural.training": ["skneural.training", "skneural.backends", "skneural.network", "skneural.maths"],
     "skneural.estimators": [
-        "skneural.estimators", "skneural.training", "skneural.backends", "skneural.network", "skneural.maths",
+        "skneural.estimators", "skneural.training", "skneural.backends", "skneural.layers", "skneural.network",
+        "skneural.maths",
         "skneural._compat", "skneural._tooltips", "skneural._frames",
     ],
     "skneural._tooltips": [],
@@ -359,7 +364,7 @@ def train(activation="tanh", dtype=np.float64, loss="squared_error", optimizer="
     error = np.abs(gradient - differences).max() / np.abs(differences).max()
     trainer.close()
     trainer = Trainer(program, params, X, y, None, alpha=0, seed=0, n_threads=1)
-    state = {name: aligned_zeros(program.n_params, dtype) for name in "sv"} | {"step": 0, "epoch": 0}
+    state = OptimizerState.fresh(program)
     trainer.start(optimizer, hyper, state, batch=8, shuffle=True, tol=0.0, patience=np.inf)
     losses = [loss for loss, _ in trainer.run_epochs(np.full(20, 0.01), np.inf, 0)[0]]
     trainer.close()
@@ -419,9 +424,9 @@ def test_new_schedule_is_one_function(dummy):
         """Down over three epochs, again and again."""
         return 1 - (p.epoch % 3) / 3
 
-    state = {"initial": 0.3, "lowered": 1.0, "waited": 0, "lowest": np.inf, "step": 0, "epoch": 0}
-    settings = {"power_t": 0.5, "warmup": 0.0, "decay_factor": "auto", "decay_epochs": "auto", "patience": 10}
-    rates = Schedule(dummy, state, n_epochs=7, steps_per_epoch=2, **settings).rates(7, 0, 10)
+    settings = SimpleNamespace(**skneural.MLPClassifier(learning_rate=dummy, max_iter=7).get_params())
+    state = SolverState(s=None, v=None, seed=0, initial=0.3)
+    rates = Schedule(settings, state, 2).rates(7, 0, 10)
     np.testing.assert_allclose(rates[:, 0], [0.3, 0.2, 0.1] * 2 + [0.3])
 
 

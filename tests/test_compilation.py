@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import skneural
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu import simd
 from skneural.backends.cpu.compiler import compiled_kernels, kernel
 from skneural.backends.cpu.engine import Predictor, Trainer
@@ -466,7 +467,7 @@ def train_networks():
             program = lower(layers, 19, dtype=dtype, loss="squared_error")
             params = initialize(program, 0)
             trainer = Trainer(program, params, X, y, None, alpha=0.1, seed=0, n_threads=1)
-            state = {name: aligned_zeros(program.n_params, dtype) for name in "sv"} | {"step": 0, "epoch": 0}
+            state = OptimizerState.fresh(program)
             trainer.start("sgd", (0.9, 1.0), state, batch=50, shuffle=True, tol=0.0, patience=np.inf)
             trainer.run_epochs(np.full(7, 0.01), np.inf, 0)
             trainer.close()

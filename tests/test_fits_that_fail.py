@@ -70,7 +70,7 @@ def test_a_resumed_fit_that_fails_at_once_leaves_no_trace(tmp_path):
     with pytest.raises(FileNotFoundError):
         est.set_params(random_state=0, max_iter=9).fit(X, Y, resume_from=path)
     np.testing.assert_array_equal(est.coefs_[0], before)
-    assert "run" not in est._state
+    assert est._state.run is None
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -115,7 +115,7 @@ def test_a_trainer_dies_with_its_fit(crews, monkeypatch, n_jobs):
 
 
 def test_streams_whose_curves_are_emptied(monkeypatch):
-    monkeypatch.setattr("skneural.training.LOSSES_KEPT", 3)
+    monkeypatch.setattr("skneural.training.history.LOSSES_KEPT", 3)
     est = small()
     for _ in range(6):
         est.partial_fit(X, Y)

@@ -10,9 +10,10 @@ import sklearn
 from conftest import assert_same_bits, parameters
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skneural import LSTMClassifier, MLPClassifier, MLPRegressor, save, training
+from skneural import LSTMClassifier, MLPClassifier, MLPRegressor, save
 from skneural.backends.cpu import engine
 from skneural.estimators._base import BaseNetwork
+from skneural.training import history
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -212,8 +213,8 @@ def test_labels_may_come_as_a_list():
 
 
 def test_histories_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "LOSSES_KEPT", 30)
-    monkeypatch.setattr(training, "CALLS_KEPT", 10)
+    monkeypatch.setattr(history, "LOSSES_KEPT", 30)
+    monkeypatch.setattr(history, "CALLS_KEPT", 10)
     scored = {"score_training": True, "scoring": "neg_mean_squared_error", "monitor_gradients": True}
     est = regressor(**scored, solver="sgd", max_iter=7, tol=0.0)
     est.fit(X, Y)
@@ -230,7 +231,7 @@ def test_histories_are_bounded(tmp_path, monkeypatch):
 
 
 def test_a_fit_keeps_its_whole_history():
-    n_epochs = training.LOSSES_KEPT + 100
+    n_epochs = history.LOSSES_KEPT + 100
     est = regressor(max_iter=n_epochs, tol=0.0, n_iter_no_change=np.inf)
     est.fit(X[:4], Y[:4])
     assert len(est.loss_curve_) == len(est.history_["loss"]) == n_epochs

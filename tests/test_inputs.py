@@ -7,8 +7,10 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from skneural import GRURegressor, MLPClassifier, MLPRegressor
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu.engine import Predictor, Trainer
 from skneural.backends.inputs import Inputs, Sequences
+from skneural.estimators._rows import RowReader
 from skneural.layers import Dense, GlobalPool, Recurrent
 from skneural.network.initializers import initialize
 from skneural.network.memory import aligned_zeros
@@ -145,8 +147,8 @@ def test_program_for_prediction_is_not_trained():
 def test_state_of_an_optimizer_of_another_network(name):
     program = rows_program()
     trainer = Trainer(program, initialize(program, 0), zeros(6, 3), zeros(6, 2), None, alpha=0, seed=0, n_threads=1)
-    state = {part: aligned_zeros(program.n_params, program.dtype) for part in "sv"} | {"step": 0, "epoch": 0}
-    state[name] = state[name][:-16]
+    state = OptimizerState.fresh(program)
+    setattr(state, name, getattr(state, name)[:-16])
     with pytest.raises(ValueError, match=f"{name}.*must have shape"):
         trainer.start("sgd", (0.9, 1.0), state, batch=2, shuffle=True, tol=0.0, patience=np.inf)
 
@@ -178,14 +180,14 @@ def quick(cls=MLPRegressor, **settings):
 def test_a_fit_after_rows_have_been_checked_is_no_crash(monkeypatch):
     # What a server does that fits a model again while others ask it, at the worst of times.
     est = quick().fit(NARROW, NARROW[:, 0])
-    check = est._validate_prediction
 
-    def then_fit(X):
-        X = check(X)
-        est.fit(WIDE, WIDE[:, 0])
-        return X
+    class ThenFit(RowReader):
+        def validate_prediction(self, est, X):
+            X = super().validate_prediction(est, X)
+            est.fit(WIDE, WIDE[:, 0])
+            return X
 
-    monkeypatch.setattr(est, "_validate_prediction", then_fit, raising=False)
+    monkeypatch.setattr(MLPRegressor, "_reader", ThenFit())
     with pytest.raises(ValueError, match="X has 2 features, but the network is expecting 40 features"):
         est.predict(NARROW)
 
@@ -195,16 +197,16 @@ def test_a_fit_in_the_midst_of_a_prediction_is_not_seen(monkeypatch):
     est = quick(MLPClassifier).fit(NARROW, CLASSES)
     expected = est.predict_proba(NARROW), np.array(["a", "b", "c"])[est.predict(NARROW)]
     est.fit(NARROW, np.array(["a", "b", "c"])[CLASSES])
-    read = est._read
 
-    def fit_then_read(X):
-        monkeypatch.undo()
-        est.fit(WIDE, CLASSES > 0)
-        return read(X)
+    class FitThenRead(RowReader):
+        def read(self, X):
+            monkeypatch.undo()
+            est.fit(WIDE, CLASSES > 0)
+            return super().read(X)
 
     for method, right in zip(("predict_proba", "predict"), expected, strict=True):
         est.fit(NARROW, np.array(["a", "b", "c"])[CLASSES])
-        monkeypatch.setattr(est, "_read", fit_then_read, raising=False)
+        monkeypatch.setattr(MLPClassifier, "_reader", FitThenRead())
         assert_array_equal(getattr(est, method)(NARROW), right)
 
 

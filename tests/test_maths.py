@@ -19,6 +19,7 @@ from sklearn.metrics import (
 from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 
 from skneural import MLPClassifier
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu import binding  # noqa: F401  (teaches the compiler exp and its kin)
 from skneural.backends.cpu.compiler import STRICT, formula, kernel
 from skneural.backends.cpu.engine import Trainer
@@ -677,7 +678,7 @@ def orders(seed, epochs, n_rows=101):
     X, y = np.zeros((n_rows, 1)), np.zeros((n_rows, 1))
     program = lower([Dense(1)], 1, dtype=np.float64, loss="squared_error")
     trainer = Trainer(program, initialize(program, 0), X, y, None, alpha=0, seed=seed, n_threads=1)
-    state = {"s": np.zeros(program.n_params), "v": np.zeros(program.n_params), "step": 0, "epoch": 0}
+    state = OptimizerState.fresh(program)
     trainer.start("sgd", [0, 0], state, batch=10, shuffle=True, tol=0, patience=np.inf)
     result = []
     for _ in range(epochs):

@@ -12,6 +12,7 @@ from scipy import sparse, stats
 from test_invariance import assert_rows_stand_alone
 
 from skneural import MLPClassifier, MLPRegressor, load, save
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu.engine import MAX_CAPACITY, Trainer
 from skneural.layers import Dense, Noise
 from skneural.maths.activations import ACTIVATIONS
@@ -420,11 +421,12 @@ def noise_of(dtype=np.float64, seed=0, n_rows=40, steps=1):
     program.coefs(start)[0][:] = np.eye(UNITS)
     params, zeros, weights = start.copy(), np.zeros((n_rows, UNITS), dtype), np.zeros(n_rows, dtype)
     trainer = Trainer(program, params, zeros, zeros, weights, alpha=0, seed=seed, n_threads=1)
-    state = {name: aligned_zeros(program.n_params, dtype) for name in "sv"} | {"step": 0, "epoch": 0}
     result = np.zeros((steps, n_rows, UNITS), dtype)
     for row in range(n_rows):
         weights[:] = np.arange(n_rows) == row
-        trainer.start("sgd", (0.0, 0.0), state | {"step": 0}, batch=n_rows, shuffle=False, tol=0.0, patience=np.inf)
+        trainer.start(
+            "sgd", (0.0, 0.0), OptimizerState.fresh(program), batch=n_rows, shuffle=False, tol=0.0, patience=np.inf
+        )
         for step in range(steps):
             params[:] = start
             trainer.refresh()

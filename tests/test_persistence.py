@@ -966,7 +966,7 @@ def test_state_of_a_file(sample):
     state = read_state(path, small(max_iter=99, verbose=True, n_jobs=1))
     assert state["max_iter"] == 4
     assert_alike(state["_params"], est._params)
-    assert_alike(state["_state"], est._state)
+    assert_alike(state["_state"], est._state.to_plain())
     back = MLPClassifier()
     back.__setstate__(state)
     assert_same_estimator(back, est)
@@ -1046,8 +1046,8 @@ def test_checkpoints_are_the_estimator_of_that_epoch(every, solver, path):
     assert back.n_iter_ == n_iter
     assert_alike(back.__getstate__()["_params"], est._params)
     if solver != "lbfgs":
-        assert back._state["s"].any()
-        assert back._state["step"] == 4 * n_iter
+        assert back._state.s.any()
+        assert back._state.step == 4 * n_iter
 
 
 @pytest.mark.parametrize("kind", KINDS)

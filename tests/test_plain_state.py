@@ -170,7 +170,7 @@ class Pickled:
         self.copies = [pickle.loads(pickle.dumps(estimator)), copy.copy(estimator), copy.deepcopy(estimator)]
         for copied in self.copies:
             np.testing.assert_array_equal(copied._params, estimator._params)
-            assert copied._state["run"].keys() == estimator._state["run"].keys()
+            assert copied._state.run.to_plain().keys() == estimator._state.run.to_plain().keys()
             assert len(copied._skl_callbacks) == 1
 
 
@@ -425,10 +425,10 @@ def test_checkpoints_must_be_of_the_network_that_is_trained(path):
     X, y, _ = problem("regression")
     est = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0).set_callbacks(Pickled()).fit(X, y)
     (est, *_) = est._skl_callbacks[0].copies
-    check_same_fit(est, est._program, est._state["run"]["data"], path)
+    check_same_fit(est, est._program, est._state.run.data, path)
     other = lower([Dense(4, "relu", "layer"), Dense(1)], 5, dtype=np.float64, loss="squared_error")
     with pytest.raises(ValueError, match="is a checkpoint of another network"):
-        check_same_fit(est, other, est._state["run"]["data"], path)
+        check_same_fit(est, other, est._state.run.data, path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX")
@@ -475,9 +475,9 @@ def test_estimators_for_serving(kind, fitted, path):
     assert abs(path.stat().st_size - size) < 100
     # Training goes on from the weights, with an optimizer that begins anew.
     assert len(back.partial_fit(X, y).history_["loss"]) == 1
-    assert back._state["step"] > 0
-    assert back._state["s"].any()
-    assert back._state["batches"] > back._state["step"]
+    assert back._state.step > 0
+    assert back._state.s.any()
+    assert back._state.batches > back._state.step
     back.set_params(warm_start=True).fit(X, y)
 
 

@@ -323,7 +323,7 @@ def test_padding_stays_zero(network, optimizer, batch, limits):
     # Dropout scales up, exponentials grow: some of these networks diverge, and then there is nothing to promise.
     assume(np.isfinite(params).all())
     assert (params[index] != before[index]).any()
-    for vector in (params, state["s"], state["v"]):
+    for vector in (params, state.s, state.v):
         assert not np.delete(vector, used).any()
 
 

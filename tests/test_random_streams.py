@@ -11,13 +11,13 @@ import pytest
 from numba import njit
 from scipy.stats import norm, poisson
 
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu.compiler import formula
 from skneural.backends.cpu.engine import Trainer
 from skneural.backends.inputs import Sequences
 from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent
 from skneural.maths import random
 from skneural.network.initializers import initialize
-from skneural.network.memory import aligned_zeros
 from skneural.network.operations import KINDS
 from skneural.network.program import lower
 
@@ -145,7 +145,7 @@ def buffers_of_steps(layers, kind, names, value, n_epochs=2):
     program = lower(layers, WIDTH, dtype=np.float64, loss="squared_error", n_timesteps=N_STEPS)
     X = Sequences(np.full((N_ROWS, N_STEPS, WIDTH), value), None)
     trainer = Trainer(program, initialize(program, 1), X, np.zeros((N_ROWS, 1)), None, alpha=0.0, seed=5, n_threads=1)
-    state = {name: aligned_zeros(program.n_params, np.float64) for name in "sv"} | {"step": 0, "epoch": 0}
+    state = OptimizerState.fresh(program)
     op = next(op for op in program.ops if op["kind"] == KINDS.index(kind))
     found = {name: [] for name in names}
     try:

@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 import skneural
 from skneural.backends.cpu import engine
 from skneural.estimators import _sequences
+from skneural.estimators._parameters import predictor_of
 from skneural.estimators._sequences import as_dtype, lengths_of
 
 # Fits here are short on purpose.
@@ -347,4 +348,4 @@ def test_many_steps_are_predicted_in_little_memory(monkeypatch):
     monkeypatch.setattr(engine, "SEQUENCE_BYTES", 1)
     est._predictors._made.clear()
     assert_array_equal(est.predict(X), expected)
-    assert est._predictor(**est._variant(X))[0]._block == 1
+    assert predictor_of(est, **est._reader.variant(X))[0]._block == 1

@@ -71,9 +71,9 @@ def assert_same_end(est, whole):
         assert len(est.history_[name]) == len(values)
         if name != "time":
             assert_equal(est.history_[name], values, err_msg=name)
-    assert est._state.keys() == whole._state.keys()
-    for name, value in whole._state.items():
-        assert_equal(est._state[name], value, err_msg=name)
+    assert vars(est._state).keys() == vars(whole._state).keys()
+    for name, value in vars(whole._state).items():
+        assert_equal(getattr(est._state, name), value, err_msg=name)
     assert est._no_improvement_count == whole._no_improvement_count
 
 
@@ -295,6 +295,7 @@ def state_of(est):
     """All attributes, as values that can be compared."""
     state = {name: value for name, value in vars(est).items() if name not in ("_predictors", "_program")}
     if "_target" in state:
+        state["_state"] = est._state.to_plain()
         state["_target"], state["norms_"] = vars(est._target), [dict(norm) for norm in est.norms_]
     return copy.deepcopy(state)
 

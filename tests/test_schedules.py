@@ -1,15 +1,20 @@
 """Learning-rate schedules: closed forms, what reacts to the course of training, and how fits go on with them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from conftest import assert_same_bits, estimator_for, problem
 from networks import make_data, make_network, run_epochs
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skneural import MLPClassifier
 from skneural.backends.cpu import crew
 from skneural.layers import Dense
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.maths.schedules import LOWEST, SCHEDULES, Schedule
+from skneural.maths.schedules import SCHEDULES
+from skneural.training.schedule import LOWEST, Schedule
+from skneural.training.state import SolverState
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -30,9 +35,9 @@ def fitted(kind="multiclass", **settings):
 
 def rates_of(kind, n_epochs=10, steps=7, initial=0.1, n_rows=60, **settings):
     """Rates of every step of a fit, one row an epoch."""
-    state = {"initial": initial, "lowered": 1.0, "waited": 0, "lowest": np.inf, "step": 0, "epoch": 0}
-    defaults = {"power_t": 0.5, "warmup": 0.0, "decay_factor": "auto", "decay_epochs": "auto", "patience": 10}
-    schedule = Schedule(kind, state, n_epochs=n_epochs, steps_per_epoch=steps, **defaults | settings)
+    given = MLPClassifier(learning_rate=kind, max_iter=n_epochs, **settings).get_params()
+    state = SolverState(s=None, v=None, seed=0, initial=initial)
+    schedule = Schedule(SimpleNamespace(**given), state, steps)
     return np.broadcast_to(schedule.rates(n_epochs, 0, n_rows), (n_epochs, steps))
 
 

@@ -10,12 +10,12 @@ from conftest import assert_same_bits, problem
 from sklearn.utils._openmp_helpers import _openmp_parallelism_enabled
 
 from skneural import MLPRegressor
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu import engine
 from skneural.backends.cpu.threads import join_all, run_together
 from skneural.estimators import _threads
 from skneural.layers import Dense
 from skneural.network.initializers import initialize
-from skneural.network.memory import aligned_zeros
 from skneural.network.program import lower
 
 X, Y, _ = problem("regression", n_samples=60)
@@ -172,7 +172,7 @@ def test_hands_hold_what_they_work_on(crews):
     trainer = engine.Trainer(
         program, initialize(program, 0), X, np.ascontiguousarray(Y).reshape(-1, 1), None, alpha=0.0, seed=0, n_threads=2
     )  # fmt: skip
-    state = {name: aligned_zeros(program.n_params, program.dtype) for name in "sv"} | {"step": 0, "epoch": 0}
+    state = OptimizerState.fresh(program)
     trainer.start("sgd", (0.9, 1.0), state, batch=20, shuffle=True, tol=0.0, patience=np.inf)
     trainer.run_epochs(np.full(2, 0.01), np.inf, 0)
     crew, seen = trainer.crew, [weakref.ref(trainer.work), weakref.ref(trainer.crew.board)]

@@ -114,7 +114,7 @@ def test_a_fit_that_fails_leaves_the_weights():
     X, y = series(0.0)
     est = MLPRegressor(**SETTINGS, max_iter=3).fit(X, y)
     before, seen = [w.copy() for w in est.coefs_], est.coefs_[0]
-    moments = est._state["s"].copy()
+    moments = est._state.s.copy()
     est.set_params(scoring=fails)
     calls = [
         lambda: est.fit(X, y, X_val=X, y_val=y),
@@ -126,7 +126,7 @@ def test_a_fit_that_fails_leaves_the_weights():
             call()
         assert all(np.array_equal(a, b) for a, b in zip(before, est.coefs_, strict=True))
         assert est.coefs_[0] is seen
-        assert np.array_equal(est._state["s"], moments)
+        assert np.array_equal(est._state.s, moments)
         assert len(est.loss_curve_) == 3
 
 

@@ -1,6 +1,7 @@
 """What trainers and predictors of all backends share: the host's side of a fit."""
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from skneural.backends.records import N_CONSTANTS
 from skneural.maths import random
 from skneural.maths.losses import LOSSES, n_settings
 from skneural.maths.optimizers import OPTIMIZERS
+from skneural.network.memory import aligned_zeros
 
 #: Seconds that a call should last at the most, so that Ctrl-C is heard.
 CALL_SECONDS = 0.1
@@ -21,6 +23,34 @@ def check_settings(program):
     if len(settings) != n_settings(loss, program.n_outputs):
         raise ValueError(f"The loss {loss!r} needs {n_settings(loss, program.n_outputs)} constants.")
     return settings
+
+
+@dataclass(kw_only=True, eq=False)
+class OptimizerState:
+    """Where an optimizer stands.
+
+    Attributes
+    ----------
+    s, v : ndarray of shape (n_params,)
+        Its moments.
+    step, epoch : int
+        How many there have been.
+    batches : int
+        Steps, those of earlier fits included.
+    """
+
+    s: np.ndarray
+    v: np.ndarray
+    step: int = 0
+    epoch: int = 0
+    batches: int = 0
+
+    @classmethod
+    def fresh(cls, program, **values):
+        """The state before the first step."""
+        s = aligned_zeros(program.n_params, program.dtype)
+        v = aligned_zeros(program.n_params, program.dtype)
+        return cls(s=s, v=v, **values)
 
 
 class BaseTrainer:
@@ -78,9 +108,8 @@ class BaseTrainer:
         ----------
         optimizer : str
         hyper : sequence of float
-        state : dict
-            ``s``, ``v``: arrays of the optimizer; ``step``, ``epoch``: how many there have been; ``batches``: the same
-            with those of earlier fits. Changed in place.
+        state : OptimizerState
+            Changed in place.
         batch : int
         shuffle : bool
         tol, patience : float
@@ -88,13 +117,13 @@ class BaseTrainer:
         weight_decay : float, default=0.0
             Share of a weight that decays in a step, times the learning rate, for optimizers that decouple it.
         """
-        for name in ("s", "v"):
-            self.inputs.check_vector(f"The optimizer's {name!r}", state[name])
+        self.inputs.check_vector("The optimizer's 's'", state.s)
+        self.inputs.check_vector("The optimizer's 'v'", state.v)
         self.optimizer, self.hyper, self.state = OPTIMIZERS[optimizer], tuple(hyper), state
         self.weight_decay = weight_decay if self.optimizer.decoupled else 0.0
-        self.steps_per_epoch, self.first_epoch = -(-self.template["n_rows"] // batch), state["epoch"]
+        self.steps_per_epoch, self.first_epoch = -(-self.template["n_rows"] // batch), state.epoch
         self.template.update(
-            step=state["step"], epoch=state["epoch"], batches=state.get("batches", 0), shuffle=shuffle, tol=tol,
+            step=state.step, epoch=state.epoch, batches=state.batches, shuffle=shuffle, tol=tol,
             patience=patience, batch=batch,
         )  # fmt: skip
 
@@ -134,7 +163,9 @@ class BaseTrainer:
                 # It would be so for ever. No fault of the host leads here: kernels have run to no effect.
                 raise RuntimeError("The training does not go on: a call has come back without having taken a step.")
         begun = -(-frame["row"] // frame["batch"])  # steps of an epoch that the next call ends
-        self.state.update(step=frame["step"] - begun, epoch=frame["epoch"], batches=frame["batches"] - begun)
+        self.state.step = frame["step"] - begun
+        self.state.epoch = frame["epoch"]
+        self.state.batches = frame["batches"] - begun
         done = frame["epochs_done"]
         length = (time.perf_counter() - begin - started) / done
         seconds = started + length * np.arange(1, done + 1)

@@ -20,11 +20,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skneural._compat import CallbackSupportMixin, check_not_all_zero
 from skneural._tooltips import Tooltips
-from skneural.estimators._fitting import Fitting
-from skneural.estimators._kept import Kept, Task
-from skneural.estimators._parameters import FlatParameters
-from skneural.estimators._resume import adopt_checkpoint, check_same_fit, fingerprints, random_of
-from skneural.estimators._rows import CheckedRows
+from skneural.estimators import _threads
+from skneural.estimators._fitting import begin, has_callbacks, run
+from skneural.estimators._kept import Kept, Request, Task
+from skneural.estimators._parameters import collected, predictor_of, weights_dtype
+from skneural.estimators._pickling import copy_of, restore, state_of
+from skneural.estimators._resume import adopt_checkpoint, check_same_fit, random_of
+from skneural.estimators._rows import RowReader, Samples, check_weights, encode, hold_out
 from skneural.estimators._settings import (
     CONSTRAINTS,
     check_held_out,
@@ -32,12 +34,14 @@ from skneural.estimators._settings import (
     find_device,
     hidden_layers,
 )
-from skneural.estimators._state import CALLBACKS
+from skneural.estimators._state import CALLBACKS, reason
 from skneural.estimators._summary import Summary
 from skneural.layers import Dense
 from skneural.maths.losses import LOSSES
+from skneural.network.initializers import initialize
 from skneural.network.program import lower
-from skneural.training import NON_FINITE
+from skneural.training.loop import NON_FINITE
+from skneural.training.state import Unfinished
 
 #: By their `id`, the estimators that are being fitted in this process. A fork leaves the threads behind that do so.
 _under_way = set()
@@ -64,10 +68,11 @@ def _alone(est):
         _under_way.discard(id(est))
 
 
-class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator):
+class BaseNetwork(Tooltips, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
 
     _parameter_constraints: dict = CONSTRAINTS
+    _reader = RowReader()
 
     @classmethod
     @functools.cache
@@ -124,34 +129,26 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
             If `device` names a GPU that cannot be used; if this estimator is being fitted already, by another thread
             or around the callback that calls; if a callback assigns ``coefs_`` or ``intercepts_``.
         """
-        held_out = X_val, y_val, sample_weight_val
-        return self._fit(X, y, sample_weight, incremental=False, held_out=held_out, resume_from=resume_from)
+        return self._fit(Request(X, y, sample_weight, X_val, y_val, sample_weight_val, resume_from))
 
-    def _fit(self, X, y, sample_weight, *, incremental, held_out=(None, None, None), classes=None, resume_from=None):
-        given = X, y, None if sample_weight is None else {"sample_weight": sample_weight}
+    def _fit(self, request):
         with _alone(self):
-            before, begun_at = vars(self).copy(), None
+            before = vars(self).copy()
+            state = None
+            begun_at = 0
             try:
-                kept = vars(self).get("_kept") if incremental else None
-                if kept is None:
-                    kept = Kept(self)
-                    self._check_settings(incremental, held_out)
-                if resume_from is not None:
-                    adopt_checkpoint(self, resume_from)
-                going_on = self.warm_start or incremental or resume_from is not None
-                first_pass = not hasattr(self, "coefs_") or not going_on
-                self.device_ = find_device(self, None if first_pass else self._weights_dtype())
-                task = self._prepare(
-                    kept, given, sample_weight, held_out, first_pass, incremental, classes, resume_from
-                )
-                self._begin(task)
-                begun_at = self.n_iter_
-                self._run(task)
+                kept = self._kept_settings(request)
+                if request.resume_from is not None:
+                    adopt_checkpoint(self, request.resume_from)
+                task = self._prepare(request, kept)
+                state = begin(self, task)
+                begun_at = state.n_iter
+                run(self, task, state)
             except BaseException:  # data that is refused, or does not fit a GPU, leaves no trace
-                if begun_at is None or self.n_iter_ == begun_at:
+                if state is None or state.n_iter == begun_at:
                     self._put_back(before)
                 raise
-            if not np.isfinite(self._params).all():
+            if not np.isfinite(state.params).all():
                 raise ValueError(NON_FINITE)
         return self
 
@@ -161,60 +158,88 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
         for name in vars(self).keys() - before.keys() - set(CALLBACKS):
             delattr(self, name)
 
-    def _prepare(self, kept, given, sample_weight, held_out, first_pass, incremental, classes, resume_from):
-        """All checks and conversions of a fit."""
-        reset = first_pass or "_params" not in vars(self)  # weights set by hand say nothing of the data
-        X, y = self._validate(*given[:2], reset, None if first_pass else self._weights_dtype())
-        targets = self._targets(y, first_pass, classes)
-        sample_weight = self._check_weights(sample_weight, X)
-        run, random, seed = self._random(incremental and not first_pass, resume_from)
-        train, held_out = self._hold_out((X, y, sample_weight), held_out, targets, random)
-        self._fit_targets(targets, *train[1:], first_pass)
-        encoded, factor = self._encode(targets, *train)
-        train = encoded, train
-        if held_out is not None:
-            held_out = self._encode(targets, *held_out)[0], held_out
-        if not incremental:  # a batch of partial_fit may be all of classes that weigh nothing
-            check_not_all_zero(encoded[2])
-            if held_out is not None:
-                check_not_all_zero(held_out[0][2])
-        if kept.settings.input_noise and sparse.issparse(X):
-            raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
-        program = self._lowered(kept, X, targets)
-        n_samples = len(encoded[1])
-        if program.n_statistics and (n_samples == 1 or kept.settings.batch_size == 1):
-            found = f"batch_size={kept.settings.batch_size}" if n_samples > 1 else "n_samples=1"
-            raise ValueError(f"normalization='batch' needs batches of at least two samples, got {found}.")
-        if not first_pass:
-            self._collected(program)  # raises where the weights before do not fit
-        if resume_from is not None:
-            check_same_fit(self, program, fingerprints(train, held_out), resume_from)
-        elif "random" in run:
-            run["data"] = fingerprints(train, held_out)
-        return Task(kept, program, targets, seed, run, train, held_out, factor, given, first_pass, incremental)
-
-    def _random(self, goes_on, resume_from):
-        """What an interrupted fit needs to go on, the generator of random numbers, and the seed of the fit."""
-        called = bool(getattr(self, "_skl_callbacks", None))  # one of them may write a checkpoint
-        from_integer = isinstance(self.random_state, Integral)
-        if goes_on and from_integer and not called and "_state" in vars(self):
-            return {}, None, self._state["seed"]  # a generator is slow to make, and would give what nobody needs
-        random = check_random_state(self.random_state) if resume_from is None else random_of(self)
-        run = {}
-        if resume_from is not None:
-            run = self._state["run"]
-        elif called:
-            run["random"] = None if from_integer else copy.deepcopy(random)
-        return run, random, random.randint(2**31) * 2**31 + random.randint(2**31)
-
     # -- before any work ---------------------------------------------------------------------------------------------
 
-    def _check_settings(self, incremental, held_out):
+    def _kept_settings(self, request):
+        """Checked parameters: those of the call of `partial_fit` before, if they are the same."""
+        kept = vars(self).get("_kept") if request.incremental else None
+        if kept is None:
+            kept = Kept(self)
+            self._check_settings(request.incremental)
+            check_held_out(request.X_val, request.y_val, request.sample_weight_val)
+        return kept
+
+    def _prepare(self, request, kept):
+        """All checks and conversions of a fit."""
+        going_on = self.warm_start or request.incremental or request.resume_from is not None
+        first_pass = not going_on or not hasattr(self, "coefs_")
+        dtype = None if first_pass else weights_dtype(self)
+        self.device_ = find_device(self, dtype)
+        reset = first_pass or "_params" not in vars(self)  # weights set by hand say nothing of the data
+        X, y = self._reader.validate(self, request.X, request.y, reset, dtype)
+        samples = Samples(X, y, check_weights(request.sample_weight, X))
+        targets = self._targets(y, first_pass, request.classes)
+        run, random, seed = self._random(request, first_pass)
+        train, held_out = hold_out(self, samples, request, targets, random)
+        self._fit_targets(targets, train.y, train.weights, first_pass)
+        task = Task(
+            request=request,
+            kept=kept,
+            program=None,
+            targets=targets,
+            seed=seed,
+            run=run,
+            train=encode(self, targets, train),
+            held_out=None if held_out is None else encode(self, targets, held_out),
+            first_pass=first_pass,
+        )
+        self._check_rows(task)
+        task.program = self._lowered(kept, X, targets)
+        self._check_program(task)
+        return task
+
+    def _check_rows(self, task):
+        """Raise for rows that nothing can be learnt from, or not with these settings."""
+        if not task.incremental:  # a batch of partial_fit may be all of classes that weigh nothing
+            for rows in (task.train, task.held_out):
+                check_not_all_zero(None if rows is None else rows.weights)
+        if task.settings.input_noise and sparse.issparse(task.train.given.X):
+            raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
+
+    def _check_program(self, task):
+        """Raise if the network is not for these batches, or not the one of the fit that goes on."""
+        size = task.settings.batch_size
+        if task.program.n_statistics and (task.n_rows == 1 or size == 1):
+            found = f"batch_size={size}" if task.n_rows > 1 else "n_samples=1"
+            raise ValueError(f"normalization='batch' needs batches of at least two samples, got {found}.")
+        if not task.first_pass:
+            collected(self, task.program)  # raises where the weights before do not fit
+        if task.resumed:
+            check_same_fit(self, task.program, task.fingerprints(), task.request.resume_from)
+        elif has_callbacks(self):
+            task.run.data = task.fingerprints()
+
+    def _random(self, request, first_pass):
+        """What only an unfinished fit has, the generator of random numbers, and the seed of the fit."""
+        from_integer = isinstance(self.random_state, Integral)
+        if request.resume_from is not None:
+            run = self._state.run
+            random = random_of(self)
+        else:
+            run = Unfinished()
+            going_on = request.incremental and not first_pass and "_state" in vars(self)
+            if going_on and from_integer and not has_callbacks(self):
+                return run, None, self._state.seed  # a generator is slow to make, and would give what nobody needs
+            random = check_random_state(self.random_state)
+            if has_callbacks(self) and not from_integer:
+                run.random = copy.deepcopy(random)
+        return run, random, random.randint(2**31) * 2**31 + random.randint(2**31)
+
+    def _check_settings(self, incremental):
         """Raise for settings that do not go together."""
         check_settings(self)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        check_held_out(*held_out)
 
     def _hidden_layers(self):
         """The layers before the last one; raises where parameters do not describe them."""
@@ -246,6 +271,10 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
             sparse=sparse.issparse(X),
         )
 
+    def _initialize(self, program, seed, train):
+        """The parameters that training begins with."""
+        return initialize(program, seed, self.weight_init, self.activation)
+
     def _fit_targets(self, targets, y, weights, first_pass):
         """Let targets learn what they need of the training data: nothing here."""
 
@@ -255,9 +284,12 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
         """Outputs of the network for X, shape (n_samples, n_outputs), and the targets that say what they mean."""
         if "_params" not in self.__dict__:
             check_is_fitted(self)
-        X = self._validate_prediction(X)
-        predictor, target = self._predictor(**self._variant(X))
-        return predictor(self._read(X), n_threads=self._n_threads)[0], target
+        X = self._reader.validate_prediction(self, X)
+        predictor, target = predictor_of(self, **self._reader.variant(X))
+        return predictor(self._reader.read(X), n_threads=self._n_threads)[0], target
+
+    def _n_threads(self):
+        return _threads.n_threads(None if self.n_jobs is None else int(self.n_jobs))
 
     def summary(self) -> Summary:
         """Layers, output shapes, parameters and operations: a table in a terminal, HTML in a notebook.
@@ -269,6 +301,28 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
         """
         check_is_fitted(self)
         return Summary(self._program)
+
+    # -- pickles, files and copies -----------------------------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self):
+        return "_params" in vars(self)  # users may have set weights to begin with
+
+    def __getstate__(self):
+        return state_of(self)
+
+    def __setstate__(self, state):
+        try:
+            self._restore(state)
+        except MemoryError:
+            raise
+        except Exception as error:  # what is wrong may show anywhere
+            raise ValueError(f"This state of {type(self).__name__} cannot be used: {reason(error)}") from error
+
+    def _restore(self, state):
+        restore(self, state)
+
+    def __copy__(self):
+        return copy_of(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

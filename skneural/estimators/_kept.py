@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from sklearn import get_config
 
+from skneural.estimators._resume import fingerprint
+from skneural.estimators._rows import Rows
 from skneural.estimators._settings import settings_of
 from skneural.network.program import Program
+from skneural.training.state import Unfinished
 
 #: Types of parameters that cannot be changed in place; items of `CONTAINERS` can.
 VALUES = (bool, int, float, str, type(None))
@@ -34,8 +37,11 @@ class Kept:
 
     def __init__(self, est):
         self.settings = settings_of(est)
-        self.program = self.shape = self.trainer = None
-        self._values, self._others = {}, {}
+        self.program = None
+        self.shape = None
+        self.trainer = None
+        self._values = {}
+        self._others = {}
         for name in vars(self.settings):
             value = getattr(est, name)
             group = self._values if isinstance(value, VALUES) else self._others
@@ -51,21 +57,41 @@ class Kept:
 
     def keep(self, trainer, task):
         """Keep a trainer that only one thread works for, without its data."""
-        if trainer.can_renew(task.n_rows) and task.factor == 1:
+        if trainer.can_renew(task.n_rows) and task.train.factor == 1:
             trainer.release()
             self.trainer = trainer
 
-    def goes_on(self, params, state, task):
-        """Whether the trainer that is kept can train on the rows of a task."""
+    def goes_on(self, state, task):
+        """Whether the trainer that is kept can train on the rows of a task, from a state on."""
         trainer = self.trainer
         return (
             trainer is not None
             and trainer.program is task.program
-            and trainer.params is params
-            and trainer.state is state
+            and trainer.params is state.params
+            and trainer.state is state.solver
             and trainer.can_renew(task.n_rows)
-            and task.factor == 1
+            and task.train.factor == 1
         )
+
+
+@dataclass
+class Request:
+    """What `fit` or `partial_fit` was called with: see there."""
+
+    X: object
+    y: object
+    sample_weight: object = None
+    X_val: object = None
+    y_val: object = None
+    sample_weight_val: object = None
+    resume_from: object = None
+    classes: object = None
+    incremental: bool = False
+
+    @property
+    def metadata(self):
+        """What callbacks call so."""
+        return None if self.sample_weight is None else {"sample_weight": self.sample_weight}
 
 
 @dataclass
@@ -74,34 +100,28 @@ class Task:
 
     Attributes
     ----------
+    request : Request
     kept : Kept
         Checked parameters, and what is kept from call to call of `partial_fit`.
     program : Program
     targets : ClassTargets or RealTargets
     seed : int
-    run : dict
-        What only an interrupted fit needs to go on.
-    train, held_out : tuple
-        Rows, targets and weights as the engine reads them, and the same as users have them. None for no validation.
-    factor : float
-        What the training weights were multiplied by.
-    given : tuple
-        X, y and metadata as the user gave them.
-    first_pass, incremental : bool
-        Whether the weights are drawn at random, and whether this is `partial_fit`.
+    run : Unfinished
+    train, held_out : Rows
+        None for no validation.
+    first_pass : bool
+        Whether the weights are drawn at random.
     """
 
+    request: Request
     kept: Kept
     program: Program
     targets: object
     seed: int
-    run: dict
-    train: tuple
-    held_out: tuple | None
-    factor: float
-    given: tuple
+    run: Unfinished
+    train: Rows
+    held_out: Rows | None
     first_pass: bool
-    incremental: bool
 
     @property
     def settings(self):
@@ -109,9 +129,23 @@ class Task:
         return self.kept.settings
 
     @property
+    def incremental(self):
+        """Whether this is `partial_fit`."""
+        return self.request.incremental
+
+    @property
+    def resumed(self):
+        """Whether a fit that was interrupted goes on."""
+        return self.request.resume_from is not None
+
+    @property
     def n_rows(self):
         """Number of training samples."""
-        return len(self.train[0][1])
+        return len(self.train.targets)
+
+    def fingerprints(self):
+        """Numbers that differ where the data of two fits differ: of training and of validation data."""
+        return tuple(None if rows is None else fingerprint(rows) for rows in (self.train, self.held_out))
 
 
 def _is_same(value, before):

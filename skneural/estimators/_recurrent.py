@@ -29,10 +29,101 @@ from skneural.network.initializers import initialize
 from skneural.network.program import lower
 
 
+class SequenceReader:
+    """How estimators that read sequences check X, and what the engine reads of it: see `RowReader`."""
+
+    def read(self, X):
+        """Checked X as the engine reads it."""
+        return read(X)
+
+    def variant(self, X):
+        """The variant of the program that predicts for checked X."""
+        return {"training": False, "n_timesteps": X.shape[1]}
+
+    def as_given(self, est, X):
+        """Checked X as users hand it over."""
+        return X.swapaxes(1, 2) if est.input_format == "channels_first" else X
+
+    def validate(self, est, X, y, reset, dtype=None):
+        """As of rows."""
+        dtypes = input_dtypes(est) if dtype is None else [np.dtype(dtype).type]
+        X, y = self._check(est, X, without_last_axis(y), dtypes, reset=reset)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def validate_prediction(self, est, X):
+        """As of rows."""
+        # scikit-learn's checks take as long as a short sequence takes a small network: plain arrays take a short cut.
+        if (
+            type(X) is np.ndarray and X.ndim == 3 and X.dtype == est._params.dtype and 0 < X.size <= BLOCK
+            and est.input_format == "channels_last" and X.shape[2] == est._n_channels and np.isfinite(X).all()
+        ):  # fmt: skip
+            return X
+        return self._check(est, X, NO_TARGETS, [est._params.dtype.type], reset=False)[0]
+
+    @np.errstate(over="ignore", invalid="ignore")  # numbers too large for float32 are infinite, and refused as such
+    def _check(self, est, X, y, dtypes, reset):
+        """X of shape (n_samples, n_timesteps, n_features), finite but for padding, and y."""
+        X = rectangular(X)
+        arrays, flat = read_listed(X, est.input_format == "channels_first")
+        n_axes = dimensions(X) if arrays is None else 3 - flat
+        is_table = arrays is None and n_axes < 3
+        if not reset and n_axes < 3:
+            self._check_axes(est, X, is_table)
+        if arrays is not None:
+            X = stack(arrays)
+        elif n_axes > 2:
+            X = as_array(X)
+            X = self.as_given(est, X) if X.ndim == 3 else X  # the way there is the way back
+        if is_table and (reset or est._table):
+            # Rows of a table: its columns, which may have names, are the steps.
+            options = {"dtype": dtypes, "ensure_all_finite": "allow-nan", "reset": reset}
+            if y is NO_TARGETS:
+                X = validate_data(est, X, **options)
+            else:
+                X, y = validate_data(est, X, y, multi_output=True, y_numeric=est._numeric_targets, **options)
+            X = X[:, :, None]
+        else:
+            X = check_array(X, dtype=dtypes, ensure_all_finite="allow-nan")[:, :, None] if is_table else X
+            X, y = check_sequences(X, y, dtypes, est._numeric_targets)
+        lengths = check_finite(X)
+        if lengths is not None:  # steps that are padding everywhere decide nothing, not even how a batch is divided
+            X = X[:, : lengths.max()]
+        if reset:
+            est._table = is_table
+            est._n_axes = n_axes
+            est.n_timesteps_in_, est._n_channels = X.shape[1:]
+            if not is_table:
+                est.n_features_in_ = X.shape[2]
+                vars(est).pop("feature_names_in_", None)
+        elif X.shape[2] != est._n_channels:
+            name, n_features = type(est).__name__, est._n_channels
+            raise ValueError(f"X has {X.shape[2]} features, but {name} is expecting {n_features} features as input.")
+        return X, y
+
+    def _check_axes(self, est, X, is_table):
+        """Raise for X of two axes, which may be one sequence, after a fit on three.
+
+        A list of arrays with one axis each can only be sequences of one feature.
+        """
+        one_feature = not is_table and est._n_channels == 1
+        if vars(est).get("_n_axes", 2) < 3 or one_feature or sparse.issparse(X):  # which is refused in other words
+            return
+        got = f"shape {tuple(X.shape)}" if hasattr(X, "shape") else f"a list of {len(X)} sequences with one axis each"
+        last = est.input_format == "channels_last"
+        axes, expanded = ("n_timesteps, n_features", ":, :, None") if last else ("n_features, n_timesteps", ":, None")
+        raise ValueError(
+            f"Expected X with three axes, (n_samples, {axes}), as it had in fit, but got {got}: one sequence of shape "
+            f"({axes}) is X[None], or a list that holds it, and n_samples sequences of one feature are X[{expanded}]."
+        )
+
+
 class SequenceNetwork:
-    """Mixin of the networks that read sequences: how X is checked, and which layers there are."""
+    """Mixin of the networks that read sequences: which layers there are."""
 
     _cell: str
+    _reader = SequenceReader()
 
     def _hidden_layers(self):
         return recurrent_layers(self, self._cell)
@@ -43,95 +134,12 @@ class SequenceNetwork:
             settings=settings, n_timesteps=X.shape[1],
         )  # fmt: skip
 
-    _read = staticmethod(read)
-
-    @staticmethod
-    def _variant(X):
-        return {"training": False, "n_timesteps": X.shape[1]}
-
-    def _as_given(self, X):
-        return X.swapaxes(1, 2) if self.input_format == "channels_first" else X
-
     def _initialize(self, program, seed, train):
-        (sequences, *_), (_, _, weights) = train
         params = initialize(program, seed, self.weight_init, self.head_activation)
         if self.standardize:
             views = program.norm_views(params)[0]
-            views["mean"][:], views["deviation"][:] = statistics(sequences, weights)
+            views["mean"][:], views["deviation"][:] = statistics(train.inputs, train.given.weights)
         return params
-
-    # -- X -----------------------------------------------------------------------------------------------------------
-
-    def _validate(self, X, y, reset, dtype=None):
-        dtypes = input_dtypes(self) if dtype is None else [np.dtype(dtype).type]
-        X, y = self._check(X, without_last_axis(y), dtypes, reset=reset)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
-
-    def _validate_prediction(self, X):
-        # scikit-learn's checks take as long as a short sequence takes a small network: plain arrays take a short cut.
-        if (
-            type(X) is np.ndarray and X.ndim == 3 and X.dtype == self._params.dtype and 0 < X.size <= BLOCK
-            and self.input_format == "channels_last" and X.shape[2] == self._n_channels and np.isfinite(X).all()
-        ):  # fmt: skip
-            return X
-        return self._check(X, NO_TARGETS, [self._params.dtype.type], reset=False)[0]
-
-    @np.errstate(over="ignore", invalid="ignore")  # numbers too large for float32 are infinite, and refused as such
-    def _check(self, X, y, dtypes, reset):
-        """X of shape (n_samples, n_timesteps, n_features), finite but for padding, and y."""
-        X = rectangular(X)
-        arrays, flat = read_listed(X, self.input_format == "channels_first")
-        n_axes = dimensions(X) if arrays is None else 3 - flat
-        is_table = arrays is None and n_axes < 3
-        if not reset and n_axes < 3:
-            self._check_axes(X, is_table)
-        if arrays is not None:
-            X = stack(arrays)
-        elif n_axes > 2:
-            X = as_array(X)
-            X = self._as_given(X) if X.ndim == 3 else X  # the way there is the way back
-        if is_table and (reset or self._table):
-            # Rows of a table: its columns, which may have names, are the steps.
-            options = {"dtype": dtypes, "ensure_all_finite": "allow-nan", "reset": reset}
-            if y is NO_TARGETS:
-                X = validate_data(self, X, **options)
-            else:
-                X, y = validate_data(self, X, y, multi_output=True, y_numeric=self._numeric_targets, **options)
-            X = X[:, :, None]
-        else:
-            X = check_array(X, dtype=dtypes, ensure_all_finite="allow-nan")[:, :, None] if is_table else X
-            X, y = check_sequences(X, y, dtypes, self._numeric_targets)
-        lengths = check_finite(X)
-        if lengths is not None:  # steps that are padding everywhere decide nothing, not even how a batch is divided
-            X = X[:, : lengths.max()]
-        if reset:
-            self._table, self.n_timesteps_in_, self._n_channels = is_table, *X.shape[1:]
-            self._n_axes = n_axes
-            if not is_table:
-                self.n_features_in_ = X.shape[2]
-                vars(self).pop("feature_names_in_", None)
-        elif X.shape[2] != self._n_channels:
-            name, n_features = type(self).__name__, self._n_channels
-            raise ValueError(f"X has {X.shape[2]} features, but {name} is expecting {n_features} features as input.")
-        return X, y
-
-    def _check_axes(self, X, is_table):
-        """Raise for X of two axes, which may be one sequence, after a fit on three.
-
-        A list of arrays with one axis each can only be sequences of one feature.
-        """
-        one_feature = not is_table and self._n_channels == 1
-        if vars(self).get("_n_axes", 2) < 3 or one_feature or sparse.issparse(X):  # which is refused in other words
-            return
-        got = f"shape {tuple(X.shape)}" if hasattr(X, "shape") else f"a list of {len(X)} sequences with one axis each"
-        last = self.input_format == "channels_last"
-        axes, expanded = ("n_timesteps, n_features", ":, :, None") if last else ("n_features, n_timesteps", ":, None")
-        raise ValueError(
-            f"Expected X with three axes, (n_samples, {axes}), as it had in fit, but got {got}: one sequence of shape "
-            f"({axes}) is X[None], or a list that holds it, and n_samples sequences of one feature are X[{expanded}]."
-        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

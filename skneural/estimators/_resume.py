@@ -13,29 +13,27 @@ from skneural.maths.optimizers import OPTIMIZERS
 ROWS = 100
 
 
-def fingerprints(train, held_out):
+def fingerprint(rows):
     """Numbers that differ where the data of two fits differ.
 
     Parameters
     ----------
-    train, held_out : tuple or None
-        The first entry: rows, targets and weights as the engine reads them.
+    rows : Rows
 
     Returns
     -------
-    tuple
-        For training and for validation data: number of rows and a checksum of rows spread over them, None for None.
+    (int, int)
+        Number of rows, and a checksum of rows spread over them.
     """
-    return tuple(None if data is None else _fingerprint(*data[0]) for data in (train, held_out))
-
-
-def _fingerprint(X, targets, weights):
-    step, checksum = max(1, len(targets) // ROWS), 0
-    if isinstance(X, Sequences):
-        X = (X.values,) if X.lengths is None else (X.values, X.lengths)
-    for array in [*(X if isinstance(X, tuple) else [X]), targets, *([] if weights is None else [weights])]:
-        checksum = zlib.crc32(np.ascontiguousarray(array[::step]), checksum)
-    return len(targets), checksum
+    arrays = list(rows.inputs) if isinstance(rows.inputs, tuple) else [rows.inputs]
+    if isinstance(rows.inputs, Sequences):
+        arrays = [rows.inputs.values, rows.inputs.lengths]
+    step = max(1, len(rows.targets) // ROWS)
+    checksum = 0
+    for array in [*arrays, rows.targets, rows.weights]:
+        if array is not None:
+            checksum = zlib.crc32(np.ascontiguousarray(array[::step]), checksum)
+    return len(rows.targets), checksum
 
 
 def adopt_checkpoint(est, path):
@@ -59,15 +57,16 @@ def adopt_checkpoint(est, path):
     vars(est).pop("feature_names_in_", None)  # of another fit; the file has its own
     est.__setstate__(state)
     est.set_params(**params)
-    run = est._state["run"]
-    if "last_params" in run:  # the fit has ended, and the best parameters have been put back
-        est._params[:] = run.pop("last_params")
+    run = est._state.run
+    if run.last_params is not None:  # the fit has ended, and the best parameters have been put back
+        est._params[:] = run.last_params
+        run.last_params = None
 
 
 def random_of(est):
     """The generator of random numbers as it was when the interrupted fit began."""
-    begun = est._state["run"]["random"]
-    return copy.deepcopy(begun) or check_random_state(est.random_state)  # without one, an integer decides
+    begun = est._state.run.random
+    return check_random_state(est.random_state) if begun is None else copy.deepcopy(begun)
 
 
 def check_same_fit(est, program, found, path):
@@ -80,17 +79,17 @@ def check_same_fit(est, program, found, path):
     program : Program
         The network that parameters and data ask for.
     found : tuple
-        The `fingerprints` of the data.
+        The fingerprints of the data.
     path : str or path-like
         The checkpoint.
     """
     if not est._program.same_parameters(program):
         raise ValueError(f"{path} is a checkpoint of another network than the parameters of this estimator describe.")
-    train, held_out = est._state["run"]["data"]
-    train_found, held_out_found = found
-    train, held_out = (None if data is None else tuple(data) for data in (train, held_out))
-    if (held_out is None) != (held_out_found is None):
-        words = "without validation data: give no" if held_out is None else "with validation data: give the same"
+    expected = tuple(None if data is None else tuple(data) for data in est._state.run.data)
+    was_validated = expected[1] is not None
+    is_validated = found[1] is not None
+    if was_validated != is_validated:
+        words = "with validation data: give the same" if was_validated else "without validation data: give no"
         raise ValueError(f"{path} is a checkpoint of a fit {words} X_val and y_val.")
-    if (train, held_out) != (train_found, held_out_found):
+    if expected != found:
         raise ValueError(f"{path} is a checkpoint of a fit on other data (or with other sample weights).")

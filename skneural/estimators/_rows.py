@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 from scipy import sparse
 from sklearn.model_selection import train_test_split
@@ -37,100 +40,152 @@ def in_range(weights, dtype):
     return np.ascontiguousarray(weights, dtype), float(np.ldexp(1.0, min(-exponent, 1023)))
 
 
-class CheckedRows:
-    """Mixin: how X, y and weights are checked, held out for validation, and encoded."""
+class Samples(NamedTuple):
+    """Samples as users have them, checked."""
 
-    def _validate(self, X, y, reset, dtype=None):
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None = None
+
+
+@dataclass
+class Rows:
+    """Samples as the engine reads them.
+
+    Attributes
+    ----------
+    given : Samples
+        As users have them.
+    inputs : ndarray, tuple or Sequences
+    targets : ndarray of shape (n_samples, n_targets)
+    weights : ndarray of shape (n_samples,) or None
+    factor : float
+        What the weights were multiplied by.
+    """
+
+    given: Samples
+    inputs: object
+    targets: np.ndarray
+    weights: np.ndarray | None
+    factor: float
+
+
+class RowReader:
+    """How estimators that read rows check X, and what the engine reads of it."""
+
+    def validate(self, est, X, y, reset, dtype=None):
         """Checked X and y; `dtype` is that of weights there are, and `reset` is as in scikit-learn."""
         if dtype is None:
-            dtype = input_dtypes(self)
-        if not reset and self._is_plain(X, dtype):
-            targets = self._plain_targets(y, len(X))
+            dtype = input_dtypes(est)
+        if not reset and _is_plain(est, X, dtype):
+            targets = _plain_targets(est, y, len(X))
             if targets is not None:
                 return X, targets
         X, y = validate_data(
-            self, X, without_last_axis(y), accept_sparse="csr", multi_output=True, y_numeric=self._numeric_targets,
-            dtype=dtype, order="C", reset=reset,
-        )  # fmt: skip
+            est,
+            X,
+            without_last_axis(y),
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=est._numeric_targets,
+            dtype=dtype,
+            order="C",
+            reset=reset,
+        )
         if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _is_plain(self, X, dtype):
-        """Whether X is an array that scikit-learn's checks would hand back as it is.
+    def validate_prediction(self, est, X):
+        """Checked X of which a prediction is asked."""
+        dtype = est._params.dtype
+        if _is_plain(est, X, dtype):
+            return X
+        return validate_data(est, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)
 
-        One row through a small network takes less than those checks.
-        """
-        return (
-            type(X) is np.ndarray and X.dtype == dtype and X.ndim == 2 and X.flags.c_contiguous
-            and X.shape[0] > 0 and X.shape[1] == self.n_features_in_ and "feature_names_in_" not in self.__dict__
-            and bool(np.isfinite(X).all())
-        )  # fmt: skip
-
-    def _plain_targets(self, y, n_samples):
-        """Targets that scikit-learn's checks would hand back as they are, as an array; None if it is not plain."""
-        if type(y) is list and all(isinstance(label, LABELS) for label in y):
-            y = np.asarray(y)
-        if type(y) is not np.ndarray or y.shape != (n_samples,):
-            return None
-        numbers = y.dtype.kind in "fiub" and np.isfinite(y).all()
-        return y if numbers or (y.dtype.kind == "U" and not self._numeric_targets) else None
-
-    def _check_weights(self, weights, X):
-        """Sample weights in the precision of checked X, None for None."""
-        return None if weights is None else check_sample_weight(weights, X, X.dtype)
-
-    def _hold_out(self, train, given, targets, random):
-        """Training and validation data, each (X, y, sample_weight); None for the latter where there is none."""
-        X, y, weights = train
-        X_val, y_val, weights_val = given
-        if X_val is not None:
-            X_val, y_val = self._validate(X_val, y_val, reset=False, dtype=X.dtype)
-            targets.check_known(y_val, warm_start=False)
-            return train, (X_val, y_val, self._check_weights(weights_val, X_val))
-        if not self.early_stopping or self.solver not in STOCHASTIC_SOLVERS:
-            return train, None
-        arrays = [X, y] if weights is None else [X, y, weights]
-        n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
-        stratify = targets.stratify(y, min(n_val, X.shape[0] - n_val))
-        split = train_test_split(*arrays, random_state=random, test_size=self.validation_fraction, stratify=stratify)
-        if split[1].shape[0] < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            )
-        if any(not part.any() for part in split[4:]):
-            raise ValueError("Sample weights must contain at least one non-zero number in each part of the data.")
-        return [*split[::2], None][:3], [*split[1::2], None][:3]
-
-    def _encode(self, targets, X, y, weights):
-        """Rows, targets and weights as the engine reads them, and the power of 2 that weights were multiplied by."""
-        class_weight, factor = getattr(self, "class_weight", None), 1.0
-        if class_weight is not None:
-            by_class = targets.sample_weights(class_weight, y)
-            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                weights = by_class if weights is None else weights * by_class
-            if not np.isfinite(weights).all() or (weights < 0).any():
-                raise ValueError(f"class_weight must give finite weights that are not negative, got {class_weight}.")
-        if weights is not None:
-            weights, factor = in_range(weights, X.dtype)
-        return (self._read(X), targets.encode(y, X.dtype.type), weights), factor
-
-    @staticmethod
-    def _read(X):
+    def read(self, X):
         """Checked X as the engine reads it."""
         return rows_of(X)
 
-    @staticmethod
-    def _variant(X):
+    def variant(self, X):
         """The variant of the program that predicts for checked X."""
         return {"sparse": sparse.issparse(X), "training": False}
 
-    def _as_given(self, X):
+    def as_given(self, est, X):
         """Checked X as users hand it over."""
         return X
 
-    def _validate_prediction(self, X):
-        dtype = self._params.dtype
-        if self._is_plain(X, dtype):
-            return X
-        return validate_data(self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)
+
+def _is_plain(est, X, dtype):
+    """Whether X is an array that scikit-learn's checks would hand back as it is.
+
+    One row through a small network takes less than those checks.
+    """
+    return (
+        type(X) is np.ndarray
+        and X.dtype == dtype
+        and X.ndim == 2
+        and X.flags.c_contiguous
+        and X.shape[0] > 0
+        and X.shape[1] == est.n_features_in_
+        and "feature_names_in_" not in vars(est)
+        and bool(np.isfinite(X).all())
+    )
+
+
+def _plain_targets(est, y, n_samples):
+    """Targets that scikit-learn's checks would hand back as they are, as an array; None if it is not plain."""
+    if type(y) is list and all(isinstance(label, LABELS) for label in y):
+        y = np.asarray(y)
+    if type(y) is not np.ndarray or y.shape != (n_samples,):
+        return None
+    if y.dtype.kind in "fiub" and np.isfinite(y).all():
+        return y
+    return y if y.dtype.kind == "U" and not est._numeric_targets else None
+
+
+def check_weights(weights, X):
+    """Sample weights in the precision of checked X, None for None."""
+    return None if weights is None else check_sample_weight(weights, X, X.dtype)
+
+
+def hold_out(est, samples, request, targets, random):
+    """Training and validation samples; None for the latter where there are none."""
+    if request.X_val is not None:
+        X, y = est._reader.validate(est, request.X_val, request.y_val, reset=False, dtype=samples.X.dtype)
+        targets.check_known(y, warm_start=False)
+        return samples, Samples(X, y, check_weights(request.sample_weight_val, X))
+    if not est.early_stopping or est.solver not in STOCHASTIC_SOLVERS:
+        return samples, None
+    n_samples = samples.X.shape[0]
+    n_val = int(np.ceil(est.validation_fraction * n_samples))
+    split = train_test_split(
+        *[part for part in samples if part is not None],
+        random_state=random,
+        test_size=est.validation_fraction,
+        stratify=targets.stratify(samples.y, min(n_val, n_samples - n_val)),
+    )
+    train = Samples(*split[::2])
+    held_out = Samples(*split[1::2])
+    if held_out.X.shape[0] < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    if any(part.weights is not None and not part.weights.any() for part in (train, held_out)):
+        raise ValueError("Sample weights must contain at least one non-zero number in each part of the data.")
+    return train, held_out
+
+
+def encode(est, targets, samples):
+    """Checked samples as the engine reads them."""
+    X = samples.X
+    weights = samples.weights
+    class_weight = getattr(est, "class_weight", None)
+    if class_weight is not None:
+        by_class = targets.sample_weights(class_weight, samples.y)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            weights = by_class if weights is None else weights * by_class
+        if not np.isfinite(weights).all() or (weights < 0).any():
+            raise ValueError(f"class_weight must give finite weights that are not negative, got {class_weight}.")
+    factor = 1.0
+    if weights is not None:
+        weights, factor = in_range(weights, X.dtype)
+    return Rows(samples, est._reader.read(X), targets.encode(samples.y, X.dtype.type), weights, factor)

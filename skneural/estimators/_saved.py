@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from skneural.estimators._state import ARRAYS, check_random, is_count, is_number, network_of
-from skneural.training import HISTORY
+from skneural.training.state import HISTORY
 
 
 def _is_array(value, kinds):

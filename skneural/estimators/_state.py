@@ -14,6 +14,7 @@ from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets
 from skneural.maths.losses import LOSSES
 from skneural.network.description import describe, lower_description
 from skneural.network.program import Program
+from skneural.training.state import SolverState
 
 #: Types of arrays: pickles that joblib maps into memory hold the second.
 ARRAYS = (np.ndarray, np.memmap)
@@ -78,6 +79,8 @@ def plain(state):
     state = dict(state)
     if isinstance(state.get("_program"), Program):
         state["_program"] = describe(state["_program"])
+    if isinstance(state.get("_state"), SolverState):
+        state["_state"] = state["_state"].to_plain()
     targets = state.get("_target")
     if type(targets) in TARGETS:
         state["_target"] = {"kind": type(targets).__name__, **vars(targets), "loss": str(targets.loss)}

@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from skneural.estimators._base import BaseNetwork
-from skneural.estimators._kept import remembers
+from skneural.estimators._kept import Request, remembers
 from skneural.estimators._settings import STOCHASTIC_SOLVERS
 from skneural.estimators._targets import (
     REAL_LOSSES,
@@ -48,8 +48,8 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
     _numeric_targets = False
     _metric = staticmethod(accuracy_score)
 
-    def _check_settings(self, incremental, held_out):
-        super()._check_settings(incremental, held_out)
+    def _check_settings(self, incremental):
+        super()._check_settings(incremental)
         if isinstance(self.class_weight, str) and self.class_weight != "balanced":
             raise ValueError(
                 f"The 'class_weight' parameter must be a dict, 'balanced' or None. Got {self.class_weight!r} instead."
@@ -75,10 +75,6 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
             # partial_fit, which is given all classes, takes a part of them whatever warm_start says of fit.
             learnt.check_known(y, self.warm_start and classes is None)
         return learnt
-
-    def _begin(self, task):
-        super()._begin(task)
-        self.classes_ = task.targets.classes_
 
     @available_if(_stochastic)
     @remembers
@@ -114,7 +110,7 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         """
         first_call = _check_partial_fit_first_call(self, classes)
         try:
-            return self._fit(X, y, sample_weight, incremental=True, classes=self.classes_)
+            return self._fit(Request(X, y, sample_weight, classes=self.classes_, incremental=True))
         except BaseException:
             if first_call and not hasattr(self, "_target"):
                 del self.classes_  # a call that failed before any work leaves no trace
@@ -266,7 +262,7 @@ class NetworkRegressor(RegressorMixin, BaseNetwork):
         self : object
             The estimator.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(Request(X, y, sample_weight, incremental=True))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict target values.

@@ -10,7 +10,9 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone, is_classifier
 
 from skneural.backends import devices
+from skneural.backends.base import OptimizerState
 from skneural.estimators._base import BaseNetwork
+from skneural.estimators._parameters import predictor_of
 from skneural.estimators._settings import STOCHASTIC_SOLVERS, find_device, hyper_of, input_dtypes, limits_of
 from skneural.maths.losses import n_settings
 from skneural.network.memory import aligned_zeros
@@ -76,10 +78,10 @@ def prepare(est, dtypes):
         If the device of an estimator that is not fitted is a GPU that cannot be used.
     """
     if hasattr(est, "_params"):
-        est._predictor(**est._variant(_one_sample(est, est._params.dtype)))
+        predictor_of(est, **est._reader.variant(_one_sample(est, est._params.dtype)))
         return
     est._validate_params()
-    est._check_settings(False, (None, None, None))
+    est._check_settings(incremental=False)
     probe = clone(est)
     probe.device_ = find_device(probe, None)
     possible = [np.dtype(dtype) for dtype in input_dtypes(probe)]
@@ -104,15 +106,14 @@ def _make_all(est, dtype, loss):
     program = est._lower(X, SimpleNamespace(n_outputs=1, loss=loss), constants)
     params = aligned_zeros(program.n_params, dtype)
     where = est.device_, est.precision
-    devices.make_predictor(*where, program.variant(**est._variant(X)), params, True).close()
+    devices.make_predictor(*where, program.variant(**est._reader.variant(X)), params, True).close()
     trainer = devices.make_trainer(
-        *where, program, params, est._read(X), y, None, alpha=0.0, seed=0, limits=limits_of(est),
+        *where, program, params, est._reader.read(X), y, None, alpha=0.0, seed=0, limits=limits_of(est),
         n_threads=est._n_threads(),
     )  # fmt: skip
     try:
         if est.solver in STOCHASTIC_SOLVERS:
-            moments = {name: aligned_zeros(len(params), dtype) for name in ("s", "v")}
-            state = {**moments, "step": 0, "epoch": 0}
+            state = OptimizerState.fresh(program)
             trainer.start(est.solver, hyper_of(est), state, batch=1, shuffle=False, tol=0.0, patience=np.inf)
         else:
             trainer.loss_and_gradient()

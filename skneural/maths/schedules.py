@@ -1,7 +1,7 @@
-r"""Learning-rate schedules: one function each, and the one place that turns them into rates.
+r"""Learning-rate schedules: one function each.
 
 ``schedule(p)`` gets a `Progress` of arrays and returns multiples of `learning_rate_init`. Schedules that look at how
-training goes have multiples of 1 and the fact `reacts`; the class `Schedule` lowers the rate for them.
+training goes have multiples of 1 and the fact `reacts`: `skneural.training.schedule` lowers the rate for them.
 
 Facts of an entry: `factor`, the default of `decay_factor`; `every_step`, whether the rate changes within an epoch;
 `rises`, whether `warmup` is a part of the schedule itself; `ends`, whether it has come to its end after `max_iter`
@@ -14,16 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from skneural.maths.registry import Registry
-from skneural.maths.stopping import count_epoch
 
-SCHEDULES = Registry(
-    "schedule", factor=0.1, every_step=False, rises=False, ends=False, reacts=None, steady=False
-)  # fmt: skip
-
-#: Rates are not lowered below this.
-LOWEST = 1e-6
-#: Steps are counted in 64 bits: a fit that would have more is never at its end.
-LAST_STEP = 2**62
+SCHEDULES = Registry("schedule", factor=0.1, every_step=False, rises=False, ends=False, reacts=None, steady=False)
 
 
 @dataclass(frozen=True)
@@ -100,89 +92,3 @@ def one_cycle(p):
 def plateau(p):
     """Multiplied by `decay_factor` after `decay_epochs` epochs in which the (validation) loss did not improve."""
     return np.ones(len(p.epoch))
-
-
-class Schedule:
-    """Learning rates of a fit.
-
-    Parameters
-    ----------
-    kind : str
-    state : dict
-        ``initial``, the rate that the schedule multiplies; ``step`` and ``epoch``, the numbers of updates and epochs so
-        far; ``lowered``, ``waited`` and ``lowest``, which remember what reacting schedules have done. Changed in place,
-        so a fit can go on from it.
-    n_epochs, steps_per_epoch : int
-        Length of the fit.
-    power_t, warmup : float
-    decay_factor : float or 'auto'
-    decay_epochs : int or 'auto'
-    patience : float
-        Epochs without improvement after which training would stop.
-    """
-
-    def __init__(
-        self, kind, state, *, n_epochs, steps_per_epoch, power_t, warmup, decay_factor, decay_epochs, patience
-    ):
-        self.entry, self.initial, self.state = SCHEDULES[kind], state["initial"], state
-        self.steps_per_epoch = steps_per_epoch
-        self.n_steps = min(n_epochs * steps_per_epoch, LAST_STEP)
-        self.power_t, self.warmup = power_t, warmup
-        self.factor = self.entry.factor if decay_factor == "auto" else decay_factor
-        patience = 10 if patience == np.inf else patience
-        self.epochs = decay_epochs
-        if decay_epochs == "auto":
-            self.epochs = max(1, patience // 2 if self.entry.reacts == "plateau" else n_epochs // 3)
-
-    @property
-    def every_step(self):
-        """Whether the rate changes within an epoch."""
-        return self.entry.every_step or self.warmup > 0
-
-    def rates(self, n_epochs, seen, n_rows):
-        """Rates of the next epochs, of shape (n_epochs, steps_per_epoch), or (n_epochs, 1) if they keep theirs.
-
-        Parameters
-        ----------
-        n_epochs : int
-        seen : int
-            Rows trained on so far.
-        n_rows : int
-            Rows of an epoch.
-        """
-        if self.entry.steady and not self.warmup:
-            return np.full((n_epochs, 1), self.initial * self.state["lowered"])
-        columns = self.steps_per_epoch if self.every_step else 1
-        epoch, place = np.divmod(np.arange(n_epochs * columns), columns)
-        step = self.state["step"] + epoch * self.steps_per_epoch + place
-        ramp = 0.0 if self.entry.rises else round(self.warmup * self.n_steps)
-        fraction = np.clip((step - ramp) / max(self.n_steps - ramp, 1), 0, 1)
-        begun = self.state["epoch"] + epoch
-        progress = Progress(
-            begun, fraction, np.where(begun == 0, 0, seen + n_rows * epoch), self.factor, self.epochs, self.power_t,
-            self.warmup,
-        )  # fmt: skip
-        with np.errstate(over="ignore", under="ignore"):  # a rate that is no more than 0
-            rates = self.initial * self.state["lowered"] * self.entry.formula(progress)
-        if ramp:
-            rates *= np.minimum((step + 1) / ramp, 1)
-        return rates.reshape(n_epochs, columns)
-
-    def epoch_ends(self, loss, tol):
-        """Note the loss to watch; lower the rate if it has not improved for long."""
-        if self.entry.reacts != "plateau":
-            return
-        state = self.state
-        state["lowest"], state["waited"] = count_epoch(loss, state["lowest"], state["waited"], tol)
-        if state["waited"] > self.epochs:
-            state["waited"] = 0
-            state["lowered"] = max(state["lowered"] * self.factor, min(state["lowered"], LOWEST / self.initial))
-
-    def on_stop(self):
-        """Training would stop for lack of improvement: whether it does, and words for it. Else the rate is lowered."""
-        if self.entry.reacts != "stop":
-            return True, "Stopping."
-        if self.initial * self.state["lowered"] <= LOWEST:
-            return True, "Learning rate too small. Stopping."
-        self.state["lowered"] *= self.entry.factor
-        return False, f"Setting learning rate to {self.initial * self.state['lowered']:f}"

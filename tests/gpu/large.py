@@ -3,12 +3,14 @@
 import os
 
 import numpy as np
-from skneural.network.layers import Dense, Dropout, Pool, Recurrent
 from twins import HYPER
 
+from skneural.backends.base import OptimizerState
+from skneural.backends.inputs import Sequences
+from skneural.layers import Dense, Dropout, GlobalPool, Recurrent
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
-from skneural.network.program import Sequences, aligned_zeros, lower
+from skneural.network.program import lower
 
 N_CLASSES = 10
 
@@ -34,7 +36,7 @@ def sequences(n_rows, n_timesteps, n_features, seed=0):
 
 def lstm(units):
     """Two layers, one above the other."""
-    return [Recurrent("lstm", units), Recurrent("lstm", units), Pool("last"), Dense(N_CLASSES)]
+    return [Recurrent("lstm", units), Recurrent("lstm", units), GlobalPool("last"), Dense(N_CLASSES)]
 
 
 def program_for(layers, X):
@@ -70,7 +72,7 @@ def gradient(backend, layers, X, targets, times=1, **facts):
 def epoch(backend, layers, X, targets, batch, **facts):
     """Parameters and loss after an epoch; and the trainer, which is closed."""
     trainer, params = trainer_for(backend, layers, X, targets, **facts)
-    state = {name: aligned_zeros(len(params), np.float32) for name in "sv"} | {"step": 0, "epoch": 0}
+    state = OptimizerState.fresh(trainer.program)
     hyper = [HYPER[name] for name in OPTIMIZERS["sgd"].hyper]
     try:
         trainer.start("sgd", hyper, state, batch=batch, shuffle=True, tol=0.0, patience=np.inf)

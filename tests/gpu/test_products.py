@@ -12,7 +12,8 @@ from skneural.backends.cuda.product import REAL_TILES, TILES, choose_tile, make_
 from skneural.backends.cuda.steps import make_shuffle
 from skneural.backends.frame import Frame
 from skneural.maths import random
-from skneural.network.program import OP, padded
+from skneural.network.memory import padded
+from skneural.network.operations import OP
 
 pytestmark = pytest.mark.gpu
 

@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 from recurrent_reference import Direction
-from skneural.network.layers import Dense, Pool, Recurrent
 from test_recurrent_engine import ADDITIONS
 
 from skneural.backends.cuda import compiler, hub, recurrent
@@ -29,9 +28,11 @@ from skneural.backends.cuda.recurrent_updates import (
     make_recurrent_sum_parts,
 )
 from skneural.backends.frame import Frame
+from skneural.layers import Dense, GlobalPool, Recurrent
 from skneural.maths import random
 from skneural.maths.cells import CELLS
-from skneural.network.program import KINDS, lower
+from skneural.network.operations import KINDS
+from skneural.network.program import lower
 
 pytestmark = pytest.mark.gpu
 
@@ -127,7 +128,7 @@ class Layer(Device):
         self, cell, dtype, *, units=5, n_in=3, n_steps=4, n_rows=3, reverse=0, rate=0.0, truncate=None, **facts
     ):
         both = bool(reverse)  # the layer backwards stands beside one forwards
-        layers = [Recurrent("rnn", n_in), Recurrent(cell, units, both, rate, truncate), Pool("last"), Dense(1)]
+        layers = [Recurrent("rnn", n_in), Recurrent(cell, units, both, rate, truncate), GlobalPool("last"), Dense(1)]
         super().__init__(layers, dtype, 2, n_steps, n_rows, **facts)
         self.entry, self.i, self.tile = CELLS[cell], self.op("recurrent", reverse), TILES[dtype.__name__][1]
         self.ops["n_slots"] = 1
@@ -326,7 +327,7 @@ def test_rows_do_not_depend_on_the_slice_that_they_are_in():
 def test_loops_take_as_much_shared_memory_as_there_is():
     entry, dtype = CELLS["lstm"], np.float32
     program = lower(
-        [Recurrent("lstm", 128), Pool("last"), Dense(1)], 7, dtype=dtype, loss="squared_error", n_timesteps=9
+        [Recurrent("lstm", 128), GlobalPool("last"), Dense(1)], 7, dtype=dtype, loss="squared_error", n_timesteps=9
     )
     op = program.ops[1]
     assert recurrent.uses_loops(op)

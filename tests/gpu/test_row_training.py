@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 from networks import csr, make_data, make_network
-from skneural.network.layers import Dense, Dropout, Noise, Residual
 from twins import compare, tiles_of
 
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu.engine import Predictor as OnCPU
 from skneural.backends.cpu.engine import Trainer as TrainerOnCPU
 from skneural.backends.cuda import engine, memory, product, streaming
 from skneural.backends.cuda.engine import Predictor as OnGPU
 from skneural.backends.cuda.engine import Trainer as TrainerOnGPU
+from skneural.layers import Dense, Dropout, Noise, Residual
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
@@ -32,7 +33,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_twenty_steps(name, dtype):
     fit = compare(NETWORKS[name], dtype=dtype, epochs=5)
-    assert fit.state["step"] == 20
+    assert fit.state.step == 20
 
 
 @pytest.mark.slow
@@ -186,7 +187,7 @@ def test_too_little_memory_says_what_is_needed(monkeypatch):
     monkeypatch.setattr("skneural.backends.cuda.hub.memory_info", lambda: (10**9, 2 * 10**9))
     program, params = make_network(NETWORKS["dense"], "log_loss")
     trainer = TrainerOnGPU(program, params, *make_data("log_loss", 20), alpha=0.0, seed=1)
-    state = {"s": params.copy(), "v": params.copy(), "step": 0, "epoch": 0}
+    state = OptimizerState.fresh(program)
     with pytest.raises(MemoryError, match=r"1\.00 of 2\.00 GB free, and this needs .* GB\. A smaller batch_size"):
         trainer.start("sgd", (0.9, 1), state, batch=8, shuffle=True, tol=0, patience=1)
     trainer.close()

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from skneural.network.layers import Dense, Dropout, Pool, Recurrent, Standardize
 from test_recurrent_kernels import BLOCK, CLOSE, N_ROWS, SEED, START, STEP, Device
 
 from skneural.backends.cuda.binding import Launch
@@ -15,8 +14,9 @@ from skneural.backends.cuda.sequences import (
     make_sequence_dropout,
     make_sequence_input_forward,
 )
+from skneural.backends.inputs import Sequences
+from skneural.layers import Dense, Dropout, GlobalPool, Recurrent, Standardize
 from skneural.maths import random
-from skneural.network.program import Sequences
 
 pytestmark = pytest.mark.gpu
 
@@ -29,7 +29,9 @@ def launch(device, make, kind, *options):
 @pytest.mark.parametrize("how", ["gathered", "backwards", "window"])
 @pytest.mark.parametrize("dtype", CLOSE)
 def test_sequences_are_read(dtype, how):
-    device = Device([Standardize(), Recurrent("rnn", 2), Pool("last"), Dense(1)], dtype, 3, 4, 3, lengths=(4, 2, 1))
+    device = Device(
+        [Standardize(), Recurrent("rnn", 2), GlobalPool("last"), Dense(1)], dtype, 3, 4, 3, lengths=(4, 2, 1)
+    )
     X = device.rng.normal(size=(N_ROWS, 4, 3)).astype(dtype)
     X = X[:, ::-1, ::-1] if how == "backwards" else X
     data, chosen = X, device.rows
@@ -53,7 +55,7 @@ def test_sequences_are_read(dtype, how):
 
 
 def test_directions_of_time_are_joined():
-    device = Device([Recurrent("rnn", 3, True), Pool("last"), Dense(1)], np.float32, 2, 3, 2)
+    device = Device([Recurrent("rnn", 3, True), GlobalPool("last"), Dense(1)], np.float32, 2, 3, 2)
     i = device.op("join")
     for name in ("x", "skip"):
         device.steps_of(i, name, 3, "ld_in")[:] = device.rng.normal(size=(3, 2, 3))
@@ -67,7 +69,7 @@ def test_directions_of_time_are_joined():
 
 @pytest.mark.parametrize("training", [0, 1])
 def test_sequences_drop_out(training):
-    layers = [Recurrent("rnn", 3), Dropout(0.4), Recurrent("rnn", 3), Pool("last"), Dense(1)]
+    layers = [Recurrent("rnn", 3), Dropout(0.4), Recurrent("rnn", 3), GlobalPool("last"), Dense(1)]
     device = Device(layers, np.float32, 2, 3, 2)
     device.frame.update(training=training)
     i = device.op("sequence_dropout")
@@ -90,7 +92,9 @@ def test_sequences_drop_out(training):
 
 @pytest.mark.parametrize("how", ["last", "mean", "max"])
 def test_pooling(how):
-    device = Device([Recurrent("rnn", 2, how == "last"), Pool(how), Dense(1)], np.float64, 2, 4, 3, lengths=(4, 1, 3))
+    device = Device(
+        [Recurrent("rnn", 2, how == "last"), GlobalPool(how), Dense(1)], np.float64, 2, 4, 3, lengths=(4, 1, 3)
+    )
     i, width = device.op(f"pool_{how}"), 4 if how == "last" else 2
     x = device.steps_of(i, "x", width, "ld_in")
     x[:] = device.rng.normal(size=x.shape)

@@ -3,11 +3,11 @@
 import numpy as np
 from networks import make_data, make_network
 
+from skneural.backends.base import OptimizerState
 from skneural.backends.cpu.engine import Trainer as OnCPU
 from skneural.backends.cuda.engine import Trainer as OnGPU
 from skneural.backends.cuda.product import Tile
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.program import aligned_zeros
 
 #: How closely two backends agree after some steps.
 CLOSE = {np.float32: 1e-4, np.float64: 1e-9}
@@ -22,8 +22,7 @@ class Fit:
     def __init__(self, backend, program, params, data, *, epochs, solver="adam", batch=4, shuffle=True, **facts):
         X, targets, weights = data
         self.params, self.losses, self.norms = params.copy(), [], []
-        zeros = {name: aligned_zeros(program.n_params, program.dtype) for name in ("s", "v")}
-        self.state = {**zeros, "step": 0, "epoch": 0, "batches": 0}
+        self.state = OptimizerState.fresh(program)
         facts = {"alpha": 0.01, "l1_ratio": 0.3, "seed": 12345678901, "n_threads": 1} | facts
         self.trainer = backend(program, self.params, X, targets, weights, **facts)
         hyper = [HYPER[name] for name in OPTIMIZERS[solver].hyper]
@@ -47,9 +46,10 @@ def assert_same(a, b, close):
     for name in ("params", "losses", "good"):
         np.testing.assert_allclose(getattr(b, name), getattr(a, name), rtol=close, atol=close, err_msg=name)
     for name in ("s", "v"):
-        np.testing.assert_allclose(b.state[name], a.state[name], rtol=close, atol=close, err_msg=name)
+        ours, theirs = getattr(b.state, name), getattr(a.state, name)
+        np.testing.assert_allclose(ours, theirs, rtol=close, atol=close, err_msg=name)
     np.testing.assert_allclose(np.array(b.norms), np.array(a.norms), rtol=close, atol=close)
-    counts = [[fit.state[name] for name in ("step", "epoch", "batches")] + [fit.improved] for fit in (a, b)]
+    counts = [(fit.state.step, fit.state.epoch, fit.state.batches, fit.improved) for fit in (a, b)]
     assert counts[0] == counts[1]
 
 

@@ -259,8 +259,8 @@ class Trainer(BaseTrainer):
         dtype, f = self.program.dtype.type, self.template
         self.order = np.arange(f["n_rows"]) if shuffle else None
         f.update(
-            optimizer=address(make_optimizer, dtype, self.optimizer), state_s=data(state["s"]),
-            state_v=data(state["v"]), order=data(self.order),
+            optimizer=address(make_optimizer, dtype, self.optimizer), state_s=data(state.s),
+            state_v=data(state.v), order=data(self.order),
         )  # fmt: skip
         self.prepare((make_train, dtype), batch)
         self.refresh()
@@ -282,10 +282,10 @@ class Trainer(BaseTrainer):
         set_inputs(self.frame, X)
         for best in self._best:
             best[:] = self.params
-        self.first_epoch, self.layer_norms = self.state["epoch"], None
+        self.first_epoch, self.layer_norms = self.state.epoch, None
         self.frame.update(
-            targets=data(targets), weights=data(weights), row=0, sum_loss=0.0, step=self.state["step"],
-            epoch=self.state["epoch"], batches=self.state["batches"], good_epoch=-1, good=data(self._best[0]),
+            targets=data(targets), weights=data(weights), row=0, sum_loss=0.0, step=self.state.step,
+            epoch=self.state.epoch, batches=self.state.batches, good_epoch=-1, good=data(self._best[0]),
             candidate=data(self._best[1]),
         )  # fmt: skip
         self.refresh()

@@ -209,7 +209,7 @@ class Trainer(BaseTrainer):
             self._prepare(batch, kept=6)
             n_params, n_layers = self.program.n_params, len(self.program.tensors)
             f.update(
-                state_s=arena.put("s", state["s"]), state_v=arena.put("v", state["v"]),
+                state_s=arena.put("s", state.s), state_v=arena.put("v", state.v),
                 good=arena.put("good", self.params), candidate=arena.empty("candidate", n_params, run.dtype),
                 order=arena.empty("order", f["n_rows"], np.int64) if shuffle else 0,
                 constants=arena.empty("constants", self.steps_per_epoch * N_CONSTANTS, run.dtype),
@@ -279,7 +279,7 @@ class Trainer(BaseTrainer):
                 stop = f["no_improvement"] > f["patience"] or not np.isfinite(loss) or f["epochs_left"] == 0
                 if stop or time.perf_counter() - begin > CALL_SECONDS:
                     break
-            for name, array in (("params", self.params), ("s", self.state["s"]), ("v", self.state["v"])):
+            for name, array in (("params", self.params), ("s", self.state.s), ("v", self.state.v)):
                 run.arena.get(name, array)
 
     def _run_epoch(self):
