@@ -63,8 +63,9 @@ ALLOWED = {
     "skneural.training": ["skneural.backends", "skneural.network", "skneural.maths"],
     "skneural.estimators": [
         "skneural.estimators", "skneural.training", "skneural.backends", "skneural.network", "skneural.maths",
-        "skneural._compat", "skneural._tooltips",
+        "skneural._compat", "skneural._declare", "skneural._tooltips",
     ],
+    "skneural._declare": [],
     "skneural._tooltips": [],
     "skneural.encoding": [],
     "skneural.persistence": ["skneural.encoding"],
@@ -123,7 +124,7 @@ GUARDED = {
     ("numba", "llvmlite", "cuda"): ("skneural.backends",),
     ("sklearn",): (
         "skneural.estimators", "skneural.training", "skneural.callbacks", "skneural.timeseries", "skneural.plotting",
-        "skneural.inspection", "skneural._compat", "skneural.__main__",
+        "skneural.inspection", "skneural._compat", "skneural._declare", "skneural.__main__",
     ),
     ("pandas", "polars", "torch", "jax"): (),
     ("matplotlib",): ("skneural.plotting",),

@@ -26,14 +26,13 @@ from skneural.estimators._parameters import FlatParameters
 from skneural.estimators._resume import adopt_checkpoint, check_same_fit, fingerprints, random_of
 from skneural.estimators._rows import CheckedRows
 from skneural.estimators._settings import (
-    CONSTRAINTS,
     check_held_out,
     check_settings,
     find_device,
-    hidden_layers,
 )
 from skneural.estimators._state import CALLBACKS
 from skneural.estimators._summary import Summary
+from skneural.estimators._training_parameters import TrainingParameters
 from skneural.maths.losses import LOSSES
 from skneural.network.layers import Dense
 from skneural.network.program import lower
@@ -64,10 +63,10 @@ def _alone(est):
         _under_way.discard(id(est))
 
 
-class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSupportMixin, BaseEstimator):
+class BaseNetwork(
+    CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstimator
+):
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
-
-    _parameter_constraints: dict = CONSTRAINTS
 
     @classmethod
     @functools.cache
@@ -218,7 +217,7 @@ class BaseNetwork(CheckedRows, Fitting, FlatParameters, Tooltips, CallbackSuppor
 
     def _hidden_layers(self):
         """The layers before the last one; raises where parameters do not describe them."""
-        return hidden_layers(self)
+        raise NotImplementedError(f"{type(self).__name__} describes no layers.")
 
     def _lowered(self, kept, X, targets):
         """The network for checked X, as a program: that of the call before, if it is the same."""
