@@ -65,7 +65,7 @@ def parameter(
     table : dict of Entry, default=None
         A registry whose entries are listed in place of the mark ``{table}`` of `doc`.
     stochastic : bool, default=None
-        Whether it needs a stochastic solver: whoever uses it with 'lbfgs' gets an error.
+        Whether it needs a stochastic solver: with 'lbfgs' a value that is true is an error.
     kw_only : bool, default=True
         Whether it can only be given by name.
 
@@ -89,19 +89,42 @@ def parameter(
 def declare(cls: type[T]) -> type[T]:
     """Class decorator: give a class the constructor, the constraints and the docstring that follow from its rows.
 
-    Positional parameters come first; the others in the order of the bases, from the last to the first. In the docstring
-    the marks ``{parameters}`` and ``{attributes}`` stand for what is declared, and for what the docstrings of the
-    bases say of fitted attributes; other marks for what the class method ``_doc_sections`` returns.
+    Positional parameters come first; the others in the order of the bases, from the last to the first. A class without
+    rows of its own and with one base inherits all of it: there `documented` is enough.
     """
     doc = cls.__doc__
     cls = dataclasses.dataclass(cls, eq=False, repr=False, kw_only=True, match_args=False)
+    cls.__doc__ = doc  # if there is none, dataclasses makes one up
     for name in inspect.get_annotations(cls):
         if name in cls.__dataclass_fields__:
             delattr(cls, name)  # defaults belong to the constructor: help() would list them once more
     cls._rows = _rows(cls)
     cls._parameter_constraints = {name: row["constraint"] for name, row in cls._rows.items() if "constraint" in row}
-    cls.__doc__ = doc and _documented(cls, doc)  # `python -OO` drops docstrings, dataclasses would make some up
+    return documented(cls)
+
+
+def documented(cls: type[T]) -> type[T]:
+    """Class decorator: fill the marks in the docstring of a class.
+
+    ``{parameters}`` stands for what is declared, ``{attributes}`` for what the docstrings of the bases say of fitted
+    attributes; other marks for what the class method ``_doc_sections`` returns.
+    """
+    if cls.__doc__ is not None:  # `python -OO` drops docstrings
+        cls.__doc__ = _Documentation(cls.__doc__)
     return cls
+
+
+class _Documentation:
+    """The docstring of a class, filled when it is read for the first time: imports need not wait for it."""
+
+    def __init__(self, template):
+        self.template = template
+        self.filled = None
+
+    def __get__(self, instance, owner):
+        if self.filled is None:
+            self.filled = _filled(owner, self.template)
+        return self.filled
 
 
 def _rows(cls):
@@ -121,7 +144,7 @@ def _in_order(cls):
 # -- the docstring -----------------------------------------------------------------------------------------------------
 
 
-def _documented(cls, doc):
+def _filled(cls, doc):
     """The docstring of a class, its marks filled."""
     if hasattr(cls, "_doc_sections"):
         doc = fill(doc, cls._doc_sections())

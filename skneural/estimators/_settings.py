@@ -148,9 +148,10 @@ def recurrent_layers(est, cell):
 def check_settings(est):
     """Raise for settings that do not go together."""
     est._hidden_layers()
-    for name, row in est._rows.items():
-        if row.get("stochastic") and np.any(getattr(est, name)):
-            require_stochastic(est, name)
+    if est.solver not in STOCHASTIC_SOLVERS:
+        for name, row in est._rows.items():
+            if row.get("stochastic") and np.any(getattr(est, name)):
+                require_stochastic(est, name)
     if est.precision == "tf32":
         for name, value in {"device": "cpu", "dtype": "float64"}.items():
             if getattr(est, name) == value:

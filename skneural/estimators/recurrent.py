@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from skneural._declare import COUNT, SHARE_BELOW_1, declare, options, parameter
+from skneural._declare import COUNT, SHARE_BELOW_1, declare, documented, options, parameter
 from skneural.estimators._recurrent import SequenceNetwork
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
 from skneural.maths.activations import ACTIVATIONS
@@ -131,7 +131,7 @@ class RecurrentRegressor(SequenceNetwork, BaseRegressor, RecurrentArchitecture):
             targets.adopt_scale(self._target)
 
 
-@declare
+@documented
 class LSTMClassifier(RecurrentClassifier):
     """Long short-term memory classifier for sequences.
 
@@ -154,7 +154,7 @@ class LSTMClassifier(RecurrentClassifier):
     _cell = "lstm"
 
 
-@declare
+@documented
 class LSTMRegressor(RecurrentRegressor):
     """Long short-term memory regressor for sequences.
 
@@ -177,7 +177,7 @@ class LSTMRegressor(RecurrentRegressor):
     _cell = "lstm"
 
 
-@declare
+@documented
 class GRUClassifier(RecurrentClassifier):
     """Gated recurrent unit classifier for sequences.
 
@@ -198,7 +198,7 @@ class GRUClassifier(RecurrentClassifier):
     _cell = "gru"
 
 
-@declare
+@documented
 class GRURegressor(RecurrentRegressor):
     """Gated recurrent unit regressor for sequences.
 
@@ -219,7 +219,7 @@ class GRURegressor(RecurrentRegressor):
     _cell = "gru"
 
 
-@declare
+@documented
 class RNNClassifier(RecurrentClassifier):
     """Simple recurrent network, with tanh, classifier for sequences.
 
@@ -239,7 +239,7 @@ class RNNClassifier(RecurrentClassifier):
     _cell = "rnn"
 
 
-@declare
+@documented
 class RNNRegressor(RecurrentRegressor):
     """Simple recurrent network, with tanh, regressor for sequences.
 
