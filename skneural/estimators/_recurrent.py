@@ -147,7 +147,8 @@ class SequenceNetwork:
             X = stack(arrays)
         elif n_axes > 2:
             X = as_array(X)
-            X = self._as_given(X) if X.ndim == 3 else X  # the way there is the way back
+            if X.ndim == 3:
+                X = self._as_given(X)  # the way there is the way back
         if is_table and (reset or self._table):
             # Rows of a table: its columns, which may have names, are the steps.
             options = {"dtype": dtypes, "ensure_all_finite": "allow-nan", "reset": reset}
@@ -157,20 +158,26 @@ class SequenceNetwork:
                 X, y = validate_data(self, X, y, multi_output=True, y_numeric=self._numeric_targets, **options)
             X = X[:, :, None]
         else:
-            X = check_array(X, dtype=dtypes, ensure_all_finite="allow-nan")[:, :, None] if is_table else X
+            if is_table:
+                X = check_array(X, dtype=dtypes, ensure_all_finite="allow-nan")
+                X = X[:, :, None]
             X, y = check_sequences(X, y, dtypes, self._numeric_targets)
         lengths = check_finite(X)
         if lengths is not None:  # steps that are padding everywhere decide nothing, not even how a batch is divided
             X = X[:, : lengths.max()]
         if reset:
-            self._table, self.n_timesteps_in_, self._n_channels = is_table, *X.shape[1:]
+            self.n_timesteps_in_ = X.shape[1]
+            self._n_channels = X.shape[2]
             self._n_axes = n_axes
+            self._table = is_table
             if not is_table:
                 self.n_features_in_ = X.shape[2]
                 vars(self).pop("feature_names_in_", None)
         elif X.shape[2] != self._n_channels:
-            name, n_features = type(self).__name__, self._n_channels
-            raise ValueError(f"X has {X.shape[2]} features, but {name} is expecting {n_features} features as input.")
+            raise ValueError(
+                f"X has {X.shape[2]} features, but {type(self).__name__} is expecting {self._n_channels} features as "
+                "input."
+            )
         return X, y
 
     def _check_axes(self, X, is_table):
@@ -179,11 +186,18 @@ class SequenceNetwork:
         A list of arrays with one axis each can only be sequences of one feature.
         """
         one_feature = not is_table and self._n_channels == 1
-        if vars(self).get("_n_axes", 2) < 3 or one_feature or sparse.issparse(X):  # which is refused in other words
+        if vars(self).get("_n_axes", 2) < 3 or one_feature:
             return
-        got = f"shape {tuple(X.shape)}" if hasattr(X, "shape") else f"a list of {len(X)} sequences with one axis each"
-        last = self.input_format == "channels_last"
-        axes, expanded = ("n_timesteps, n_features", ":, :, None") if last else ("n_features, n_timesteps", ":, None")
+        if sparse.issparse(X):  # which is refused in other words
+            return
+        got = f"a list of {len(X)} sequences with one axis each"
+        if hasattr(X, "shape"):
+            got = f"shape {tuple(X.shape)}"
+        axes = "n_timesteps, n_features"
+        expanded = ":, :, None"
+        if self.input_format == "channels_first":
+            axes = "n_features, n_timesteps"
+            expanded = ":, None"
         raise ValueError(
             f"Expected X with three axes, (n_samples, {axes}), as it had in fit, but got {got}: one sequence of shape "
             f"({axes}) is X[None], or a list that holds it, and n_samples sequences of one feature are X[{expanded}]."
@@ -191,5 +205,6 @@ class SequenceNetwork:
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse, tags.input_tags.three_d_array = False, True
+        tags.input_tags.sparse = False
+        tags.input_tags.three_d_array = True
         return tags

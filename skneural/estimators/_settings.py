@@ -13,8 +13,10 @@ from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Resi
 
 STOCHASTIC_SOLVERS = tuple(OPTIMIZERS)
 
-#: The largest integer that kernels read, and the largest width: the product of two widths is such an integer.
-LARGEST, WIDEST = 2**63 - 1, 2**31 - 1
+#: The largest integer that kernels read.
+LARGEST = 2**63 - 1
+#: The largest width: the product of two widths is such an integer.
+WIDEST = 2**31 - 1
 
 
 def settings_of(est):
@@ -33,8 +35,9 @@ def settings_of(est):
         If a number is larger than any that the engine could take.
     """
     # Also those that the signature of a subclass leaves out, and its parent's constructor has set.
-    names = [name for name in est._parameter_constraints if hasattr(est, name)]
-    given = {name: getattr(est, name) for name in names} | est.get_params(deep=False)
+    names = [name for name in est._rows if hasattr(est, name)]
+    given = {name: getattr(est, name) for name in names}
+    given |= est.get_params(deep=False)
     return SimpleNamespace(**{name: _plain(est, name, value) for name, value in given.items()})
 
 
@@ -53,11 +56,14 @@ def hyper_of(settings):
 
 def _plain(est, name, value):
     """A number as Python's; the items of lists and tuples likewise. Anything else is handed back as it is."""
-    if isinstance(value, list | tuple):
-        return type(value)([_plain(est, name, item) for item in value]) if type(value) in (list, tuple) else value
+    if type(value) in (list, tuple):
+        items = [_plain(est, name, item) for item in value]
+        return type(value)(items)
     if isinstance(value, np.bool_):
         return bool(value)
-    if not isinstance(value, Real) or isinstance(value, bool) or name == "random_state":
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return value
+    if name == "random_state":
         return value
     try:
         number = int(value) if isinstance(value, Integral) else float(value)
@@ -85,12 +91,16 @@ def sizes_of(est, name="hidden_layer_sizes"):
 
 def hidden_sizes(est):
     """Units of every layer before the last one."""
-    return sizes_of(est) + (sizes_of(est, "head_layer_sizes") if hasattr(est, "head_layer_sizes") else [])
+    sizes = sizes_of(est)
+    if hasattr(est, "head_layer_sizes"):
+        sizes += sizes_of(est, "head_layer_sizes")
+    return sizes
 
 
 def _one_each(est, name, noun):
     """The values of a parameter that is one for all hidden layers, or a sequence of one each."""
-    count, values = len(hidden_sizes(est)), getattr(est, name)
+    count = len(hidden_sizes(est))
+    values = getattr(est, name)
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         return [values] * count
     if len(values) != count:
@@ -192,7 +202,9 @@ def find_device(est, dtype):
     device = devices.resolve(est.device)
     usable = devices.usable_precision(device, est.precision, np.float32 if dtype is None else dtype)
     if est.device != "auto" and est.precision != usable:
-        why = "the weights of the previous fit are float64" if dtype == np.float64 else f"{device} is too old for it"
+        why = f"{device} is too old for it"
+        if dtype == np.float64:
+            why = "the weights of the previous fit are float64"
         raise ValueError(f"precision={est.precision!r} is for float32 on a GPU with tensor cores: {why}.")
     return device
 

@@ -20,7 +20,11 @@ class _Devices(StrOptions):
     """Names of devices: 'cuda' may have a number."""
 
     def is_satisfied_by(self, val):
-        return super().is_satisfied_by(val) or (isinstance(val, str) and devices.NUMBERED.fullmatch(val) is not None)
+        if super().is_satisfied_by(val):
+            return True
+        if not isinstance(val, str):
+            return False
+        return devices.NUMBERED.fullmatch(val) is not None
 
     def __str__(self):
         return f"{super().__str__()} or 'cuda:N', N the number of a GPU"
