@@ -69,9 +69,9 @@ ALLOWED = {
     "skneural.training": ["skneural.training", "skneural.backends", "skneural.network", "skneural.maths"],
     "skneural.estimators": [
         "skneural.estimators", "skneural.training", "skneural.backends", "skneural.layers", "skneural.network",
-        "skneural.maths",
-        "skneural._compat", "skneural._tooltips", "skneural._frames",
+        "skneural.maths", "skneural._compat", "skneural._declare", "skneural._tooltips", "skneural._frames",
     ],
+    "skneural._declare": [],
     "skneural._tooltips": [],
     "skneural.encoding": [],
     "skneural.persistence": ["skneural.encoding"],
@@ -130,7 +130,7 @@ GUARDED = {
     ("numba", "llvmlite", "cuda"): ("skneural.backends",),
     ("sklearn",): (
         "skneural.estimators", "skneural.training", "skneural.callbacks", "skneural.timeseries", "skneural.plotting",
-        "skneural.inspection", "skneural._compat", "skneural.__main__",
+        "skneural.inspection", "skneural._compat", "skneural._declare", "skneural.__main__",
     ),
     ("pandas",): ("skneural.timeseries",),  # late, where there is an index of it
     ("polars", "pyarrow", "torch", "jax"): (),

@@ -28,14 +28,13 @@ from skneural.estimators._pickling import copy_of, restore, state_of
 from skneural.estimators._resume import adopt_checkpoint, check_same_fit, random_of
 from skneural.estimators._rows import RowReader, Samples, check_weights, encode, hold_out
 from skneural.estimators._settings import (
-    CONSTRAINTS,
     check_held_out,
     check_settings,
     find_device,
-    hidden_layers,
 )
 from skneural.estimators._state import CALLBACKS, reason
 from skneural.estimators._summary import Summary
+from skneural.estimators._training_parameters import TrainingParameters
 from skneural.layers import Dense
 from skneural.maths.losses import LOSSES
 from skneural.network.initializers import initialize
@@ -68,10 +67,9 @@ def _alone(est):
         _under_way.discard(id(est))
 
 
-class BaseNetwork(Tooltips, CallbackSupportMixin, BaseEstimator):
+class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstimator):
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
 
-    _parameter_constraints: dict = CONSTRAINTS
     _reader = RowReader()
 
     @classmethod
@@ -243,7 +241,7 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, BaseEstimator):
 
     def _hidden_layers(self):
         """The layers before the last one; raises where parameters do not describe them."""
-        return hidden_layers(self)
+        raise NotImplementedError(f"{type(self).__name__} describes no layers.")
 
     def _lowered(self, kept, X, targets):
         """The network for checked X, as a program: that of the call before, if it is the same."""

@@ -4,98 +4,19 @@ from numbers import Integral, Real
 from types import SimpleNamespace
 
 import numpy as np
-from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+from sklearn.utils._param_validation import InvalidParameterError
 
 from skneural.backends import devices
 from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.maths.schedules import SCHEDULES
-from skneural.network.initializers import INITIALIZERS
 
 STOCHASTIC_SOLVERS = tuple(OPTIMIZERS)
 
-#: The largest integer that kernels read, and the largest width: the product of two widths is such an integer.
-LARGEST, WIDEST = 2**63 - 1, 2**31 - 1
-
-_POSITIVE = Interval(Real, 0, None, closed="neither")
-_NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-_SHARE = Interval(Real, 0, 1, closed="left")
-
-
-class _Devices(StrOptions):
-    """Names of devices: 'cuda' may have a number."""
-
-    def is_satisfied_by(self, val):
-        return super().is_satisfied_by(val) or (isinstance(val, str) and devices.NUMBERED.fullmatch(val) is not None)
-
-    def __str__(self):
-        return f"{super().__str__()} or 'cuda:N', N the number of a GPU"
-
-
-#: What scikit-learn's validation of parameters knows of those that all estimators share.
-CONSTRAINTS = {
-    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
-    "solver": [StrOptions({"lbfgs", *OPTIMIZERS})],
-    "alpha": [_NOT_NEGATIVE],
-    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions(set(SCHEDULES))],
-    "learning_rate_init": [_POSITIVE],
-    "power_t": [_NOT_NEGATIVE],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "shuffle": ["boolean"],
-    "random_state": ["random_state"],
-    "tol": [_NOT_NEGATIVE],
-    "verbose": ["verbose"],
-    "warm_start": ["boolean"],
-    "momentum": [Interval(Real, 0, 1, closed="both")],
-    "nesterovs_momentum": ["boolean"],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [_SHARE],
-    "beta_1": [_SHARE],
-    "beta_2": [_SHARE],
-    "epsilon": [_POSITIVE],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-    "max_fun": [Interval(Integral, 1, None, closed="left")],
-    "dropout": [_SHARE, "array-like"],
-    "input_noise": [_NOT_NEGATIVE],
-    "normalization": [StrOptions({"batch", "layer"}), None],
-    "residual": ["boolean"],
-    "weight_init": [StrOptions(set(INITIALIZERS)), callable],
-    "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-    "weight_decay": [_NOT_NEGATIVE],
-    "rho": [_SHARE],
-    "clip_norm": [_POSITIVE, None],
-    "clip_value": [_POSITIVE, None],
-    "max_norm": [_POSITIVE, None],
-    "decay_factor": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="right")],
-    "decay_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "warmup": [Interval(Real, 0, 1, closed="both")],
-    "score_training": ["boolean"],
-    "monitor_gradients": ["boolean"],
-    "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
-    "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
-    "dtype": [StrOptions({"auto", "float32", "float64"})],
-    "device": [_Devices({"cpu", "cuda", "auto"})],
-    "precision": [StrOptions({"full", "tf32"})],
-}
-
-
-#: The same of those that only recurrent networks have.
-RECURRENT_CONSTRAINTS = {
-    "head_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "head_activation": [StrOptions(set(ACTIVATIONS))],
-    "bidirectional": ["boolean"],
-    "recurrent_dropout": [_SHARE],
-    "pooling": [StrOptions({"last", "mean", "max"})],
-    "tbptt_steps": [Interval(Integral, 1, None, closed="left"), None],
-    "input_format": [StrOptions({"channels_last", "channels_first"})],
-    "standardize": ["boolean"],
-}
-#: Those of `CONSTRAINTS` that they do not have.
-ROWS_ONLY = ("activation", "normalization", "residual", "max_norm")
+#: The largest integer that kernels read.
+LARGEST = 2**63 - 1
+#: The largest width: the product of two widths is such an integer.
+WIDEST = 2**31 - 1
 
 
 def settings_of(est):
@@ -114,8 +35,9 @@ def settings_of(est):
         If a number is larger than any that the engine could take.
     """
     # Also those that the signature of a subclass leaves out, and its parent's constructor has set.
-    names = [name for name in est._parameter_constraints if hasattr(est, name)]
-    given = {name: getattr(est, name) for name in names} | est.get_params(deep=False)
+    names = [name for name in est._rows if hasattr(est, name)]
+    given = {name: getattr(est, name) for name in names}
+    given |= est.get_params(deep=False)
     return SimpleNamespace(**{name: _plain(est, name, value) for name, value in given.items()})
 
 
@@ -134,11 +56,14 @@ def hyper_of(settings):
 
 def _plain(est, name, value):
     """A number as Python's; the items of lists and tuples likewise. Anything else is handed back as it is."""
-    if isinstance(value, list | tuple):
-        return type(value)([_plain(est, name, item) for item in value]) if type(value) in (list, tuple) else value
+    if type(value) in (list, tuple):
+        items = [_plain(est, name, item) for item in value]
+        return type(value)(items)
     if isinstance(value, np.bool_):
         return bool(value)
-    if not isinstance(value, Real) or isinstance(value, bool) or name == "random_state":
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return value
+    if name == "random_state":
         return value
     try:
         number = int(value) if isinstance(value, Integral) else float(value)
@@ -166,12 +91,16 @@ def sizes_of(est, name="hidden_layer_sizes"):
 
 def hidden_sizes(est):
     """Units of every layer before the last one."""
-    return sizes_of(est) + (sizes_of(est, "head_layer_sizes") if hasattr(est, "head_layer_sizes") else [])
+    sizes = sizes_of(est)
+    if hasattr(est, "head_layer_sizes"):
+        sizes += sizes_of(est, "head_layer_sizes")
+    return sizes
 
 
 def _one_each(est, name, noun):
     """The values of a parameter that is one for all hidden layers, or a sequence of one each."""
-    count, values = len(hidden_sizes(est)), getattr(est, name)
+    count = len(hidden_sizes(est))
+    values = getattr(est, name)
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         return [values] * count
     if len(values) != count:
@@ -228,26 +157,22 @@ def recurrent_layers(est, cell):
 
 def check_settings(est):
     """Raise for settings that do not go together."""
-    if est.solver == "lbfgs":
-        given = est.get_params(deep=False)
-        names = ("input_noise", "l1_ratio", "clip_value", "max_norm", "monitor_gradients", "recurrent_dropout")
-        stochastic_only = {
-            "dropout": any(dropout_rates(est)), "normalization='batch'": given.get("normalization") == "batch",
-            # Recurrent networks clip by default; lbfgs, which has no use for it, ignores that.
-            "clip_norm": given["clip_norm"] if "recurrent_dropout" not in given else None,
-            **{name: given.get(name) for name in names},
-        }  # fmt: skip
-        for name, used in stochastic_only.items():
-            if used:
-                raise ValueError(
-                    f"{name} needs a stochastic solver (one of {', '.join(map(repr, STOCHASTIC_SOLVERS))}): lbfgs does "
-                    "not support it."
-                )
+    est._hidden_layers()
+    if est.solver not in STOCHASTIC_SOLVERS:
+        for name, row in est._rows.items():
+            if row.get("stochastic") and np.any(getattr(est, name)):
+                require_stochastic(est, name)
     if est.precision == "tf32":
         for name, value in {"device": "cpu", "dtype": "float64"}.items():
             if getattr(est, name) == value:
                 raise ValueError(f"precision='tf32' is for float32 on a GPU: it does not go with {name}={value!r}.")
-    est._hidden_layers()
+
+
+def require_stochastic(est, name):
+    """Raise unless the solver is a stochastic one, as a setting needs it that is in use."""
+    if est.solver not in STOCHASTIC_SOLVERS:
+        solvers = ", ".join(map(repr, STOCHASTIC_SOLVERS))
+        raise ValueError(f"{name} needs a stochastic solver (one of {solvers}): {est.solver} does not support it.")
 
 
 def check_held_out(X_val, y_val, sample_weight_val):
@@ -277,7 +202,9 @@ def find_device(est, dtype):
     device = devices.resolve(est.device)
     usable = devices.usable_precision(device, est.precision, np.float32 if dtype is None else dtype)
     if est.device != "auto" and est.precision != usable:
-        why = "the weights of the previous fit are float64" if dtype == np.float64 else f"{device} is too old for it"
+        why = f"{device} is too old for it"
+        if dtype == np.float64:
+            why = "the weights of the previous fit are float64"
         raise ValueError(f"precision={est.precision!r} is for float32 on a GPU with tensor cores: {why}.")
     return device
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Self
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
+from skneural._declare import NOT_NEGATIVE, POSITIVE, SHARE, SHARE_BELOW_1, declare, options, parameter
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._kept import Request, remembers
 from skneural.estimators._settings import STOCHASTIC_SOLVERS
@@ -34,17 +36,53 @@ def _stochastic(est):
     return True
 
 
-class NetworkClassifier(ClassifierMixin, BaseNetwork):
-    """Base of the classifiers."""
+@declare
+class BaseClassifier(ClassifierMixin, BaseNetwork):
+    """Base of the classifiers.
 
-    _parameter_constraints: dict = {
-        **BaseNetwork._parameter_constraints,
-        "class_weight": [dict, "array-like", None, str],
-        "loss": [StrOptions({"log_loss", "focal"})],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "focal_gamma": [Interval(Real, 0, None, closed="left")],
-        "focal_alpha": [None, Interval(Real, 0, 1, closed="both"), "array-like"],
-    }
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    """
+
+    class_weight: dict | str | None = parameter(
+        default=None,
+        constraint=[dict, "array-like", None, str],
+        type="dict, 'balanced' or None",
+        doc="""Weights of the classes, ``{label: weight}``, multiplied into the sample weights. 'balanced' weights them
+        inversely to how often they occur. Multilabel: as :func:`sklearn.utils.class_weight.compute_sample_weight` has
+        it. For two classes that is the weighted binary cross-entropy.""",
+    )
+    loss: str = parameter(
+        default="log_loss",
+        constraint=[options("log_loss", "focal")],
+        doc="""What is minimised. 'focal' (Lin et al., 2017) is the log loss times ``(1 - p) ** focal_gamma``, p the
+        probability of the true class: well-classified samples count for less.""",
+    )
+    label_smoothing: float = parameter(
+        default=0.0,
+        constraint=[SHARE_BELOW_1],
+        doc="""Share of each target that is spread evenly over all classes (Szegedy et al., 2016), in [0, 1). Only with
+        ``loss='log_loss'``.""",
+    )
+    focal_gamma: float = parameter(
+        default=2.0,
+        constraint=[NOT_NEGATIVE],
+        doc="""Exponent of the focal loss, not negative; 0 is the log loss.""",
+    )
+    focal_alpha: float | ArrayLike | None = parameter(
+        default=None,
+        constraint=[SHARE, "array-like", None],
+        shape="(n_classes,)",
+        doc="""Factors of the classes in the focal loss. With two classes or multilabel targets one number is that of
+        the second class (of a label that is set), one minus it that of the other. None is 1 for all.""",
+    )
+    scoring: str | Callable | None = parameter(
+        default=None,
+        doc="""What validation is scored by: None for accuracy, 'loss' for the (negative) validation loss, or any name
+        or callable that :func:`sklearn.metrics.check_scoring` takes.""",
+    )
     _numeric_targets = False
     _metric = staticmethod(accuracy_score)
 
@@ -190,15 +228,42 @@ class NetworkClassifier(ClassifierMixin, BaseNetwork):
         return tags
 
 
-class NetworkRegressor(RegressorMixin, BaseNetwork):
+@declare
+class BaseRegressor(RegressorMixin, BaseNetwork):
     """Base of the regressors."""
 
-    _parameter_constraints: dict = {
-        **BaseNetwork._parameter_constraints,
-        "loss": [StrOptions(set(REAL_LOSSES))],
-        "huber_delta": [Interval(Real, 0, None, closed="neither")],
-        "quantiles": [Interval(Real, 0, 1, closed="neither"), "array-like"],
-    }
+    loss: str = parameter(
+        default="squared_error",
+        constraint=[options(*REAL_LOSSES)],
+        doc="""
+        - 'squared_error': half the squared error.
+        - 'absolute_error': the absolute error; predictions are medians.
+        - 'huber': squared for errors up to `huber_delta`, then linear.
+        - 'log_cosh': logarithm of the hyperbolic cosine of the error: a smooth relative of 'huber'.
+        - 'quantile': the pinball loss; predictions are `quantiles`.
+        - 'poisson', 'gamma': half the deviance with a log link (exponential output; y must not be negative, or must be
+          positive).
+
+        With several outputs the solvers minimise the sum over them; those that have no deviance are reported as the
+        mean over them, as scikit-learn reports squared errors.""",
+    )
+    huber_delta: float = parameter(
+        default=1.0,
+        constraint=[POSITIVE],
+        doc="""Error at which the Huber loss becomes linear, in units of y.""",
+    )
+    quantiles: float | ArrayLike = parameter(
+        default=0.5,
+        constraint=[Interval(Real, 0, 1, closed="neither"), "array-like"],
+        shape="(n_quantiles,)",
+        doc="""What ``loss='quantile'`` predicts, each in (0, 1). With a sequence, :meth:`predict` returns a column
+        each, sorted so that they never cross.""",
+    )
+    scoring: str | Callable | None = parameter(
+        default=None,
+        doc="""What validation is scored by: None for R2 (D2 of the pinball loss for ``loss='quantile'``), 'loss' for
+        the (negative) validation loss, or any name or callable that :func:`sklearn.metrics.check_scoring` takes.""",
+    )
     _numeric_targets = True
 
     def _metric(self, y, predicted, sample_weight=None):

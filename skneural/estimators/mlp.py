@@ -2,17 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 from numpy.typing import ArrayLike
 
-from skneural.estimators._docs import CLASS_LOSSES, REAL_LOSS_OPTIONS, REAL_LOSSES, REAL_METRIC, describe
-from skneural.estimators._tasks import NetworkClassifier, NetworkRegressor
+from skneural._declare import COUNT, POSITIVE, SHARE_BELOW_1, declare, options, parameter
+from skneural.estimators._settings import hidden_layers, require_stochastic
+from skneural.estimators._tasks import BaseClassifier, BaseRegressor
+from skneural.maths.activations import ACTIVATIONS
 
 
-@describe("accuracy", CLASS_LOSSES)
-class MLPClassifier(NetworkClassifier):
+@declare
+class Perceptron:
+    """Mixin of multi-layer perceptrons: the parameters that describe their layers."""
+
+    hidden_layer_sizes: int | ArrayLike = parameter(
+        default=(100,),
+        constraint=[COUNT, "array-like"],
+        shape="(n_layers - 2,)",
+        kw_only=False,
+        doc="""Number of units of each hidden layer.""",
+    )
+    activation: str | ArrayLike = parameter(
+        default="relu",
+        constraint=[options(*ACTIVATIONS), "array-like"],
+        shape="(n_layers - 2,)",
+        kw_only=False,
+        table=ACTIVATIONS,
+        doc="""Activation of the hidden layers, one for all or one each:
+
+        {table}""",
+    )
+    dropout: float | ArrayLike = parameter(
+        default=0.0,
+        constraint=[SHARE_BELOW_1, "array-like"],
+        shape="(n_layers - 2,)",
+        stochastic=True,
+        doc="""Rate of dropout after each hidden layer, one for all or one each, in [0, 1). The units that stay are
+        scaled up in training; prediction uses them all. Not with 'lbfgs'.""",
+    )
+    normalization: str | None = parameter(
+        default=None,
+        constraint=[options("batch", "layer"), None],
+        doc="""Normalisation before the activation of each hidden layer: of every unit over the batch (exact over the
+        whole batch, weighted by `sample_weight`; prediction uses running means), or of every sample over the units.
+        'batch' not with 'lbfgs'.""",
+    )
+    residual: bool = parameter(
+        default=False,
+        constraint=["boolean"],
+        doc="""Whether to add the input of a hidden layer to its output where both have the same number of units. The
+        first hidden layer has no such shortcut.""",
+    )
+    max_norm: float | None = parameter(
+        default=None,
+        constraint=[POSITIVE, None],
+        stochastic=True,
+        doc="""Largest norm of the incoming weights of each hidden unit: they are scaled down after every step. Not with
+        'lbfgs'.""",
+    )
+
+    def _hidden_layers(self):
+        return hidden_layers(self)
+
+    def _check_settings(self, incremental, held_out):
+        super()._check_settings(incremental, held_out)
+        if self.normalization == "batch":
+            require_stochastic(self, "normalization='batch'")
+
+
+@declare
+class MLPClassifier(Perceptron, BaseClassifier):
     r"""Multi-layer perceptron classifier.
 
     Drop-in replacement for :class:`sklearn.neural_network.MLPClassifier`: same parameters in the same order, same
@@ -21,17 +79,10 @@ class MLPClassifier(NetworkClassifier):
 
     Parameters
     ----------
-    {architecture}
-
-    {training}
-
-    {losses}
+    {parameters}
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
-
     {attributes}
 
     See Also
@@ -63,47 +114,9 @@ class MLPClassifier(NetworkClassifier):
     (1, 10)
     """
 
-    def __init__(
-        self,
-        hidden_layer_sizes: int | ArrayLike = (100,), activation: str | ArrayLike = "relu", *,
-        solver: str = "adam", alpha: float = 0.0001, batch_size: int | str = "auto",
-        learning_rate: str = "constant", learning_rate_init: float = 0.001, power_t: float = 0.5,
-        max_iter: int = 200, shuffle: bool = True, random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4, verbose: bool | int = False, warm_start: bool = False, momentum: float = 0.9,
-        nesterovs_momentum: bool = True, early_stopping: bool = False, validation_fraction: float = 0.1,
-        beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
-        max_fun: int = 15000, class_weight: dict | str | None = None, loss: str = "log_loss",
-        label_smoothing: float = 0.0, focal_gamma: float = 2.0, focal_alpha: float | ArrayLike | None = None,
-        l1_ratio: float = 0.0, weight_decay: float = 0.01, rho: float = 0.9, decay_factor: float | str = "auto",
-        decay_epochs: int | str = "auto", warmup: float = 0.0, weight_init: str | Callable = "auto",
-        dropout: float | ArrayLike = 0.0, input_noise: float = 0.0, normalization: str | None = None,
-        residual: bool = False, clip_norm: float | None = None, clip_value: float | None = None,
-        max_norm: float | None = None, monitor_gradients: bool = False, scoring: str | Callable | None = None,
-        score_training: bool = False, n_jobs: int | None = None, dtype: str = "auto", device: str = "cpu",
-        precision: str = "full",
-    ) -> None:  # fmt: skip
-        self.hidden_layer_sizes, self.activation = hidden_layer_sizes, activation
-        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
-        self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
-        self.power_t, self.max_iter, self.shuffle = power_t, max_iter, shuffle
-        self.random_state, self.tol, self.verbose = random_state, tol, verbose
-        self.warm_start, self.momentum = warm_start, momentum
-        self.nesterovs_momentum, self.early_stopping = nesterovs_momentum, early_stopping
-        self.validation_fraction, self.beta_1, self.beta_2 = validation_fraction, beta_1, beta_2
-        self.epsilon, self.n_iter_no_change, self.max_fun = epsilon, n_iter_no_change, max_fun
-        self.class_weight, self.loss, self.label_smoothing = class_weight, loss, label_smoothing
-        self.focal_gamma, self.focal_alpha, self.l1_ratio = focal_gamma, focal_alpha, l1_ratio
-        self.weight_decay, self.rho, self.decay_factor = weight_decay, rho, decay_factor
-        self.decay_epochs, self.warmup, self.weight_init = decay_epochs, warmup, weight_init
-        self.dropout, self.input_noise, self.normalization = dropout, input_noise, normalization
-        self.residual, self.clip_norm, self.clip_value = residual, clip_norm, clip_value
-        self.max_norm, self.monitor_gradients, self.scoring = max_norm, monitor_gradients, scoring
-        self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
-        self.device, self.precision = device, precision
 
-
-@describe(REAL_METRIC, REAL_LOSSES, REAL_LOSS_OPTIONS)
-class MLPRegressor(NetworkRegressor):
+@declare
+class MLPRegressor(Perceptron, BaseRegressor):
     r"""Multi-layer perceptron regressor.
 
     Drop-in replacement for :class:`sklearn.neural_network.MLPRegressor`: same parameters in the same order, same fitted
@@ -111,13 +124,7 @@ class MLPRegressor(NetworkRegressor):
 
     Parameters
     ----------
-    {losses}
-
-    {architecture}
-
-    {training}
-
-    {loss_options}
+    {parameters}
 
     Attributes
     ----------
@@ -150,39 +157,4 @@ class MLPRegressor(NetworkRegressor):
     True
     """
 
-    def __init__(
-        self,
-        loss: str = "squared_error", hidden_layer_sizes: int | ArrayLike = (100,),
-        activation: str | ArrayLike = "relu", *, solver: str = "adam", alpha: float = 0.0001,
-        batch_size: int | str = "auto", learning_rate: str = "constant", learning_rate_init: float = 0.001,
-        power_t: float = 0.5, max_iter: int = 200, shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None, tol: float = 1e-4, verbose: bool | int = False,
-        warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
-        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
-        beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10, max_fun: int = 15000,
-        huber_delta: float = 1.0, quantiles: float | ArrayLike = 0.5, l1_ratio: float = 0.0,
-        weight_decay: float = 0.01, rho: float = 0.9, decay_factor: float | str = "auto",
-        decay_epochs: int | str = "auto", warmup: float = 0.0, weight_init: str | Callable = "auto",
-        dropout: float | ArrayLike = 0.0, input_noise: float = 0.0, normalization: str | None = None,
-        residual: bool = False, clip_norm: float | None = None, clip_value: float | None = None,
-        max_norm: float | None = None, monitor_gradients: bool = False, scoring: str | Callable | None = None,
-        score_training: bool = False, n_jobs: int | None = None, dtype: str = "auto", device: str = "cpu",
-        precision: str = "full",
-    ) -> None:  # fmt: skip
-        self.loss, self.hidden_layer_sizes, self.activation = loss, hidden_layer_sizes, activation
-        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
-        self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
-        self.power_t, self.max_iter, self.shuffle = power_t, max_iter, shuffle
-        self.random_state, self.tol, self.verbose = random_state, tol, verbose
-        self.warm_start, self.momentum = warm_start, momentum
-        self.nesterovs_momentum, self.early_stopping = nesterovs_momentum, early_stopping
-        self.validation_fraction, self.beta_1, self.beta_2 = validation_fraction, beta_1, beta_2
-        self.epsilon, self.n_iter_no_change, self.max_fun = epsilon, n_iter_no_change, max_fun
-        self.huber_delta, self.quantiles, self.l1_ratio = huber_delta, quantiles, l1_ratio
-        self.weight_decay, self.rho, self.decay_factor = weight_decay, rho, decay_factor
-        self.decay_epochs, self.warmup, self.weight_init = decay_epochs, warmup, weight_init
-        self.dropout, self.input_noise, self.normalization = dropout, input_noise, normalization
-        self.residual, self.clip_norm, self.clip_value = residual, clip_norm, clip_value
-        self.max_norm, self.monitor_gradients, self.scoring = max_norm, monitor_gradients, scoring
-        self.score_training, self.n_jobs, self.dtype = score_training, n_jobs, dtype
-        self.device, self.precision = device, precision
+    loss: str = parameter(default="squared_error", kw_only=False)  # the first argument, as in scikit-learn

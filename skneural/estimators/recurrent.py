@@ -1,33 +1,141 @@
 """Recurrent networks for sequences: LSTM, GRU and simple RNN, for real targets and for classes."""
 
-from skneural.estimators._recurrent import RecurrentClassifier, RecurrentRegressor
-from skneural.estimators._recurrent_docs import describe_recurrent
-from skneural.maths.cells import CELLS
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from skneural._declare import COUNT, SHARE_BELOW_1, declare, documented, options, parameter
+from skneural.estimators._recurrent import SequenceNetwork
+from skneural.estimators._tasks import BaseClassifier, BaseRegressor
+from skneural.maths.activations import ACTIVATIONS
+
+#: Examples of every class, but for the beginning of its name.
+CLASSIFICATION = """\
+>>> import numpy as np
+>>> from skneural import {name}Classifier
+>>> rng = np.random.default_rng(0)
+>>> X = rng.normal(size=(300, 12, 2)).cumsum(axis=1)  # random walks of 12 steps in the plane
+>>> y = np.where(X[:, -1, 0] > X[:, 0, 0], "east", "west")
+>>> clf = {name}Classifier((16,), learning_rate_init=0.01, random_state=0).fit(X[:200], y[:200])
+>>> clf.score(X[200:], y[200:]) > 0.85
+True
+>>> str(clf.predict([X[0], X[1, :5]])[0]) in clf.classes_  # of different length
+True"""
+REGRESSION = """\
+>>> import numpy as np
+>>> from skneural import {name}Regressor
+>>> wave = np.sin(np.arange(300) / 5)
+>>> X = np.lib.stride_tricks.sliding_window_view(wave[:-1], 20)[:, :, None]  # windows of 20 steps
+>>> y = wave[20:]  # the step after each
+>>> reg = {name}Regressor((16,), learning_rate_init=0.01, random_state=0).fit(X[:200], y[:200])
+>>> reg.score(X[200:], y[200:]) > 0.95
+True"""
 
 
-@describe_recurrent(CELLS["lstm"], "classification")
+@declare
+class RecurrentArchitecture:
+    """The parameters that describe the layers of recurrent networks: the last base, so the first in the signature."""
+
+    hidden_layer_sizes: int | ArrayLike = parameter(
+        default=(50,),
+        constraint=[COUNT, "array-like"],
+        shape="(n_recurrent_layers,)",
+        kw_only=False,
+        doc="""Number of units of each recurrent layer; each reads the states of the one before.""",
+    )
+    head_layer_sizes: int | ArrayLike = parameter(
+        default=(),
+        constraint=[COUNT, "array-like"],
+        shape="(n_head_layers,)",
+        doc="""Number of units of dense layers between the recurrent ones and the outputs.""",
+    )
+    head_activation: str = parameter(
+        default="relu",
+        constraint=[options(*ACTIVATIONS)],
+        doc="""Activation of these dense layers. See :class:`MLPClassifier`.""",
+    )
+    bidirectional: bool = parameter(
+        default=False,
+        constraint=["boolean"],
+        doc="""Whether each recurrent layer has a second one beside it that reads the sequence from its end (Schuster
+        and Paliwal, 1997).""",
+    )
+    pooling: str = parameter(
+        default="last",
+        constraint=[options("last", "mean", "max")],
+        doc="""What follows the last recurrent layer for each sequence: its state after the last step (of a second
+        direction: after the first step, where that ends), or the mean or the maximum of the states over all steps.""",
+    )
+    dropout: float | ArrayLike = parameter(
+        default=0.0,
+        constraint=[SHARE_BELOW_1, "array-like"],
+        shape="(n_recurrent_layers + n_head_layers,)",
+        stochastic=True,
+        doc="""Rate of dropout after each recurrent layer (after the last one: of what pooling returns) and each dense
+        layer, one for all or one each, in [0, 1). The units that stay are scaled up in training; prediction uses them
+        all. Not with 'lbfgs'.""",
+    )
+    recurrent_dropout: float = parameter(
+        default=0.0,
+        constraint=[SHARE_BELOW_1],
+        stochastic=True,
+        doc="""Rate of dropout on the states that a time step hands on to the next, in [0, 1): the same units are
+        dropped in all steps of a sequence (Gal and Ghahramani, 2016). Not with 'lbfgs'.""",
+    )
+    tbptt_steps: int | None = parameter(
+        default=None,
+        constraint=[COUNT, None],
+        doc="""How many time steps gradients go back at most: sequences are cut into parts of that length, counted from
+        their end, and no gradient passes a cut (truncated backpropagation through time; Williams and Peng, 1990). None:
+        all.""",
+    )
+    input_format: str = parameter(
+        default="channels_last",
+        constraint=[options("channels_last", "channels_first")],
+        doc="""'channels_first' reads 3-D `X` as (n_samples, n_features, n_timesteps), as aeon and sktime lay it
+        out.""",
+    )
+    standardize: bool = parameter(
+        default=True,
+        constraint=["boolean"],
+        doc="""Whether to scale each feature to mean 0 and deviation 1 over the training data, and, in regression with a
+        loss of identity link, y too; predictions are in the units of y. Weighted by `sample_weight`. It is learnt by
+        the first fit, or the first call of :meth:`partial_fit`. Losses in `loss_curve_` and elsewhere are those of the
+        scaled y, and `huber_delta` is in its units.""",
+    )
+
+
+@declare
+class RecurrentClassifier(SequenceNetwork, BaseClassifier, RecurrentArchitecture):
+    """Base of the recurrent classifiers."""
+
+    _example = CLASSIFICATION
+
+
+@declare
+class RecurrentRegressor(SequenceNetwork, BaseRegressor, RecurrentArchitecture):
+    """Base of the recurrent regressors."""
+
+    _example = REGRESSION
+
+    huber_delta: float = parameter(
+        default=1.0,
+        doc="""Error at which the Huber loss becomes linear, in units of the scaled y with `standardize`, else of y.""",
+    )
+
+    def _fit_targets(self, targets, y, weights, first_pass):
+        """Scale y as X is, by the training rows of the first fit."""
+        if first_pass and self.standardize:
+            targets.standardize(y, weights)
+        elif not first_pass and hasattr(self, "_target"):
+            targets.adopt_scale(self._target)
+
+
+@documented
 class LSTMClassifier(RecurrentClassifier):
     """Long short-term memory classifier for sequences.
 
-    {input}
-
-    Parameters
-    ----------
-    {parameters}
-
-    {losses}
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
-
-    {attributes}
-
-    See Also
-    --------
-    LSTMRegressor : The same for real targets.
-    GRUClassifier, RNNClassifier : Other cells.
+    {description}
 
     References
     ----------
@@ -40,41 +148,17 @@ class LSTMClassifier(RecurrentClassifier):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skneural import LSTMClassifier
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.normal(size=(300, 12, 2)).cumsum(axis=1)  # random walks of 12 steps in the plane
-    >>> y = np.where(X[:, -1, 0] > X[:, 0, 0], "east", "west")
-    >>> clf = LSTMClassifier((16,), learning_rate_init=0.01, random_state=0).fit(X[:200], y[:200])
-    >>> clf.score(X[200:], y[200:]) > 0.85
-    True
-    >>> str(clf.predict([X[0], X[1, :5]])[0]) in clf.classes_  # of different length
-    True
+    {examples}
     """
 
     _cell = "lstm"
 
 
-@describe_recurrent(CELLS["lstm"], "regression")
+@documented
 class LSTMRegressor(RecurrentRegressor):
     """Long short-term memory regressor for sequences.
 
-    {input}
-
-    Parameters
-    ----------
-    {parameters}
-
-    {losses}
-
-    Attributes
-    ----------
-    {attributes}
-
-    See Also
-    --------
-    LSTMClassifier : The same for class labels.
-    GRURegressor, RNNRegressor : Other cells.
+    {description}
 
     References
     ----------
@@ -87,42 +171,17 @@ class LSTMRegressor(RecurrentRegressor):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skneural import LSTMRegressor
-    >>> wave = np.sin(np.arange(300) / 5)
-    >>> X = np.lib.stride_tricks.sliding_window_view(wave[:-1], 20)[:, :, None]  # windows of 20 steps
-    >>> y = wave[20:]  # the step after each
-    >>> reg = LSTMRegressor((16,), learning_rate_init=0.01, random_state=0).fit(X[:200], y[:200])
-    >>> reg.score(X[200:], y[200:]) > 0.95
-    True
+    {examples}
     """
 
     _cell = "lstm"
 
 
-@describe_recurrent(CELLS["gru"], "classification")
+@documented
 class GRUClassifier(RecurrentClassifier):
     """Gated recurrent unit classifier for sequences.
 
-    {input}
-
-    Parameters
-    ----------
-    {parameters}
-
-    {losses}
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
-
-    {attributes}
-
-    See Also
-    --------
-    GRURegressor : The same for real targets.
-    LSTMClassifier, RNNClassifier : Other cells.
+    {description}
 
     References
     ----------
@@ -133,41 +192,17 @@ class GRUClassifier(RecurrentClassifier):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skneural import GRUClassifier
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.normal(size=(300, 12, 2)).cumsum(axis=1)  # random walks of 12 steps in the plane
-    >>> y = np.where(X[:, -1, 0] > X[:, 0, 0], "east", "west")
-    >>> clf = GRUClassifier((16,), learning_rate_init=0.01, random_state=0).fit(X[:200], y[:200])
-    >>> clf.score(X[200:], y[200:]) > 0.85
-    True
-    >>> str(clf.predict([X[0], X[1, :5]])[0]) in clf.classes_  # of different length
-    True
+    {examples}
     """
 
     _cell = "gru"
 
 
-@describe_recurrent(CELLS["gru"], "regression")
+@documented
 class GRURegressor(RecurrentRegressor):
     """Gated recurrent unit regressor for sequences.
 
-    {input}
-
-    Parameters
-    ----------
-    {parameters}
-
-    {losses}
-
-    Attributes
-    ----------
-    {attributes}
-
-    See Also
-    --------
-    GRUClassifier : The same for class labels.
-    LSTMRegressor, RNNRegressor : Other cells.
+    {description}
 
     References
     ----------
@@ -178,42 +213,17 @@ class GRURegressor(RecurrentRegressor):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skneural import GRURegressor
-    >>> wave = np.sin(np.arange(300) / 5)
-    >>> X = np.lib.stride_tricks.sliding_window_view(wave[:-1], 20)[:, :, None]  # windows of 20 steps
-    >>> y = wave[20:]  # the step after each
-    >>> reg = GRURegressor((16,), learning_rate_init=0.01, random_state=0).fit(X[:200], y[:200])
-    >>> reg.score(X[200:], y[200:]) > 0.95
-    True
+    {examples}
     """
 
     _cell = "gru"
 
 
-@describe_recurrent(CELLS["rnn"], "classification")
+@documented
 class RNNClassifier(RecurrentClassifier):
     """Simple recurrent network, with tanh, classifier for sequences.
 
-    {input}
-
-    Parameters
-    ----------
-    {parameters}
-
-    {losses}
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels.
-
-    {attributes}
-
-    See Also
-    --------
-    RNNRegressor : The same for real targets.
-    LSTMClassifier, GRUClassifier : Other cells.
+    {description}
 
     References
     ----------
@@ -223,41 +233,17 @@ class RNNClassifier(RecurrentClassifier):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skneural import RNNClassifier
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.normal(size=(300, 12, 2)).cumsum(axis=1)  # random walks of 12 steps in the plane
-    >>> y = np.where(X[:, -1, 0] > X[:, 0, 0], "east", "west")
-    >>> clf = RNNClassifier((16,), learning_rate_init=0.01, random_state=0).fit(X[:200], y[:200])
-    >>> clf.score(X[200:], y[200:]) > 0.85
-    True
-    >>> str(clf.predict([X[0], X[1, :5]])[0]) in clf.classes_  # of different length
-    True
+    {examples}
     """
 
     _cell = "rnn"
 
 
-@describe_recurrent(CELLS["rnn"], "regression")
+@documented
 class RNNRegressor(RecurrentRegressor):
     """Simple recurrent network, with tanh, regressor for sequences.
 
-    {input}
-
-    Parameters
-    ----------
-    {parameters}
-
-    {losses}
-
-    Attributes
-    ----------
-    {attributes}
-
-    See Also
-    --------
-    RNNClassifier : The same for class labels.
-    LSTMRegressor, GRURegressor : Other cells.
+    {description}
 
     References
     ----------
@@ -267,14 +253,7 @@ class RNNRegressor(RecurrentRegressor):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skneural import RNNRegressor
-    >>> wave = np.sin(np.arange(300) / 5)
-    >>> X = np.lib.stride_tricks.sliding_window_view(wave[:-1], 20)[:, :, None]  # windows of 20 steps
-    >>> y = wave[20:]  # the step after each
-    >>> reg = RNNRegressor((16,), learning_rate_init=0.01, random_state=0).fit(X[:200], y[:200])
-    >>> reg.score(X[200:], y[200:]) > 0.95
-    True
+    {examples}
     """
 
     _cell = "rnn"
