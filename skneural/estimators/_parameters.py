@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from skneural.backends import devices
-from skneural.network.program import aligned_zeros
+from skneural.network.memory import aligned_zeros
 from skneural.training.state import aligned_copy
 
 #: Variants of a network that are kept ready for prediction.

@@ -63,8 +63,8 @@ class Perceptron:
     def _hidden_layers(self):
         return hidden_layers(self)
 
-    def _check_settings(self, incremental, held_out):
-        super()._check_settings(incremental, held_out)
+    def _check_settings(self, incremental):
+        super()._check_settings(incremental)
         if self.normalization == "batch":
             require_stochastic(self, "normalization='batch'")
 
