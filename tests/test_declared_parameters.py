@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from skneural.network.layers import Dense
+from skneural.layers import Dense
 
 import skneural
 from skneural._declare import COUNT, NOT_NEGATIVE, declare, documented, options, parameter
