@@ -92,7 +92,7 @@ def central_differences(program, params, X, targets, weights, h=1e-5, seed=0):
     params = params.copy()
     trainer = make_trainer(program, params, X, targets, weights, seed=seed, whole=True)
     result = np.zeros(len(params))
-    for place in program.dense_index():
+    for place in program.learnt_index():
         value = params[place]
         params[place] = value + h
         above = trainer.loss_and_gradient()[0]

@@ -354,7 +354,7 @@ def train(activation="tanh", dtype=np.float64, loss="squared_error", optimizer="
     params = initialize(program, 0)
     trainer = Trainer(program, params, X, y, None, alpha=0, seed=0, n_threads=1)
     gradient, differences = trainer.loss_and_gradient()[1].copy(), np.zeros(program.n_params)
-    for place in program.dense_index():
+    for place in program.learnt_index():
         value = params[place]
         params[place] = value + 1e-5
         above = trainer.loss_and_gradient()[0]

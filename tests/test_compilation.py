@@ -475,7 +475,7 @@ def train_networks():
             outputs = predict(X)[0]
             alone.append(all((predict(X[i : i + 1])[0] == outputs[i]).all() for i in range(125)))
             name = f"{np.dtype(dtype).name} {widths}"
-            results[name] = params[program.dense_index()].tolist() + outputs.ravel().tolist()
+            results[name] = params[program.learnt_index()].tolist() + outputs.ravel().tolist()
     return {"results": results, "alone": alone}
 
 

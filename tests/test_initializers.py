@@ -103,7 +103,7 @@ def test_orthogonal_weights_do_not_depend_on_the_threads_of_blas():
 def test_biases_and_padding_are_zero(name):
     program = network(np.float32)
     params = initialize(program, 1, name)
-    assert not np.delete(params, program.dense_index()).any()
+    assert not np.delete(params, program.learnt_index()).any()
     assert not np.concatenate(program.intercepts(params)).any()
 
 

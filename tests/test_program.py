@@ -193,7 +193,7 @@ def test_views_cover_exactly_what_is_not_padding(network):
         assert np.shares_memory(view, params)
         view += 1
     assert params.max() == 1  # no number is in two views
-    index = program.dense_index()
+    index = program.learnt_index()
     for views in norms:  # what is not learnt
         for name in {"mean", "variance"} & set(views):
             views[name][:] = 0
@@ -266,7 +266,7 @@ def used_places(program):
     """Places of all parameters that are not padding, learnt or not."""
     places = np.arange(program.n_params)
     running = [view for views in program.norm_views(places) for view in views.values()]
-    return np.concatenate([program.dense_index(), *running])
+    return np.concatenate([program.learnt_index(), *running])
 
 
 @given(network=networks(noise=False), seed=st.integers(0, 2**62 - 1))
@@ -319,7 +319,7 @@ def test_padding_stays_zero(network, optimizer, batch, limits):
     trainer.start(optimizer, hyper, state, batch=batch, shuffle=True, tol=0.0, patience=np.inf, weight_decay=0.1)
     trainer.run_epochs(np.full(3, 1e-3), np.inf, 0)
     trainer.close()
-    index, used = program.dense_index(), used_places(program)
+    index, used = program.learnt_index(), used_places(program)
     # Dropout scales up, exponentials grow: some of these networks diverge, and then there is nothing to promise.
     assume(np.isfinite(params).all())
     assert (params[index] != before[index]).any()

@@ -102,7 +102,7 @@ def assert_computes_what_the_twin_does(program, params, X, y, weights, masks=Non
     assert found.dtype == dtype
     assert_close(found, flat(program, gradients), dtype)
     assert_close(np.array(found_loss), np.array(loss), dtype)
-    assert not np.delete(found, program.dense_index()).any()
+    assert not np.delete(found, program.learnt_index()).any()
     outputs = twin_of(program, params).run(X.values, lengths_of(X)) if masks else outputs
     assert_close(outputs_of(program, params, X), outputs, dtype)
 

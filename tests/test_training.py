@@ -102,7 +102,7 @@ def assert_gradient_of_numpy(layers, loss, is_sparse):
     twin, _ = twin_of(program, params)
     expected, gradients = reference.loss_and_gradient(twin, loss, program.settings, X, targets, weights)
     assert total == pytest.approx(expected, rel=1e-13)
-    index = program.dense_index()
+    index = program.learnt_index()
     parts = [[g[0] for g in gradients], [g[1] for g in gradients], [a for g in gradients for a in g[2:]]]
     flat = np.concatenate([a.ravel() for arrays in parts for a in arrays])
     np.testing.assert_allclose(gradient[index], flat, rtol=1e-10, atol=1e-12)

@@ -61,9 +61,11 @@ class Plan:
         self.operations = fuse_activations(builder.operations)
         self.transposed = []
         self.n_transposed = 0
-        self._wanted = {builder.input: input_gradient}
+        self._wanted = {builder.input: input_gradient and builder.training}
         for operation in self.operations:
-            if operation.output is not None:
+            if operation.output is None:  # a loss writes its gradient, whoever reads it
+                self._wanted[operation.inputs[0]] = True
+            elif operation.output is not builder.input:
                 self._wanted[operation.output] = self._is_wanted(operation)
         self._in_place = {op for op in self.operations if self._may_be_in_place(op)}
         for operation in self.operations:

@@ -216,7 +216,7 @@ def lower(
     Raises
     ------
     ValueError
-        If a layer stands where it cannot.
+        If a layer stands where it cannot, none learns anything, or there is no gradient by such input.
     """
     if not layers:
         raise ValueError("A network needs at least one layer.")
@@ -227,6 +227,10 @@ def lower(
         raise ValueError(f"The last layer must return rows, got sequences of shape {outputs.shape}.")
     builder.operations.append(Operation("loss", [outputs], None, loss, {}, -1, 0))
     outputs.readers.append((builder.operations[-1], 0))
+    if not any(block.learnt for block in builder.blocks):
+        raise ValueError("A network needs at least one layer that learns.")
+    if sparse and input_gradient:
+        raise ValueError("There is no gradient by the rows of a sparse matrix.")
     plan = Plan(builder, input_gradient)
     if outputs.is_sparse or plan.waits(outputs) or len(outputs.readers) > 1:
         raise ValueError("The last layer must be Dense, without an activation: that belongs to the loss.")

@@ -76,8 +76,8 @@ def set_inputs(frame, X):
 def widest(program):
     """Largest depth of a product and largest padded width of the program."""
     values = [value.ld for operation in program.operations for value in (operation.output, *operation.inputs) if value]
-    width = max(*values, *(block.ld for block in program.matrices))
-    return max(width, *(block.n_rows for block in program.matrices)), width
+    width = max([*values, *(block.ld for block in program.matrices)])
+    return max([width, *(block.n_rows for block in program.matrices)]), width
 
 
 def has_steps(program):
