@@ -52,7 +52,7 @@ class Predictors:
 
     def get(self, device, precision, with_loss, variant):
         """The forward pass for a variant of the program."""
-        kind = device, precision, with_loss, *variant.values()
+        kind = device, str(precision), with_loss, *variant.values()  # what was unpickled may be anything
         predictor = self._made.get(kind)
         if predictor is None:
             if len(self._made) >= MOST_PREDICTORS:  # sequences of ever other lengths

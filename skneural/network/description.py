@@ -10,6 +10,7 @@ import numpy as np
 
 from skneural.maths.losses import LOSSES
 from skneural.network.layer import LARGEST, LAYERS, Layer, normalized, settings_of
+from skneural.network.layers import Remains
 from skneural.network.program import Source, lower
 
 #: What a program is lowered from.
@@ -35,20 +36,21 @@ def describe(program):
         Its `source` by name; each layer a dict of its fields, with the name of its class as ``"kind"``; and whether it
         reads sparse rows, as ``"sparse"``.
     """
-    source = program.source._asdict()
+    source = dict(zip(SOURCE, program.source, strict=True))
     source["layers"] = [describe_layer(layer) for layer in source["layers"]]
     source["dtype"] = np.dtype(source["dtype"]).name
     source["loss"] = str(source["loss"])
     source["settings"] = list(source["settings"])
-    return {"kind": "Program", **source, "sparse": program.sparse}
+    return {"kind": "Program", **source, "sparse": vars(program).get("sparse", False)}
 
 
 def describe_layer(layer):
     """A layer as a dict: its settings by name, and the name of its class as ``"kind"``."""
     description = {"kind": type(layer).__name__}
-    for name, value in settings_of(layer).items():
+    settings = vars(layer) if isinstance(layer, Remains) else settings_of(layer)
+    for name, value in settings.items():
         if isinstance(value, tuple):
-            value = [describe_layer(item) if isinstance(item, Layer) else item for item in value]
+            value = [describe_layer(item) if isinstance(item, Layer | Remains) else item for item in value]
         description[name] = value
     return description
 
@@ -104,6 +106,7 @@ def lower_description(description):
             settings=settings,
             sparse=sparse,
             n_timesteps=n_timesteps,
+            training=False,
         )
     except OverflowError:
         raise ValueError("the network is larger than any memory.") from None

@@ -70,3 +70,11 @@ class Block:
         *_, last = self.shape
         width = last if len(self.shape) == 2 else self.shape[1] * self.strides[1]
         return params[self.start : self.start + self.size].reshape(self.n_rows, self.ld)[:, :width]
+
+
+class Tensor:
+    """Of pickles of version 1, which look the name up; see `network.layers`."""
+
+
+class Norm:
+    """The same."""
