@@ -49,7 +49,7 @@ def digest(backend, host, salt=""):
 
 def _modules_of(package):
     """Dotted names of the modules of a package."""
-    path = importlib.import_module(package).__path__
+    path = importlib.util.find_spec(package).submodule_search_locations  # which does not import it
     names = sorted(f"{package}.{module.name}" for module in pkgutil.iter_modules(path))
     if not names:
         raise ImportError(f"The modules of {package} cannot be listed where it is installed: {list(path)}.")
