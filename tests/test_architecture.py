@@ -60,11 +60,12 @@ ALLOWED = {
     "skneural._compat": [],
     "skneural.maths": ["skneural.maths"],
     "skneural.network": ["skneural.network", "skneural.maths"],
-    "skneural.backends": ["skneural.backends", "skneural.network.program", "skneural.maths"],
+    "skneural.layers": ["skneural.layers", "skneural.network", "skneural.maths"],
+    "skneural.backends": ["skneural.backends", "skneural.layers", "skneural.network", "skneural.maths"],
     "skneural.training": ["skneural.backends", "skneural.network", "skneural.maths"],
     "skneural.estimators": [
-        "skneural.estimators", "skneural.training", "skneural.backends", "skneural.network", "skneural.maths",
-        "skneural._compat", "skneural._tooltips",
+        "skneural.estimators", "skneural.training", "skneural.backends", "skneural.layers", "skneural.network",
+        "skneural.maths", "skneural._compat", "skneural._tooltips",
     ],
     "skneural._tooltips": [],
     "skneural.encoding": [],
@@ -384,9 +385,8 @@ def test_formulas_over_a_variable_are_told_apart(dummy):
 
 
 def test_activation_that_does_not_exist():
-    program = lower([Dense(3, "no such activation"), Dense(1)], 2, dtype=np.float64, loss="squared_error")
-    with pytest.raises(KeyError, match="no such activation"):
-        Predictor(program, initialize(program, 0))
+    with pytest.raises(ValueError, match=r"activation of Dense must be one of .* or None, got 'no such activation'"):
+        lower([Dense(3, "no such activation"), Dense(1)], 2, dtype=np.float64, loss="squared_error")
 
 
 def test_helpers_that_close_over_values_get_names_of_their_own():

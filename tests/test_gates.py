@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_recurrent_engine import make_network, stack_of, test_gradient_is_that_of_central_differences
 
-from skneural.backends.cpu.recurrent import runs_of
+from skneural.backends.cpu.layers.recurrent import runs_of
 from skneural.backends.gates import gate_activations, gate_reader, gate_writer
 from skneural.maths.activations import logistic, relu, tanh
 from skneural.maths.cells import CELLS
@@ -33,7 +33,11 @@ def test_every_gate_has_its_activation():
 
 
 def test_neighbours_with_the_same_activation_are_a_run():
-    assert runs_of((logistic, logistic, None, None, tanh, logistic)) == [(logistic, 0, 2), (tanh, 4, 1), (logistic, 5, 1)]
+    assert runs_of((logistic, logistic, None, None, tanh, logistic)) == [
+        (logistic, 0, 2),
+        (tanh, 4, 1),
+        (logistic, 5, 1),
+    ]
     assert runs_of((None, None)) == []
 
 
