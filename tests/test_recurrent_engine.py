@@ -10,10 +10,10 @@ import pytest
 from conftest import one_at_a_time
 from networks import assert_right_gradient, run_epochs, sum_and_gradient
 from recurrent_reference import Direction, Network, Pytorch
-from skneural.backends.cpu.recurrent import make_recurrent_backward, make_recurrent_forward
 
 from skneural.backends.cpu import engine
 from skneural.backends.cpu.engine import Predictor, Trainer
+from skneural.backends.cpu.layers.recurrent import make_recurrent_backward, make_recurrent_forward
 from skneural.backends.inputs import Sequences
 from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Standardize
 from skneural.maths import random
@@ -168,11 +168,12 @@ def test_truncated_gradients(cell, ragged, pooling, both):
 def masks_of(program, rows, seed, step):
     """Masks of the states, drawn as the registry of random numbers says: by position in the epoch and unit."""
     masks = []
-    for op in (op for op in program.ops if op["recurrent"] >= 0):
-        k = random.key(np.uint64(seed), np.uint64(random.RECURRENT_DROPOUT + 16 * int(op["stream"])), np.uint64(step))
-        position = np.array(rows)[:, None] * int(op["ld_out"]) + np.arange(int(op["n_out"]))
-        drawn = random.bits(k, position.astype(np.uint64)) >= op["rate"] * 2**32
-        masks.append(drawn / (1 - op["rate"]))
+    for operation in (operation for operation in program.operations if operation.kind == "recurrent"):
+        stream, rate = operation.details["stream"], operation.details["rate"]
+        k = random.key(np.uint64(seed), np.uint64(random.RECURRENT_DROPOUT + 16 * stream), np.uint64(step))
+        position = np.array(rows)[:, None] * operation.output.ld + np.arange(operation.output.width)
+        drawn = random.bits(k, position.astype(np.uint64)) >= rate * 2**32
+        masks.append(drawn / (1 - rate))
     return masks
 
 

@@ -89,6 +89,8 @@ class Predictor:
     """Forward passes. Safe to call from several threads: every call has its own buffers."""
 
     def __init__(self, program, params, with_loss=False):
+        if program.training:  # what only training has, like dropout, is not there in prediction
+            program = program.variant(sparse=program.sparse, training=False)
         self.inputs = Inputs(program)
         self.inputs.check_vector("The vector of parameters", params)
         self.program, self.params, self.ops = program, params, bind_prediction(program, with_loss)
@@ -208,7 +210,7 @@ class Trainer(BaseTrainer):
         if batch > capacity or f["clip_norm"] > 0 or stores:
             self.gradient = aligned_zeros(program.n_params, dtype)
             f["gradient"] = data(self.gradient)
-        work = program.flops * 3 * min(batch, n_rows) / _GUESSED_SPEED
+        work = max(program.flops, 1) * 3 * min(batch, n_rows) / _GUESSED_SPEED
         size = self.n_threads if work > _WORTH_A_THREAD else 1
         tile, panel = strip * width, panel_size(max(depth, capacity), dtype.type)
         self._scratch = [aligned_zeros(tile + panel, dtype) for _ in range(size)]

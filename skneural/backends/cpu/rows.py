@@ -95,6 +95,12 @@ def clear_ended(op, f, t, first, last, size):
                     clear(row_at(f, op.dy, op.ld_out, t, r, size), op.ld_out * size)
 
 
+@register_jitable(**HELPER)
+def clear_padding(at, width, ld, size):
+    """The padding of a gradient is 0: a derivative that waited there is not."""
+    clear(at + width * size, (ld - width) * size)
+
+
 def sent(gradient, begin, begins, waiting, scale):
     """One number of a gradient as it is sent on: added to what others sent, times the derivative that waits."""
     gradient = begin + gradient if begins else gradient
