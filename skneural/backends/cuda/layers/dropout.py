@@ -1,0 +1,47 @@
+"""Kernels of dropout.
+
+Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
+"""
+
+import numpy as np
+
+from skneural.backends.cuda.intrinsics import vector
+from skneural.backends.cuda.launches import layer_launches
+from skneural.backends.cuda.layers.dense import takes_dropout
+from skneural.backends.cuda.rows import make_each_number, number_of
+from skneural.maths import random
+from skneural.maths.dropout import keep, row_position
+from skneural.maths.random import at_time, layer_key
+
+
+@layer_launches("dropout", "forward")
+def dropout_launches(net, i):
+    """One, unless the dense layer before it does it, or there is nothing to do in its place."""
+    if takes_dropout(net, i - 1) or (not net.training and net.is_in_place(i)):
+        return []
+    return [net.over_numbers(i, make_dropout_forward)]
+
+
+def make_dropout_forward(dtype):
+    """Zero numbers, and derivatives in dy with them, so that the way back needs nothing; scale up the rest.
+
+    In prediction it is a copy.
+    """
+    size = dtype().itemsize
+    stream = random.DROPOUT
+
+    def work(op, own, f, t, r, j):
+        row = t * f.piece + r
+        value = vector(number_of(f, op.x, op.ld_in, row, j, size), dtype)[0]  # (T, B, O)
+        if f.training != 0:
+            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(t))
+            position = row_position(f.start + r, op.ld_out) + np.uint64(j)
+            scale = dtype(1) / (dtype(1) - dtype(own.rate))
+            factor = keep(key, position, np.uint32(own.limit), scale)
+            value *= factor
+            if op.dy >= 0:
+                derivative = vector(number_of(f, op.dy, op.ld_out, row, j, size), dtype)  # OUT (T, B, O)
+                derivative[0] = factor * derivative[0] if op.scale != 0 else factor
+        vector(number_of(f, op.y, op.ld_out, row, j, size), dtype)[0] = value  # OUT (T, B, O)
+
+    return make_each_number("dropout", work)

@@ -1,0 +1,36 @@
+"""Kernels of noise.
+
+Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
+"""
+
+import numpy as np
+
+from skneural.backends.cuda.intrinsics import vector
+from skneural.backends.cuda.launches import layer_launches
+from skneural.backends.cuda.rows import length_of, make_each_number, number_of
+from skneural.maths import random
+from skneural.maths.dropout import noise, row_position
+from skneural.maths.random import at_time, layer_key
+
+
+@layer_launches("noise", "forward")
+def noise_launches(net, i):
+    """None where there is nothing to do: in prediction, in its place."""
+    return [] if not net.training and net.is_in_place(i) else [net.over_numbers(i, make_noise_forward)]
+
+
+def make_noise_forward(dtype):
+    """Add Gaussian noise. In prediction it is a copy."""
+    size = dtype().itemsize
+    stream = random.NOISE
+
+    def work(op, own, f, t, r, j):
+        row = t * f.piece + r
+        value = vector(number_of(f, op.x, op.ld_in, row, j, size), dtype)[0]  # (T, B, O)
+        if f.training != 0 and t < length_of(f, op.every, op.steps, r):
+            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(t))
+            position = row_position(f.start + r, op.ld_out) + np.uint64(j)
+            value += noise(key, position, dtype(own.deviation))
+        vector(number_of(f, op.y, op.ld_out, row, j, size), dtype)[0] = value  # OUT (T, B, O)
+
+    return make_each_number("noise", work)
