@@ -38,9 +38,15 @@ def row_of(f, buffer, ld, row, size):
 
 
 @register
-def number_of(f, buffer, ld, row, j, size):
-    """Address of number j of a row of a buffer."""
-    return row_of(f, buffer, ld, row, size) + j * size
+def get(f, buffer, ld, row, j, dtype):
+    """Number j of a row of a buffer."""
+    return vector(f.work, dtype)[np.uint64(buffer * f.capacity + row * ld + j)]
+
+
+@register
+def put(f, buffer, ld, row, j, dtype, number):
+    """Write number j of a row of a buffer."""
+    vector(f.work, dtype)[np.uint64(buffer * f.capacity + row * ld + j)] = number
 
 
 @register
@@ -71,28 +77,21 @@ def weight_of(f, r, dtype):
 
 
 @register
-def send(f, target, begin, scale, ld, row, j, gradient, size, dtype):
+def send(f, target, begin, scale, ld, row, j, dtype, gradient):
     """Send one number of a gradient on: see `network.operations`."""
-    dx = vector(number_of(f, target, ld, row, j, size), dtype)
-    before = vector(number_of(f, begin, ld, row, j, size), dtype)[0] if begin >= 0 else dtype(0)
-    waiting = dx[0] if scale != 0 else dtype(0)
-    dx[0] = sent(gradient, before, begin >= 0, waiting, scale != 0)
+    before = get(f, begin, ld, row, j, dtype) if begin >= 0 else dtype(0)
+    waiting = get(f, target, ld, row, j, dtype) if scale != 0 else dtype(0)
+    put(f, target, ld, row, j, dtype, sent(gradient, before, begin >= 0, waiting, scale != 0))
 
 
 @register
-def clear_ended(op, f, t, r, j, size, dtype, has_derivative):
-    """After the end of a row its values are 0; a derivative of 0 keeps gradients away. Whether it has ended."""
-    ended = op.every != 0 and t >= length_of(f, op.every, op.steps, r)
-    if ended:
-        row = t * f.piece + r
-        vector(number_of(f, op.y, op.ld_out, row, j, size), dtype)[0] = dtype(0)
-        if has_derivative and op.dy >= 0:
-            vector(number_of(f, op.dy, op.ld_out, row, j, size), dtype)[0] = dtype(0)
-    return ended
+def has_ended(op, f, row):
+    """Whether a row of the output stands after the end of its sample."""
+    return op.every != 0 and row // f.piece >= length_of(f, op.every, op.steps, row % f.piece)
 
 
 def make_each_number(kind, work, *, of_input=False, digest=DIGEST):
-    """Kernel that calls ``work(op, own, f, t, r, j)`` for all numbers of all steps of the rows of the batch.
+    """Kernel that calls ``work(op, own, f, row, j)`` for all numbers of all steps of the rows of the batch.
 
     Parameters
     ----------
@@ -115,7 +114,6 @@ def make_each_number(kind, work, *, of_input=False, digest=DIGEST):
         width = op.n_in if of_input else op.n_out
         steps = op.steps_in if of_input else op.steps
         for e in range(cuda.grid(1), steps * f.piece * width, cuda.gridsize(1)):
-            row = e // width
-            work(op, own, f, row // f.piece, row % f.piece, e % width)
+            work(op, own, f, e // width, e % width)
 
     return each_number

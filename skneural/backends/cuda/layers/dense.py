@@ -10,7 +10,7 @@ from skneural.backends.cuda.hub import cuda
 from skneural.backends.cuda.intrinsics import OP_SIZE, details_view, model_frame, op_at, vector
 from skneural.backends.cuda.launches import Launch, layer_launches, over
 from skneural.backends.cuda.product import make_product, nothing
-from skneural.backends.cuda.rows import number_of, place_of, row_of, send
+from skneural.backends.cuda.rows import place_of, put, row_of, send
 from skneural.maths import random
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.dropout import keep, row_position
@@ -151,8 +151,8 @@ def make_dense_forward(dtype, tile, activation, from_data, drops):
                 total *= factor
                 derivative *= factor
             if f.training != 0 and op.dy >= 0:
-                vector(number_of(f, op.dy, op.ld_out, m, n, size), dtype)[0] = derivative  # OUT (B, O)
-        vector(number_of(f, op.y, op.ld_out, m, n, size), dtype)[0] = total  # OUT (B, O)
+                put(f, op.dy, op.ld_out, m, n, dtype, derivative)
+        put(f, op.y, op.ld_out, m, n, dtype, total)
 
     return make_product(
         dtype,
@@ -171,13 +171,12 @@ def make_dense_forward(dtype, tile, activation, from_data, drops):
 
 def make_dense_backward(dtype, tile):
     """``dx = (begin + dy @ weight.T) * dx``, where the derivative of what came before waits in dx if `scale`."""
-    size = dtype().itemsize
 
     def sizes(op, own, f, step):
         return f.piece, op.n_in, op.n_out
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        send(f, op.dx, op.begin, op.scale, op.ld_in, m, n, total, size, dtype)
+        send(f, op.dx, op.begin, op.scale, op.ld_in, m, n, dtype, total)
 
     dy = make_dy_lines(dtype)
     return make_product(dtype, tile, "NT", "dense", sizes, dy, make_weight_lines(dtype), finish, DIGEST)

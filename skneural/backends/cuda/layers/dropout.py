@@ -5,10 +5,9 @@ Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
 
 import numpy as np
 
-from skneural.backends.cuda.intrinsics import vector
 from skneural.backends.cuda.launches import layer_launches
 from skneural.backends.cuda.layers.dense import takes_dropout
-from skneural.backends.cuda.rows import make_each_number, number_of
+from skneural.backends.cuda.rows import get, make_each_number, put
 from skneural.maths import random
 from skneural.maths.dropout import keep, row_position
 from skneural.maths.random import at_time, layer_key
@@ -27,21 +26,19 @@ def make_dropout_forward(dtype):
 
     In prediction it is a copy.
     """
-    size = dtype().itemsize
     stream = random.DROPOUT
 
-    def work(op, own, f, t, r, j):
-        row = t * f.piece + r
-        value = vector(number_of(f, op.x, op.ld_in, row, j, size), dtype)[0]  # (T, B, O)
+    def work(op, own, f, row, j):
+        value = get(f, op.x, op.ld_in, row, j, dtype)
         if f.training != 0:
+            t = row // f.piece
             key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(t))
-            position = row_position(f.start + r, op.ld_out) + np.uint64(j)
-            scale = dtype(1) / (dtype(1) - dtype(own.rate))
-            factor = keep(key, position, np.uint32(own.limit), scale)
+            position = row_position(f.start + row % f.piece, op.ld_out) + np.uint64(j)
+            factor = keep(key, position, np.uint32(own.limit), dtype(1) / (dtype(1) - dtype(own.rate)))
             value *= factor
             if op.dy >= 0:
-                derivative = vector(number_of(f, op.dy, op.ld_out, row, j, size), dtype)  # OUT (T, B, O)
-                derivative[0] = factor * derivative[0] if op.scale != 0 else factor
-        vector(number_of(f, op.y, op.ld_out, row, j, size), dtype)[0] = value  # OUT (T, B, O)
+                derivative = get(f, op.dy, op.ld_out, row, j, dtype) if op.scale != 0 else dtype(1)
+                put(f, op.dy, op.ld_out, row, j, dtype, factor * derivative)
+        put(f, op.y, op.ld_out, row, j, dtype, value)
 
     return make_each_number("dropout", work)

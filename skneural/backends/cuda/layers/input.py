@@ -6,11 +6,10 @@ Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
 import numpy as np
 
 from skneural.backends.cuda.compiler import formula
-from skneural.backends.cuda.hub import register
 from skneural.backends.cuda.intrinsics import vector
 from skneural.backends.cuda.launches import layer_kernel, layer_launches
 from skneural.backends.cuda.layers.dense import reads_data
-from skneural.backends.cuda.rows import length_of, make_each_number, number_of, place_of, sample_of
+from skneural.backends.cuda.rows import length_of, make_each_number, place_of, put, sample_of
 from skneural.maths.sparse import first_from
 
 formula(first_from)
@@ -29,28 +28,27 @@ def make_input_forward(dtype):
     """Copy the rows of the batch, in the order of the epoch."""
     size = dtype().itemsize
 
-    def work(op, own, f, t, r, j):
-        x = vector(f.inputs + place_of(f, r) * f.ld_inputs * size, dtype)
-        vector(number_of(f, op.y, op.ld_out, r, j, size), dtype)[0] = x[j]  # OUT (B, O)
+    def work(op, own, f, row, j):
+        x = vector(f.inputs + place_of(f, row) * f.ld_inputs * size, dtype)
+        put(f, op.y, op.ld_out, row, j, dtype, x[j])
 
     return make_each_number("input", work)
 
 
 def make_sparse_input_forward(dtype):
     """Write the rows of the batch out, of a CSR matrix with sorted columns."""
-    size = dtype().itemsize
 
-    def work(op, own, f, t, r, j):
-        y = vector(number_of(f, op.y, op.ld_out, r, j, size), dtype)  # OUT (B, O)
+    def work(op, own, f, row, j):
         indptr = vector(f.indptr, np.int64)
         indices = vector(f.indices, np.int64)
-        i = sample_of(f, r)
+        i = sample_of(f, row)
         end = indptr[i + 1]
         k = first_from(indices, indptr[i], end, j)
-        y[0] = dtype(0)
+        total = dtype(0)
         while k < end and indices[k] == j:  # entries given twice are added
-            y[0] += vector(f.inputs, dtype)[k]
+            total += vector(f.inputs, dtype)[k]
             k += 1
+        put(f, op.y, op.ld_out, row, j, dtype, total)
 
     return make_each_number("input", work)
 
@@ -63,19 +61,16 @@ def make_sequence_input_forward(dtype):
     """
     size = dtype().itemsize
 
-    @register
-    def parameter(f, at):
-        return vector(f.params + at * size, dtype)[0]
-
-    def work(op, own, f, t, r, j):
+    def work(op, own, f, row, j):
+        t = row // f.piece
+        r = row % f.piece
         value = dtype(0)
         if t < length_of(f, op.every, op.steps, r):
             number = place_of(f, r) * f.ld_inputs + t * f.ld_steps + j * f.ld_features
             value = vector(f.inputs + number * size, dtype)[0]
             if own.scaling >= 0:
-                mean = parameter(f, own.scaling + j)
-                deviation = parameter(f, own.scaling + op.ld_out + j)
-                value = (value - mean) / deviation
-        vector(number_of(f, op.y, op.ld_out, t * f.piece + r, j, size), dtype)[0] = value  # OUT (T, B, O)
+                scaling = vector(f.params + own.scaling * size, dtype)  # (2, O): mean and deviation
+                value = (value - scaling[j]) / scaling[op.ld_out + j]
+        put(f, op.y, op.ld_out, row, j, dtype, value)
 
     return make_each_number("sequence_input", work)

@@ -5,9 +5,8 @@ Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
 
 import numpy as np
 
-from skneural.backends.cuda.intrinsics import vector
 from skneural.backends.cuda.launches import layer_launches
-from skneural.backends.cuda.rows import length_of, make_each_number, number_of
+from skneural.backends.cuda.rows import get, has_ended, make_each_number, put
 from skneural.maths import random
 from skneural.maths.dropout import noise, row_position
 from skneural.maths.random import at_time, layer_key
@@ -21,16 +20,15 @@ def noise_launches(net, i):
 
 def make_noise_forward(dtype):
     """Add Gaussian noise. In prediction it is a copy."""
-    size = dtype().itemsize
     stream = random.NOISE
 
-    def work(op, own, f, t, r, j):
-        row = t * f.piece + r
-        value = vector(number_of(f, op.x, op.ld_in, row, j, size), dtype)[0]  # (T, B, O)
-        if f.training != 0 and t < length_of(f, op.every, op.steps, r):
+    def work(op, own, f, row, j):
+        value = get(f, op.x, op.ld_in, row, j, dtype)
+        if f.training != 0 and not has_ended(op, f, row):
+            t = row // f.piece
             key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(t))
-            position = row_position(f.start + r, op.ld_out) + np.uint64(j)
+            position = row_position(f.start + row % f.piece, op.ld_out) + np.uint64(j)
             value += noise(key, position, dtype(own.deviation))
-        vector(number_of(f, op.y, op.ld_out, row, j, size), dtype)[0] = value  # OUT (T, B, O)
+        put(f, op.y, op.ld_out, row, j, dtype, value)
 
     return make_each_number("noise", work)

@@ -13,7 +13,16 @@ from skneural.backends.cuda.compiler import DIGEST, digest_of, formula
 from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
 from skneural.backends.cuda.intrinsics import details_view, model_frame, op_at, vector
 from skneural.backends.cuda.launches import THREADS, Launch, layer_kernel, layer_launches
-from skneural.backends.cuda.rows import clear_ended, length_of, make_each_number, number_of, row_of, send, weight_of
+from skneural.backends.cuda.rows import (
+    get,
+    has_ended,
+    length_of,
+    make_each_number,
+    put,
+    row_of,
+    send,
+    weight_of,
+)
 from skneural.backends.cuda.updates import make_sum_block
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.normalization import (
@@ -132,7 +141,7 @@ def make_batch_norm_statistics(dtype):
         for r in range(cuda.threadIdx.x // columns, f.piece if j < op.n_out else 0, lanes):
             part = share * weight_of(f, r, dtype)
             for t in range(length_of(f, op.every, op.steps, r)):
-                d = vector(number_of(f, op.x, op.ld_out, t * f.piece + r, j, size), dtype)[0] - centre  # (T, B, O)
+                d = get(f, op.x, op.ld_out, t * f.piece + r, j, dtype) - centre
                 total += part * (d * d if squares else d)
         return total
 
@@ -169,18 +178,16 @@ def make_finish(dtype, activation):
     active = activation is not None
     value_and_derivative = formula(activation.formula) if active else None
 
-    def finish(op, own, f, t, r, j, n):
-        row = t * f.piece + r
-        vector(number_of(f, own.normalized, op.ld_out, row, j, size), dtype)[0] = n  # OUT (T, B, O)
-        if clear_ended(op, f, t, r, j, size, dtype, active):
-            return
+    def finish(op, own, f, row, j, n):
         parameters = vector(f.params + own.weight * size, dtype)
+        ended = has_ended(op, f, row)
         value = parameters[j] * n + parameters[op.ld_out + j]
         if active:
             value, derivative = value_and_derivative(value)
             if f.training != 0 and op.dy >= 0:
-                vector(number_of(f, op.dy, op.ld_out, row, j, size), dtype)[0] = derivative  # OUT (T, B, O)
-        vector(number_of(f, op.y, op.ld_out, row, j, size), dtype)[0] = value  # OUT (T, B, O)
+                put(f, op.dy, op.ld_out, row, j, dtype, dtype(0) if ended else derivative)
+        put(f, own.normalized, op.ld_out, row, j, dtype, n)
+        put(f, op.y, op.ld_out, row, j, dtype, dtype(0) if ended else value)
 
     return register(finish), digest_of(activation.formula) if active else DIGEST
 
@@ -191,7 +198,7 @@ def make_batch_norm_forward(dtype, activation):
     size = dtype().itemsize
     finish, digest = make_finish(dtype, activation)
 
-    def work(op, own, f, t, r, j):
+    def work(op, own, f, row, j):
         if f.training != 0:
             statistics = vector(f.statistics + own.statistics * size, dtype)
             mean = statistics[j]
@@ -200,8 +207,7 @@ def make_batch_norm_forward(dtype, activation):
             running = vector(f.params + (own.weight + 2 * op.ld_out) * size, dtype)
             mean = running[j]
             factor = one_over_deviation(running[op.ld_out + j], dtype(own.epsilon))
-        x = vector(number_of(f, op.x, op.ld_in, t * f.piece + r, j, size), dtype)[0]  # (T, B, O)
-        finish(op, own, f, t, r, j, normalize(x, mean, factor))
+        finish(op, own, f, row, j, normalize(get(f, op.x, op.ld_in, row, j, dtype), mean, factor))
 
     return make_each_number("batch_norm", work, digest=digest)
 
@@ -232,9 +238,8 @@ def make_norm_gradient(dtype, batch):
         for r in range(lane, f.piece if inside else 0, lanes):
             for t in range(length_of(f, op.every, op.steps, r)):
                 row = t * f.piece + r
-                dy = vector(number_of(f, op.dy, op.ld_out, row, j, size), dtype)[0]  # (T, B, O)
-                n = vector(number_of(f, own.normalized, op.ld_out, row, j, size), dtype)[0]  # (T, B, O)
-                by_scale += dy * n
+                dy = get(f, op.dy, op.ld_out, row, j, dtype)
+                by_scale += dy * get(f, own.normalized, op.ld_out, row, j, dtype)
                 by_shift += dy
         by_scale = sum_lanes(shared, by_scale)
         by_shift = sum_lanes(shared, by_shift)
@@ -257,20 +262,19 @@ def make_batch_norm_backward(dtype):
     """``dx = scale / deviation * (dy - share * (sum(dy) + n * sum(dy * n)))``, share the row's part of the weights."""
     size = dtype().itemsize
 
-    def work(op, own, f, t, r, j):
-        row = t * f.piece + r
+    def work(op, own, f, row, j):
         ld = op.ld_out
         gradient = dtype(0)
-        if t < length_of(f, op.every, op.steps, r):
+        if not has_ended(op, f, row):
             statistics = vector(f.statistics + own.statistics * size, dtype)
             scale = vector(f.params + own.weight * size, dtype)[j]
-            n = vector(number_of(f, own.normalized, ld, row, j, size), dtype)[0]  # (T, B, O)
-            dy = vector(number_of(f, op.dy, ld, row, j, size), dtype)[0]  # (T, B, O)
+            n = get(f, own.normalized, ld, row, j, dtype)
+            dy = get(f, op.dy, ld, row, j, dtype)
             by_scale = statistics[2 * ld + j]
             by_shift = statistics[3 * ld + j]
-            weight = weight_of(f, r, dtype)  # its share: one over the sum is in both sums already
+            weight = weight_of(f, row % f.piece, dtype)  # one over the sum of all weights is in both sums already
             gradient = batch_norm_gradient(dy, n, statistics[ld + j], scale, weight, by_scale, by_shift)
-        send(f, op.dx, op.begin, op.scale, ld, row, j, gradient, size, dtype)
+        send(f, op.dx, op.begin, op.scale, ld, row, j, dtype, gradient)
 
     return make_each_number("batch_norm", work)
 
@@ -307,9 +311,9 @@ def make_layer_norm_forward(dtype, activation):
             squares += (x[j] - mean) * (x[j] - mean)
         factor = one_over_deviation(share * sum_block(shared, squares), dtype(own.epsilon))
         for j in range(thread, op.n_out, width):
-            finish(op, own, f, row // f.piece, row % f.piece, j, normalize(x[j], mean, factor))
+            finish(op, own, f, row, j, normalize(x[j], mean, factor))
         if thread == 0:
-            vector(row_of(f, own.deviations, line, row, size), dtype)[0] = factor  # OUT (T, B, 1)
+            put(f, own.deviations, line, row, 0, dtype, factor)
 
     return layer_norm_forward
 
@@ -335,7 +339,7 @@ def make_layer_norm_backward(dtype):
         scale = vector(f.params + own.weight * size, dtype)
         n = vector(row_of(f, own.normalized, op.ld_out, row, size), dtype)  # (T, B, O)
         dy = vector(row_of(f, op.dy, op.ld_out, row, size), dtype)  # (T, B, O)
-        factor = vector(row_of(f, own.deviations, line, row, size), dtype)[0]
+        factor = get(f, own.deviations, line, row, 0, dtype)
         share = dtype(1) / dtype(op.n_out)
         total = dtype(0)
         products = dtype(0)
@@ -346,6 +350,6 @@ def make_layer_norm_backward(dtype):
         slope = share * sum_block(shared, products)
         for j in range(thread, op.n_out, width):
             gradient = layer_norm_gradient(scale[j] * dy[j], n[j], factor, mean, slope)
-            send(f, op.dx, op.begin, op.scale, op.ld_out, row, j, gradient, size, dtype)
+            send(f, op.dx, op.begin, op.scale, op.ld_out, row, j, dtype, gradient)
 
     return layer_norm_backward

@@ -27,8 +27,9 @@ from skneural.backends.cuda.layers.recurrent_steps import (
     make_unit_forward,
     recurrent_at,
     time_of,
+    unit_at,
 )
-from skneural.backends.cuda.rows import length_of, number_of
+from skneural.backends.cuda.rows import length_of
 from skneural.maths.cells import weighted_gates
 
 #: Units of the widest layer that runs in this way.
@@ -326,10 +327,10 @@ def make_recurrent_forward(dtype, entry, rows):
         apart = pitch * size
         row_bytes = op.ld_out * size
         gates_bytes = own.ld_gates * size
-        gates = number_of(f, own.gates, own.ld_gates, row, j, size)
-        y = number_of(f, op.y, op.ld_out, row, j, size)
-        cells = number_of(f, own.cells, op.ld_out, piece + top + first, j, size)
-        states = number_of(f, own.states, op.ld_out, row, j, size)
+        gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
+        y = unit_at(f, op.y, op.ld_out, row, j, size)
+        cells = unit_at(f, own.cells, op.ld_out, piece + top + first, j, size)
+        states = unit_at(f, own.states, op.ld_out, row, j, size)
         cuda.syncthreads()
         for s in range(steps):
             for i in range(items):
@@ -424,10 +425,10 @@ def make_recurrent_backward(dtype, entry, rows):
         apart = pitch * size
         row_bytes = op.ld_out * size
         gates_bytes = own.ld_gates * size
-        gates = number_of(f, own.gates, own.ld_gates, t * piece + row, j, size)
-        dy = number_of(f, op.dy, op.ld_out, t * piece + row, j, size)
-        before = number_of(f, op.y, op.ld_out, (t + turn) * piece + row, j, size)
-        cells = number_of(f, own.cells, op.ld_out, steps * piece + row, j, size)
+        gates = unit_at(f, own.gates, own.ld_gates, t * piece + row, j, size)
+        dy = unit_at(f, op.dy, op.ld_out, t * piece + row, j, size)
+        before = unit_at(f, op.y, op.ld_out, (t + turn) * piece + row, j, size)
+        cells = unit_at(f, own.cells, op.ld_out, steps * piece + row, j, size)
         cuda.syncthreads()
         for s in range(steps - 1, -1, -1):
             for i in range(items):

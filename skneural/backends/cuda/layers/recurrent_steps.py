@@ -19,7 +19,7 @@ from skneural.backends.cuda.compiler import digest_of, formula
 from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import details_view, model_frame, op_at, vector
 from skneural.backends.cuda.product import make_product
-from skneural.backends.cuda.rows import length_of, number_of, row_of, send
+from skneural.backends.cuda.rows import get, length_of, put, row_of, send
 from skneural.backends.gates import functions_of, gate_activations, gate_reader, gate_writer
 from skneural.maths import random
 from skneural.maths.activations import logistic, tanh
@@ -70,6 +70,12 @@ def make_factor(dtype):
 
 # A unit of a row is known by the addresses of its numbers: of its first gate, of its state, and so on. So loops over
 # the steps need no more than to move them on.
+
+
+@register
+def unit_at(f, buffer, ld, row, j, size):
+    """Address of unit j of a row of a buffer."""
+    return row_of(f, buffer, ld, row, size) + j * size
 
 
 def make_unit_forward(dtype, entry):
@@ -176,18 +182,18 @@ def make_cell_forward(dtype, entry):
             r = e // op.n_out
             j = e % op.n_out
             row = t * f.piece + r
-            gates = number_of(f, own.gates, own.ld_gates, row, j, size)
-            y = number_of(f, op.y, op.ld_out, row, j, size)
-            cells = number_of(f, own.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
-            states = number_of(f, own.states, op.ld_out, row, j, size)
+            gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
+            y = unit_at(f, op.y, op.ld_out, row, j, size)
+            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
+            states = unit_at(f, own.states, op.ld_out, row, j, size)
             read_gates(z, 0, gates, f.params + (own.bias + j) * size, apart, step == 0)
             h = dtype(0)
             c = dtype(0)
             if step > 0:
                 before = time_of(op, own, step - 1) * f.piece + r
-                h = vector(number_of(f, op.y, op.ld_out, before, j, size), dtype)[0]  # (T, B, H)
+                h = get(f, op.y, op.ld_out, before, j, dtype)
                 if memory:
-                    c = vector(number_of(f, own.cells, op.ld_out, step * f.piece + r, j, size), dtype)[0]
+                    c = get(f, own.cells, op.ld_out, step * f.piece + r, j, dtype)
             factor = factor_of(op, own, f, r, j)
             runs = t < length_of(f, op.every, op.steps, r)
             unit_forward(z, 0, h, c, factor, runs, gates, apart, y, cells, own.states >= 0, states)
@@ -220,21 +226,19 @@ def make_cell_backward(dtype, entry):
             j = e % op.n_out
             row = t * f.piece + r
             length = length_of(f, op.every, op.steps, r)
-            to_h = vector(number_of(f, own.carry, op.ld_out, r, j, size), dtype)  # OUT (B, H)
-            to_c = vector(number_of(f, own.carry, op.ld_out, f.piece + r, j, size), dtype)  # OUT (B, H)
             dh = dtype(0)
             dc = dtype(0)
             if step + 1 < op.steps and not is_cut(op, own, step + 1, length):
-                dh = to_h[0]
-                dc = to_c[0]
-            gates = number_of(f, own.gates, own.ld_gates, row, j, size)
-            dy = number_of(f, op.dy, op.ld_out, row, j, size)
-            cells = number_of(f, own.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
-            before = number_of(f, op.y, op.ld_out, time_of(op, own, step - 1) * f.piece + r, j, size)
+                dh = get(f, own.carry, op.ld_out, r, j, dtype)
+                dc = get(f, own.carry, op.ld_out, f.piece + r, j, dtype)
+            gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
+            dy = unit_at(f, op.dy, op.ld_out, row, j, size)
+            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
+            before = unit_at(f, op.y, op.ld_out, time_of(op, own, step - 1) * f.piece + r, j, size)
             read_unit(a, known, 0, step > 0, gates, apart, before, cells, cells_step, dy)
             dh, dc = unit_backward(a, known, 0, dh, dc, t < length, gates, apart)
-            to_h[0] = dh
-            to_c[0] = dc
+            put(f, own.carry, op.ld_out, r, j, dtype, dh)
+            put(f, own.carry, op.ld_out, f.piece + r, j, dtype, dc)
 
     return cell_backward
 
@@ -255,12 +259,12 @@ def make_recurrent_step_forward(dtype, tile, entry):
 
     def finish(op, own, f, step, ready, part, m, n, total):
         row = time_of(op, own, step) * f.piece + m
-        z = vector(row_of(f, own.gates, own.ld_gates, row, size), dtype)  # OUT (T, B, G, H)
         at = state * own.pitch + n
         if at < count * own.pitch:
-            z[at] += total
+            before = get(f, own.gates, own.ld_gates, row, at, dtype)
         else:
-            z[at] = vector(f.params + own.bias * size, dtype)[at] + total
+            before = vector(f.params + own.bias * size, dtype)[at]
+        put(f, own.gates, own.ld_gates, row, at, dtype, before + total)
 
     weights = make_weight_lines(dtype, of_state=True)
     return make_product(dtype, tile, "NN", "recurrent", sizes, states, weights, finish, digest_of_cell(entry))
@@ -278,8 +282,8 @@ def make_recurrent_step_backward(dtype, tile, entry):
         return f.piece if step > 0 else 0, op.n_out, count * own.pitch
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        dh = vector(row_of(f, own.carry, op.ld_out, m, size), dtype)  # OUT (B, H)
-        dh[n] += factor_of(op, own, f, m, n) * total
+        dh = get(f, own.carry, op.ld_out, m, n, dtype)
+        put(f, own.carry, op.ld_out, m, n, dtype, dh + factor_of(op, own, f, m, n) * total)
 
     def gates(op, own, f, step, number):
         row = time_of(op, own, step) * f.piece + number
@@ -332,8 +336,8 @@ def make_recurrent_inputs(dtype, tile, entry):
         return op.steps * f.piece, count * own.pitch, op.n_in
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        z = vector(row_of(f, own.gates, own.ld_gates, m, size), dtype)  # OUT (T, B, G, H)
-        z[n] = total + vector(f.params + own.bias * size, dtype)[n]
+        bias = vector(f.params + own.bias * size, dtype)[n]
+        put(f, own.gates, own.ld_gates, m, n, dtype, total + bias)
 
     x = make_x_lines(dtype)
     weights = make_weight_lines(dtype, of_state=False)
@@ -342,14 +346,13 @@ def make_recurrent_inputs(dtype, tile, entry):
 
 def make_recurrent_inputs_backward(dtype, tile, entry):
     """``dx = (begin + dz @ weight.T) * dx`` of all steps, where a derivative waits in dx if `scale`."""
-    size = dtype().itemsize
     count = weighted_gates(entry)
 
     def sizes(op, own, f, step):
         return op.steps * f.piece, op.n_in, count * own.pitch
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        send(f, op.dx, op.begin, op.scale, op.ld_in, m, n, total, size, dtype)
+        send(f, op.dx, op.begin, op.scale, op.ld_in, m, n, dtype, total)
 
     gates = make_gate_lines(dtype)
     weights = make_weight_lines(dtype, of_state=False)

@@ -10,7 +10,7 @@ from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
 from skneural.backends.cuda.intrinsics import model_frame, op_at, vector
 from skneural.backends.cuda.layers.recurrent_steps import digest_of_cell, make_gate_lines, make_x_lines, recurrent_at
 from skneural.backends.cuda.product import make_product
-from skneural.backends.cuda.rows import number_of, row_of
+from skneural.backends.cuda.rows import get, row_of
 from skneural.maths.cells import weighted_gates
 
 #: Columns that a block of `make_recurrent_bias` sums up, and lines of threads below each other, a power of 2.
@@ -78,7 +78,6 @@ def make_recurrent_gradient(dtype, tile, entry, of_state):
 def make_recurrent_bias(dtype, entry):
     """``sum(dz)`` over all rows of all steps. A block of `LINES` by `COLUMNS` threads has some of the columns."""
     digest = digest_of_cell(entry)
-    size = dtype().itemsize
     columns = COLUMNS
     n_gates = len(entry.gates)
     store = make_store(dtype)
@@ -100,7 +99,7 @@ def make_recurrent_bias(dtype, entry):
         total = dtype(0)
         if known:
             for row in range(part * each + line, min(n_rows, (part + 1) * each), lines):
-                total += vector(number_of(f, own.gates, own.ld_gates, row, column, size), dtype)[0]  # (T, B, G, H)
+                total += get(f, own.gates, own.ld_gates, row, column, dtype)
         shared[thread] = total
         cuda.syncthreads()
         lines //= 2

@@ -3,21 +3,18 @@
 Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
 """
 
-from skneural.backends.cuda.intrinsics import vector
 from skneural.backends.cuda.launches import layer_kernel, layer_launches
-from skneural.backends.cuda.rows import make_each_number, number_of, send
+from skneural.backends.cuda.rows import get, make_each_number, put, send
 
 
 @layer_kernel("sum", "forward")
 def make_sum_forward(dtype):
     """``y = x + other``."""
-    size = dtype().itemsize
 
-    def work(op, own, f, t, r, j):
-        row = t * f.piece + r
-        x = vector(number_of(f, op.x, op.ld_out, row, j, size), dtype)  # (T, B, O)
-        other = vector(number_of(f, op.other, op.ld_out, row, j, size), dtype)  # (T, B, O)
-        vector(number_of(f, op.y, op.ld_out, row, j, size), dtype)[0] = x[0] + other[0]  # OUT (T, B, O)
+    def work(op, own, f, row, j):
+        x = get(f, op.x, op.ld_out, row, j, dtype)
+        other = get(f, op.other, op.ld_out, row, j, dtype)
+        put(f, op.y, op.ld_out, row, j, dtype, x + other)
 
     return make_each_number("sum", work)
 
@@ -25,15 +22,13 @@ def make_sum_forward(dtype):
 @layer_kernel("sum", "backward")
 def make_sum_backward(dtype):
     """The gradient by the sum, to both."""
-    size = dtype().itemsize
 
-    def work(op, own, f, t, r, j):
-        row = t * f.piece + r
-        dy = vector(number_of(f, op.dy, op.ld_out, row, j, size), dtype)[0]  # (T, B, O)
+    def work(op, own, f, row, j):
+        dy = get(f, op.dy, op.ld_out, row, j, dtype)
         if op.d_other >= 0:
-            send(f, op.d_other, op.begin_other, op.scale_other, op.ld_out, row, j, dy, size, dtype)
+            send(f, op.d_other, op.begin_other, op.scale_other, op.ld_out, row, j, dtype, dy)
         if op.dx >= 0:
-            send(f, op.dx, op.begin, op.scale, op.ld_out, row, j, dy, size, dtype)
+            send(f, op.dx, op.begin, op.scale, op.ld_out, row, j, dtype, dy)
 
     return make_each_number("sum", work)
 
@@ -41,15 +36,13 @@ def make_sum_backward(dtype):
 @layer_kernel("concatenate", "forward")
 def make_concatenate_forward(dtype):
     """``y = [x, other]``."""
-    size = dtype().itemsize
 
-    def work(op, own, f, t, r, j):
-        row = t * f.piece + r
+    def work(op, own, f, row, j):
         if j < op.n_in:
-            source = number_of(f, op.x, own.ld_first, row, j, size)  # (T, B, I)
+            number = get(f, op.x, own.ld_first, row, j, dtype)
         else:
-            source = number_of(f, op.other, own.ld_second, row, j - op.n_in, size)  # (T, B, O - I)
-        vector(number_of(f, op.y, op.ld_out, row, j, size), dtype)[0] = vector(source, dtype)[0]  # OUT (T, B, O)
+            number = get(f, op.other, own.ld_second, row, j - op.n_in, dtype)
+        put(f, op.y, op.ld_out, row, j, dtype, number)
 
     return make_each_number("concatenate", work)
 
@@ -67,15 +60,12 @@ def concatenate_backward_launches(net, i):
 
 def make_concatenate_backward(dtype, position):
     """The part of the gradient that belongs to one of the inputs."""
-    size = dtype().itemsize
 
-    def work(op, own, f, t, r, j):
-        row = t * f.piece + r
-        dy = vector(number_of(f, op.dy, op.ld_out, row, j, size), dtype)[0]  # (T, B, O)
+    def work(op, own, f, row, j):
+        dy = get(f, op.dy, op.ld_out, row, j, dtype)
         if position == 0 and j < op.n_in:
-            send(f, op.dx, op.begin, op.scale, own.ld_first, row, j, dy, size, dtype)
+            send(f, op.dx, op.begin, op.scale, own.ld_first, row, j, dtype, dy)
         if position == 1 and j >= op.n_in:
-            column = j - op.n_in
-            send(f, op.d_other, op.begin_other, op.scale_other, own.ld_second, row, column, dy, size, dtype)
+            send(f, op.d_other, op.begin_other, op.scale_other, own.ld_second, row, j - op.n_in, dtype, dy)
 
     return make_each_number("concatenate", work)
