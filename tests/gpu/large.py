@@ -3,12 +3,14 @@
 import os
 
 import numpy as np
-from skneural.network.layers import Dense, Dropout, Pool, Recurrent
 from twins import HYPER
 
+from skneural.backends.inputs import Sequences
+from skneural.layers import Dense, Dropout, GlobalPool, Recurrent
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
-from skneural.network.program import Sequences, aligned_zeros, lower
+from skneural.network.memory import aligned_zeros
+from skneural.network.program import lower
 
 N_CLASSES = 10
 
@@ -34,7 +36,7 @@ def sequences(n_rows, n_timesteps, n_features, seed=0):
 
 def lstm(units):
     """Two layers, one above the other."""
-    return [Recurrent("lstm", units), Recurrent("lstm", units), Pool("last"), Dense(N_CLASSES)]
+    return [Recurrent("lstm", units), Recurrent("lstm", units), GlobalPool("last"), Dense(N_CLASSES)]
 
 
 def program_for(layers, X):

@@ -8,13 +8,13 @@ import pytest
 from networks import make_data, make_network
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
-from skneural.network.layers import Dense, Dropout, Pool, Recurrent
 from twins import compare
 
 from skneural import LSTMClassifier, MLPClassifier
 from skneural.backends import devices
 from skneural.backends.cuda import engine, hub
 from skneural.backends.cuda.engine import Predictor, Trainer
+from skneural.layers import Dense, Dropout, GlobalPool, Recurrent
 
 pytestmark = [pytest.mark.gpu, pytest.mark.hardware, pytest.mark.filterwarnings("ignore:Stochastic Optimizer")]
 
@@ -41,10 +41,11 @@ def test_recurrent_layers_of_real_size(cell, units):
     from networks import constants_of
 
     from skneural.backends.cpu.engine import Trainer as OnCPU
+    from skneural.backends.inputs import Sequences
     from skneural.network.initializers import initialize
-    from skneural.network.program import Sequences, lower
+    from skneural.network.program import lower
 
-    rng, layers = np.random.default_rng(0), [Recurrent(cell, units), Pool("last"), Dense(3)]
+    rng, layers = np.random.default_rng(0), [Recurrent(cell, units), GlobalPool("last"), Dense(3)]
     program = lower(layers, 7, dtype=np.float32, loss="log_loss", settings=constants_of("log_loss"), n_timesteps=40)
     params = initialize(program, 1)
     X = Sequences(rng.normal(size=(300, 40, 7)).astype(np.float32), rng.integers(1, 41, 300))

@@ -10,7 +10,6 @@ import os
 import numpy as np
 import pytest
 from large import WIDE, epoch, error, gradient, lstm, program_for, rows, sequences
-from skneural.network.layers import Dense
 from twins import tiles_of
 
 from skneural import MLPClassifier
@@ -20,6 +19,7 @@ from skneural.backends.cuda import compiler, engine, hub, memory, steps
 from skneural.backends.cuda.engine import Predictor as PredictorOnGPU
 from skneural.backends.cuda.engine import Trainer as OnGPU
 from skneural.backends.frame import Frame
+from skneural.layers import Dense
 from skneural.maths import random
 from skneural.network.initializers import initialize
 

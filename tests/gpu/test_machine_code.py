@@ -11,8 +11,8 @@ import numba
 import numpy as np
 import pytest
 from assembly import assemble
-from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Residual, Standardize
 
+from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.cells import CELLS
 from skneural.maths.losses import LINKS, LOSSES
@@ -43,18 +43,18 @@ NETWORKS = [
     [Dense(40, "relu", "layer"), Residual((Dense(40, "gelu"),)), Dense(3)],
 ]
 RECURRENT = [
-    *([Recurrent(cell, 128), Pool("last"), Dense(3)] for cell in CELLS),
-    [Recurrent("gru", 200), Pool("last"), Dense(3)],
+    *([Recurrent(cell, 128), GlobalPool("last"), Dense(3)] for cell in CELLS),
+    [Recurrent("gru", 200), GlobalPool("last"), Dense(3)],
     [
         Standardize(),
         Noise(0.1),
         Recurrent("rnn", 40, True, 0.2),
         Dropout(0.2),
         Recurrent("rnn", 40),
-        Pool("max"),
+        GlobalPool("max"),
         Dense(3),
     ],
-    [Recurrent("rnn", 40), Pool("mean"), Dense(3)],
+    [Recurrent("rnn", 40), GlobalPool("mean"), Dense(3)],
 ]
 EVERY_ACTIVATION = [*(Dense(40, name, "layer") for name in ACTIVATIONS), Dense(3)]
 

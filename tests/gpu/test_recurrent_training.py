@@ -3,24 +3,33 @@
 import numpy as np
 import pytest
 from networks import constants_of
-from skneural.network.layers import Dense, Dropout, Noise, Pool, Recurrent, Standardize
 from twins import CLOSE, Fit, assert_same
 
 from skneural.backends.cpu.engine import Predictor as OnCPU
 from skneural.backends.cpu.engine import Trainer as TrainerOnCPU
-from skneural.backends.cuda import memory, product, recurrent, streaming
+from skneural.backends.cuda import memory, product, streaming
 from skneural.backends.cuda.engine import Predictor as OnGPU
 from skneural.backends.cuda.engine import Trainer as TrainerOnGPU
+from skneural.backends.cuda.layers import recurrent_loops
+from skneural.backends.inputs import Sequences
+from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Standardize
 from skneural.network.initializers import initialize
-from skneural.network.program import Sequences, lower
+from skneural.network.program import lower
 
 pytestmark = pytest.mark.gpu
 
 N_TIMESTEPS, N_FEATURES = 4, 2
 NETWORKS = {
-    "plain": [Recurrent("lstm", 5), Pool("last"), Dense(3)],
-    "both directions": [Recurrent("gru", 3, True), Dropout(0.3), Recurrent("gru", 4), Pool("mean"), Dense(3)],
-    "masked": [Standardize(), Noise(0.1), Recurrent("lstm", 3, True, 0.4, 2), Pool("max"), Dense(4, "relu"), Dense(3)],
+    "plain": [Recurrent("lstm", 5), GlobalPool("last"), Dense(3)],
+    "both directions": [Recurrent("gru", 3, True), Dropout(0.3), Recurrent("gru", 4), GlobalPool("mean"), Dense(3)],
+    "masked": [
+        Standardize(),
+        Noise(0.1),
+        Recurrent("lstm", 3, True, 0.4, 2),
+        GlobalPool("max"),
+        Dense(4, "relu"),
+        Dense(3),
+    ],
 }
 
 
@@ -57,7 +66,7 @@ def compare(layers, dtype=np.float64, *, ragged=True, n_rows=7, **facts):
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_twenty_steps(cell):
-    fit = compare([Recurrent(cell, 4), Pool("last"), Dense(3)], np.float32, epochs=10, n_rows=4, batch=2)
+    fit = compare([Recurrent(cell, 4), GlobalPool("last"), Dense(3)], np.float32, epochs=10, n_rows=4, batch=2)
     assert fit.state["step"] == 20
 
 
@@ -65,7 +74,7 @@ def test_twenty_steps(cell):
 @pytest.mark.parametrize("widest", [128, 0])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network(monkeypatch, name, widest):
-    monkeypatch.setattr(recurrent, "WIDEST", widest)  # wide layers: a launch a step
+    monkeypatch.setattr(recurrent_loops, "WIDEST", widest)  # wide layers: a launch a step
     compare(NETWORKS[name], epochs=1)
 
 
@@ -104,10 +113,10 @@ def test_prediction(name):
 @pytest.mark.slow
 @pytest.mark.parametrize(("cell", "units"), [("lstm", 128), ("gru", 100)])
 def test_loop_with_the_blocks_that_gpus_use(monkeypatch, cell, units):
-    monkeypatch.setattr(recurrent, "WARP", 32)
+    monkeypatch.setattr(recurrent_loops, "WARP", 32)
     monkeypatch.setattr("skneural.backends.cuda.hub.shared_limit", lambda: 227 * 1024)
     monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: 132)
-    program, params = make_network([Recurrent(cell, units), Pool("last"), Dense(3)], np.float32)
+    program, params = make_network([Recurrent(cell, units), GlobalPool("last"), Dense(3)], np.float32)
     data, results = make_data(5, np.float32), []
     for backend in (TrainerOnCPU, TrainerOnGPU):
         trainer = backend(program, params, *data, alpha=0.0, seed=1, n_threads=1)

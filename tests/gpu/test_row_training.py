@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from networks import csr, make_data, make_network
-from skneural.network.layers import Dense, Dropout, Noise, Residual
 from twins import compare, tiles_of
 
 from skneural.backends.cpu.engine import Predictor as OnCPU
@@ -11,6 +10,7 @@ from skneural.backends.cpu.engine import Trainer as TrainerOnCPU
 from skneural.backends.cuda import engine, memory, product, streaming
 from skneural.backends.cuda.engine import Predictor as OnGPU
 from skneural.backends.cuda.engine import Trainer as TrainerOnGPU
+from skneural.layers import Dense, Dropout, Noise, Residual
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
@@ -171,7 +171,7 @@ def test_gradient_by_central_differences():
     trainer = TrainerOnGPU(program, params, *data, alpha=0.0, seed=1)
     _, gradient = trainer.loss_and_gradient()
     gradient, h = gradient.copy(), 1e-6
-    for place in np.random.default_rng(0).choice(program.dense_index(), 12, replace=False):
+    for place in np.random.default_rng(0).choice(program.learnt_index(), 12, replace=False):
         losses = []
         for sign in (1, -1):
             params[place] += sign * h

@@ -7,7 +7,7 @@ from skneural.backends.cpu.engine import Trainer as OnCPU
 from skneural.backends.cuda.engine import Trainer as OnGPU
 from skneural.backends.cuda.product import Tile
 from skneural.maths.optimizers import OPTIMIZERS
-from skneural.network.program import aligned_zeros
+from skneural.network.memory import aligned_zeros
 
 #: How closely two backends agree after some steps.
 CLOSE = {np.float32: 1e-4, np.float64: 1e-9}

@@ -82,16 +82,16 @@ class Binder:
 
     def _needs(self, i, field):
         """Whether what a field of an operation launches is needed."""
-        op = self.ops[i]
+        op = self.op(i)
         operation = self.operation(i)
         if field == "statistics_forward":
             return self.training
         if field == "backward":
-            return operation.traits.always_back or max(op["dx"], op["d_other"]) >= 0
+            return operation.traits.always_back or max(op.dx, op.d_other) >= 0
         if field == "gradient":
             return any(block.learnt for block in operation.blocks)
         if field == "constrain":
-            return op["layer"] < self.program.n_layers - 1
+            return op.layer < self.program.n_layers - 1
         return True
 
     # -- what makers of launches ask ---------------------------------------------------------------------------------
@@ -104,14 +104,18 @@ class Binder:
         """Its number."""
         return self._numbers[operation]
 
+    def op(self, i):
+        """Its row in the table, as kernels know it: a view."""
+        return self.ops.view(np.recarray)[i]
+
     def own(self, i):
-        """Details of an operation: a view."""
+        """Its details: a view."""
         kind = self.operation(i).traits.details
-        return self.ops["details"][i].view(np.uint8)[: kind.itemsize].view(kind)[0]
+        return self.ops["details"][i].view(np.uint8)[: kind.itemsize].view(np.dtype((np.record, kind)))[0]
 
     def is_in_place(self, i):
         """Whether an operation writes its output in the place of its input."""
-        return self.ops[i]["x"] == self.ops[i]["y"]
+        return self.op(i).x == self.op(i).y
 
     def scratch(self, count):
         """Reserve numbers for parts of sums; where they begin."""
@@ -124,8 +128,8 @@ class Binder:
 
     def over_numbers(self, i, make, *options, of_input=False):
         """Launch of a kernel whose threads share all numbers of all steps of an operation's output, or input."""
-        op = self.ops[i]
-        count = op["steps_in"] * op["n_in"] if of_input else op["steps"] * op["n_out"]
+        op = self.op(i)
+        count = op.steps_in * op.n_in if of_input else op.steps * op.n_out
         return Launch((make, self.dtype, *options), i, over(self.capacity * int(count)))
 
     def product(self, i, make, *options, sizes, tile=None, parts=1, step=0):
@@ -138,13 +142,11 @@ class Binder:
 
 
 def roles_of(program, updated=None):
-    """What each parameter is: see `updates`. Those of other operations than the `updated` ones stay as they are."""
+    """What each parameter is: see `updates`. With `updated`, numbers of operations, those of other layers stay."""
     roles = np.full(program.n_params, FIXED, np.int8)
-    blocks = program.blocks
-    if updated is not None:
-        blocks = [block for i in updated for block in program.operations[i].blocks]
-    for block in blocks:
-        if block.learnt:
+    layers = {operation.layer for i, operation in enumerate(program.operations) if updated is None or i in updated}
+    for block in program.blocks:
+        if block.learnt and block.layer in layers:
             block.view(roles)[...] = WEIGHT if block.penalised else LEARNT
     return roles
 

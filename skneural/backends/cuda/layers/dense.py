@@ -32,41 +32,41 @@ def reads_data(net, i):
 def takes_dropout(net, i):
     """Whether a dense layer does what a dropout in its place, which follows, would do: a pass over memory less."""
     operation = net.operation(i)
-    is_followed = net.operation(i + 1).kind == "dropout" and net.ops[i + 1]["y"] == net.ops[i]["y"]
+    is_followed = net.operation(i + 1).kind == "dropout" and net.op(i + 1).y == net.op(i).y
     return net.training and operation.kind == "dense" and operation.function is not None and bool(is_followed)
 
 
 @layer_launches("dense", "forward")
 def forward_launches(net, i):
     """``y = activation(x @ weight + bias)``: one product."""
-    op = net.ops[i]
+    op = net.op(i)
     entry = ACTIVATIONS.get(net.operation(i).function)
-    sizes = (net.capacity, op["n_out"], op["n_in"])
+    sizes = (net.capacity, op.n_out, op.n_in)
     return [net.product(i, make_dense_forward, entry, reads_data(net, i), takes_dropout(net, i), sizes=sizes)]
 
 
 @layer_launches("dense", "backward")
 def backward_launches(net, i):
     """``dx = dy @ weight.T``: one product."""
-    op = net.ops[i]
-    tile, _ = net.tile(net.capacity, op["n_in"], op["n_out"])
-    return [net.product(i, make_dense_backward, sizes=(net.capacity, op["n_in"], op["n_out"]), tile=tile)]
+    op = net.op(i)
+    tile, _ = net.tile(net.capacity, op.n_in, op.n_out)
+    return [net.product(i, make_dense_backward, sizes=(net.capacity, op.n_in, op.n_out), tile=tile)]
 
 
 @layer_launches("dense", "gradient")
 def gradient_launches(net, i):
     """Gradients by weights and bias: one product, whose depth may be divided."""
-    op = net.ops[i]
+    op = net.op(i)
     own = net.own(i)
-    with_bias = bool(own["bias"] >= 0)
-    below = own["weight"] + op["n_in"] * op["ld_out"]
-    assert not with_bias or own["bias"] == below, "the bias stands below the weights"
-    rows = int(op["n_in"]) + with_bias
-    tile, parts = net.tile(rows, op["n_out"], net.capacity, split=True)
-    numbers = rows * int(op["ld_out"])
-    op["n_slots"] = parts
-    op["slot"] = net.scratch(parts * numbers if parts > 1 else 0)
-    sizes = (rows, op["n_out"], net.capacity)
+    with_bias = bool(own.bias >= 0)
+    below = own.weight + op.n_in * op.ld_out
+    assert not with_bias or own.bias == below, "the bias stands below the weights"
+    rows = int(op.n_in) + with_bias
+    tile, parts = net.tile(rows, op.n_out, net.capacity, split=True)
+    numbers = rows * int(op.ld_out)
+    op.n_slots = parts
+    op.slot = net.scratch(parts * numbers if parts > 1 else 0)
+    sizes = (rows, op.n_out, net.capacity)
     options = (with_bias, reads_data(net, i))
     launches = [net.product(i, make_dense_gradient, *options, sizes=sizes, tile=tile, parts=parts)]
     if parts > 1:
@@ -77,7 +77,7 @@ def gradient_launches(net, i):
 @layer_launches("dense", "constrain")
 def constrain_launches(net, i):
     """The limit on norms."""
-    return [Launch((make_constrain, net.dtype), i, over(int(net.ops[i]["n_out"])))]
+    return [Launch((make_constrain, net.dtype), i, over(int(net.op(i).n_out)))]
 
 
 # -- lines of the factors ----------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from skneural.backends.cuda.layers.recurrent_updates import (
     make_recurrent_bias,
     make_recurrent_gradient,
     make_recurrent_sum_parts,
+    n_parameters,
 )
 from skneural.maths.cells import CELLS, weighted_gates
 
@@ -37,14 +38,14 @@ def cell_of(net, i):
 
 def width_of(net, i):
     """Numbers of a row of the gates that have weights."""
-    return weighted_gates(cell_of(net, i)) * int(net.own(i)["pitch"])
+    return weighted_gates(cell_of(net, i)) * int(net.own(i).pitch)
 
 
 def loop(net, i, make, *, backward):
     """Launch of all steps of a narrow layer."""
     entry = cell_of(net, i)
     rows = choose_rows(net.capacity, 1, net.n_processors)
-    op = net.ops[i]
+    op = net.op(i)
     own = net.own(i)
     how = loop_launch(op, own, entry, net.dtype, rows, net.capacity, net.shared, backward=backward)
     return Launch((make, net.dtype, entry, rows), i, (how.blocks, 1, 1), how.threads, how.shared, how.step)
@@ -52,23 +53,23 @@ def loop(net, i, make, *, backward):
 
 def cell(net, i, make, step):
     """Launch of the cells of one step of a wide layer."""
-    grid = over(net.capacity * int(net.ops[i]["n_out"]))
+    grid = over(net.capacity * int(net.op(i).n_out))
     return Launch((make, net.dtype, cell_of(net, i)), i, grid, step=step)
 
 
 @layer_launches("recurrent", "forward")
 def forward_launches(net, i):
     """The products with the input, then the steps."""
-    op = net.ops[i]
+    op = net.op(i)
     entry = cell_of(net, i)
     width = width_of(net, i)
-    steps = int(op["steps"])
-    launches = [net.product(i, make_recurrent_inputs, entry, sizes=(steps * net.capacity, width, op["n_in"]))]
+    steps = int(op.steps)
+    launches = [net.product(i, make_recurrent_inputs, entry, sizes=(steps * net.capacity, width, op.n_in))]
     if uses_loops(op):
         return [*launches, loop(net, i, make_recurrent_forward, backward=False)]
     for s in range(steps):
         if s > 0:
-            sizes = (net.capacity, width, op["n_out"])
+            sizes = (net.capacity, width, op.n_out)
             launches.append(net.product(i, make_recurrent_step_forward, entry, sizes=sizes, step=s))
         launches.append(cell(net, i, make_cell_forward, s))
     return launches
@@ -77,10 +78,10 @@ def forward_launches(net, i):
 @layer_launches("recurrent", "backward")
 def backward_launches(net, i):
     """The steps, from the last to the first, then the products that make the gradient by the input."""
-    op = net.ops[i]
+    op = net.op(i)
     entry = cell_of(net, i)
     width = width_of(net, i)
-    steps = int(op["steps"])
+    steps = int(op.steps)
     launches = []
     if uses_loops(op):
         launches.append(loop(net, i, make_recurrent_backward, backward=True))
@@ -88,10 +89,10 @@ def backward_launches(net, i):
         for s in range(steps - 1, -1, -1):
             launches.append(cell(net, i, make_cell_backward, s))
             if s > 0:
-                sizes = (net.capacity, op["n_out"], width)
+                sizes = (net.capacity, op.n_out, width)
                 launches.append(net.product(i, make_recurrent_step_backward, entry, sizes=sizes, step=s))
-    if op["dx"] >= 0:
-        sizes = (steps * net.capacity, op["n_in"], width)
+    if op.dx >= 0:
+        sizes = (steps * net.capacity, op.n_in, width)
         launches.append(net.product(i, make_recurrent_inputs_backward, entry, sizes=sizes))
     return launches
 
@@ -99,20 +100,20 @@ def backward_launches(net, i):
 @layer_launches("recurrent", "gradient")
 def gradient_launches(net, i):
     """Gradients by both matrices of weights and by the biases; their depth may be divided."""
-    op = net.ops[i]
+    op = net.op(i)
     own = net.own(i)
     entry = cell_of(net, i)
     width = width_of(net, i)
-    depth = int(op["steps"]) * net.capacity
-    tile, parts = net.tile(max(op["n_in"], op["n_out"]), width, depth, split=True)
-    count = int(own["recurrent"] + op["n_out"] * own["ld_weight"] - own["weight"])
-    op["n_slots"] = parts
-    op["slot"] = net.scratch(parts * count if parts > 1 else 0)
+    depth = int(op.steps) * net.capacity
+    tile, parts = net.tile(max(op.n_in, op.n_out), width, depth, split=True)
+    count = int(n_parameters(op, own))
+    op.n_slots = parts
+    op.slot = net.scratch(parts * count if parts > 1 else 0)
     launches = []
-    for of_state, rows in ((False, op["n_in"]), (True, op["n_out"])):
+    for of_state, rows in ((False, op.n_in), (True, op.n_out)):
         sizes = (rows, width, depth)
         launches.append(net.product(i, make_recurrent_gradient, entry, of_state, sizes=sizes, tile=tile, parts=parts))
-    columns = len(entry.gates) * int(own["pitch"])
+    columns = len(entry.gates) * int(own.pitch)
     threads = COLUMNS * LINES
     bias = (make_recurrent_bias, net.dtype, entry)
     launches.append(Launch(bias, i, (-(-columns // COLUMNS), 1, parts), threads, threads * net.size))

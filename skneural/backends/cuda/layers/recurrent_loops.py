@@ -51,7 +51,7 @@ KEPT = {(2, 4): 28, (4, 4): 16, (2, 8): 20, (4, 8): 12}
 
 def uses_loops(op):
     """Whether a recurrent layer runs in this way."""
-    return op["n_out"] <= WIDEST
+    return op.n_out <= WIDEST
 
 
 def choose_rows(n_rows, n_models, n_processors):
@@ -82,8 +82,8 @@ def loop_launch(op, own, entry, dtype, rows, n_rows, limit, *, backward):
     Blocks have at most `limit` bytes of shared memory.
     """
     size = dtype().itemsize
-    units = int(op["n_out"])
-    width = weighted_gates(entry) * int(own["pitch"])
+    units = int(op.n_out)
+    width = weighted_gates(entry) * int(own.pitch)
     vector = 16 // size
     across = -(-units // vector) if backward else width // vector
     depth = width if backward else units

@@ -50,12 +50,8 @@ def make_concatenate_forward(dtype):
 @layer_launches("concatenate", "backward")
 def concatenate_backward_launches(net, i):
     """The second input comes first: the gradient by the first may begin with what it sends, if they are the same."""
-    targets = ("dx", "d_other")
-    return [
-        net.over_numbers(i, make_concatenate_backward, position)
-        for position in (1, 0)
-        if net.ops[i][targets[position]] >= 0
-    ]
+    targets = (net.op(i).dx, net.op(i).d_other)
+    return [net.over_numbers(i, make_concatenate_backward, position) for position in (1, 0) if targets[position] >= 0]
 
 
 def make_concatenate_backward(dtype, position):
