@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from skneural.backends.cuda import layers  # noqa: F401  (registers the launches)
+from skneural.backends import sources
 from skneural.backends.cuda.launches import AFTER, BACKWARD, FORWARD, LAUNCHES, Launch, over, product_launch
 from skneural.backends.cuda.product import choose_tile
 from skneural.backends.cuda.updates import FIXED, LEARNT, WEIGHT
+
+sources.import_modules(f"{__package__}.layers")  # they register their launches
 
 
 class Binder:
