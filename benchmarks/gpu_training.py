@@ -76,8 +76,8 @@ def draw(case):
 
 def network(case):
     """The program of a case, and the parameters that it begins with."""
-    from skneural.network.initializers import initialize
     from skneural.layers import Dense, GlobalPool, Recurrent
+    from skneural.network.initializers import initialize
     from skneural.network.program import lower
 
     inputs, *hidden, outputs = case.layers
