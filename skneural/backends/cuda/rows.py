@@ -13,7 +13,8 @@ import numpy as np
 from skneural.backends.cuda.compiler import DIGEST, formula
 from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import details_view, model_frame, op_at, vector
-from skneural.maths import dropout, random
+from skneural.maths import random
+from skneural.maths.dropout import keep, noise, row_position
 from skneural.maths.gradients import sent
 
 for _function in (
@@ -23,9 +24,9 @@ for _function in (
     random.at_time,
     random.bits,
     random.normal,
-    dropout.row_position,
-    dropout.keep,
-    dropout.noise,
+    row_position,
+    keep,
+    noise,
     sent,
 ):
     formula(_function)
@@ -47,6 +48,12 @@ def get(f, buffer, ld, row, j, dtype):
 def put(f, buffer, ld, row, j, dtype, number):
     """Write number j of a row of a buffer."""
     vector(f.work, dtype)[np.uint64(buffer * f.capacity + row * ld + j)] = number
+
+
+@register
+def parameter(f, at, dtype):
+    """One of the parameters."""
+    return vector(f.params, dtype)[np.uint64(at)]
 
 
 @register
@@ -77,6 +84,14 @@ def weight_of(f, r, dtype):
 
 
 @register
+def factor_of(op, own, f, key, r, j, dtype):
+    """What dropout multiplies number j of row r by: rows are counted in the order of the epoch."""
+    position = row_position(f.start + r, op.ld_out) + np.uint64(j)
+    scale = dtype(1) / (dtype(1) - dtype(own.rate))
+    return keep(key, position, np.uint32(own.limit), scale)
+
+
+@register
 def send(f, target, begin, scale, ld, row, j, dtype, gradient):
     """Send one number of a gradient on: see `network.operations`."""
     before = get(f, begin, ld, row, j, dtype) if begin >= 0 else dtype(0)
@@ -90,30 +105,38 @@ def has_ended(op, f, row):
     return op.every != 0 and row // f.piece >= length_of(f, op.every, op.steps, row % f.piece)
 
 
-def make_each_number(kind, work, *, of_input=False, digest=DIGEST):
-    """Kernel that calls ``work(op, own, f, row, j)`` for all numbers of all steps of the rows of the batch.
+def make_kernel(kind, work, digest=DIGEST):
+    """Kernel that calls ``work(op, own, f, step)``.
 
     Parameters
     ----------
     kind : str
         Of the operation: `own` are its details.
     work : callable
-    of_input : bool, default=False
-        Whether the numbers are those of the input; else they are those of the output.
     digest : str
         What the kernel closes over, so that the cache knows it from others.
     """
     register(work)
     details_at = details_view(kind)
 
-    def each_number(op_address, frames, step):
+    def kernel(op_address, frames, step):
         digest  # part of the cache key
-        op = op_at(op_address)
-        own = details_at(op_address)
-        f = model_frame(frames, 1)
+        work(op_at(op_address), details_at(op_address), model_frame(frames, 1), step)
+
+    return kernel
+
+
+def make_each_number(kind, work, *, of_input=False, digest=DIGEST):
+    """Kernel that calls ``work(op, own, f, row, j)`` for all numbers of all steps of the rows of the batch.
+
+    They are those of the output, or with `of_input` of the input. Otherwise as `make_kernel`.
+    """
+    register(work)
+
+    def each_number(op, own, f, step):
         width = op.n_in if of_input else op.n_out
         steps = op.steps_in if of_input else op.steps
         for e in range(cuda.grid(1), steps * f.piece * width, cuda.gridsize(1)):
             work(op, own, f, e // width, e % width)
 
-    return each_number
+    return make_kernel(kind, each_number, digest)

@@ -3,21 +3,17 @@
 Sizes: B rows of the batch, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
 """
 
-import numpy as np
-
 from skneural.backends.cuda.compiler import DIGEST, digest_of, formula
 from skneural.backends.cuda.hub import cuda
-from skneural.backends.cuda.intrinsics import OP_SIZE, details_view, model_frame, op_at, vector
+from skneural.backends.cuda.intrinsics import OP_SIZE, details_view, vector
 from skneural.backends.cuda.launches import Launch, layer_launches, over
 from skneural.backends.cuda.product import make_product, nothing
-from skneural.backends.cuda.rows import place_of, put, row_of, send
+from skneural.backends.cuda.rows import factor_of, make_kernel, parameter, place_of, put, row_of, send
 from skneural.maths import random
 from skneural.maths.activations import ACTIVATIONS
-from skneural.maths.dropout import keep, row_position
 from skneural.maths.elementary import sqrt
 from skneural.maths.random import layer_key
 
-dense_at = details_view("dense")
 dropout_at = details_view("dropout")
 
 
@@ -125,7 +121,6 @@ def make_weight_lines(dtype):
 
 def make_dense_forward(dtype, tile, activation, from_data, drops):
     """``y = dropout(activation(x @ weight + bias))``; at training the derivative goes into dy."""
-    size = dtype().itemsize
     active = activation is not None
     value_and_derivative = formula(activation.formula) if active else None
     digest = digest_of(activation.formula) if active else DIGEST
@@ -135,19 +130,17 @@ def make_dense_forward(dtype, tile, activation, from_data, drops):
         return f.piece, op.n_out, op.n_in
 
     def dropout(op_address, f):
-        own = dropout_at(op_address + OP_SIZE)  # the next operation
-        key = layer_key(f.seed, stream, own.stream, f.step)
-        scale = dtype(1) / (dtype(1) - dtype(own.rate))
-        return key, np.uint32(own.limit), scale
+        own = dropout_at(op_address + OP_SIZE)  # of the next operation
+        return layer_key(f.seed, stream, own.stream, f.step), own
 
     def finish(op, own, f, step, ready, part, m, n, total):
         if own.bias >= 0:
-            total += vector(f.params + own.bias * size, dtype)[n]
+            total += parameter(f, own.bias + n, dtype)
         if active:
             total, derivative = value_and_derivative(total)
             if drops:
-                key, limit, scale = ready
-                factor = keep(key, row_position(f.start + m, op.ld_out) + np.uint64(n), limit, scale)
+                key, dropped = ready
+                factor = factor_of(op, dropped, f, key, m, n, dtype)
                 total *= factor
                 derivative *= factor
             if f.training != 0 and op.dy >= 0:
@@ -216,14 +209,9 @@ def make_dense_gradient(dtype, tile, with_bias, from_data):
 
 def make_sum_parts(dtype):
     """Add up the parts of a gradient whose depth was divided, in order."""
-    digest = DIGEST
     size = dtype().itemsize
 
-    def sum_parts(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = dense_at(op_address)
-        f = model_frame(frames, 1)
+    def sum_parts(op, own, f, step):
         parts = vector(f.scratch + op.slot * size, dtype)
         gradient = vector(f.gradient + own.weight * size, dtype)  # OUT (I + 1, O)
         count = (op.n_in + (own.bias >= 0)) * op.ld_out
@@ -234,29 +222,24 @@ def make_sum_parts(dtype):
                     total += parts[part * count + j]
                 gradient[j] = gradient[j] + total if f.done > 0 else total
 
-    return sum_parts
+    return make_kernel("dense", sum_parts)
 
 
 def make_constrain(dtype):
     """Scale down the incoming weights of every unit whose norm is too large (Srivastava et al., 2014)."""
-    digest = DIGEST
     size = dtype().itemsize
 
-    def constrain(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = dense_at(op_address)
-        f = model_frame(frames, 1)
+    def constrain(op, own, f, step):
         j = cuda.grid(1)
         if j < op.n_out:
-            weight = vector(f.params + own.weight * size, dtype)  # OUT (I, O)
+            weight = vector(f.params + (own.weight + j) * size, dtype)  # OUT (I, O), from column j on
             squares = dtype(0)
-            limit = dtype(f.max_norm)
             for i in range(op.n_in):
-                squares += weight[i * op.ld_out + j] * weight[i * op.ld_out + j]
+                squares += weight[i * op.ld_out] * weight[i * op.ld_out]
             norm = sqrt(squares)
+            limit = dtype(f.max_norm)
             if norm > limit:
                 for i in range(op.n_in):
-                    weight[i * op.ld_out + j] *= limit / norm
+                    weight[i * op.ld_out] *= limit / norm
 
-    return constrain
+    return make_kernel("dense", constrain)

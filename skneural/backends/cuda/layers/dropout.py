@@ -7,9 +7,8 @@ import numpy as np
 
 from skneural.backends.cuda.launches import layer_launches
 from skneural.backends.cuda.layers.dense import takes_dropout
-from skneural.backends.cuda.rows import get, make_each_number, put
+from skneural.backends.cuda.rows import factor_of, get, make_each_number, put
 from skneural.maths import random
-from skneural.maths.dropout import keep, row_position
 from skneural.maths.random import at_time, layer_key
 
 
@@ -31,10 +30,8 @@ def make_dropout_forward(dtype):
     def work(op, own, f, row, j):
         value = get(f, op.x, op.ld_in, row, j, dtype)
         if f.training != 0:
-            t = row // f.piece
-            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(t))
-            position = row_position(f.start + row % f.piece, op.ld_out) + np.uint64(j)
-            factor = keep(key, position, np.uint32(own.limit), dtype(1) / (dtype(1) - dtype(own.rate)))
+            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(row // f.piece))
+            factor = factor_of(op, own, f, key, row % f.piece, j, dtype)
             value *= factor
             if op.dy >= 0:
                 derivative = get(f, op.dy, op.ld_out, row, j, dtype) if op.scale != 0 else dtype(1)

@@ -5,9 +5,9 @@ Sizes: B rows of the batch, I outputs of the last layer.
 
 from skneural.backends.cuda.compiler import digest_of, formula
 from skneural.backends.cuda.hub import IS_SIMULATED, cuda
-from skneural.backends.cuda.intrinsics import model_frame, op_at, row, vector
+from skneural.backends.cuda.intrinsics import row, vector
 from skneural.backends.cuda.launches import Launch, layer_launches
-from skneural.backends.cuda.rows import row_of, sample_of, weight_of
+from skneural.backends.cuda.rows import make_kernel, row_of, sample_of, weight_of
 from skneural.maths.elementary import exp
 from skneural.maths.losses import LINKS, LOSSES, no_exponent
 
@@ -34,12 +34,8 @@ def make_loss_forward(dtype, entry):
     exponentials = entry.exponent is not None
     loss = formula(entry.formula)
     exponent = formula(entry.exponent or no_exponent)
-    digest = digest_of(entry.formula, entry.exponent or no_exponent)
 
-    def loss_forward(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        f = model_frame(frames, 1)
+    def loss_forward(op, own, f, step):
         r = cuda.grid(1)
         if r < f.piece:
             raw = row(row_of(f, op.x, op.ld_in, r, size), dtype, op.n_in)  # (B, I)
@@ -56,7 +52,7 @@ def make_loss_forward(dtype, entry):
             for j in range(op.n_in):
                 dx[j] *= factor
 
-    return loss_forward
+    return make_kernel("loss", loss_forward, digest_of(entry.formula, entry.exponent or no_exponent))
 
 
 def make_output_forward(dtype, entry):
@@ -65,12 +61,8 @@ def make_output_forward(dtype, entry):
     exponentials = entry.exponent is not None
     link = formula(entry.formula)
     exponent = formula(entry.exponent or no_exponent)
-    digest = digest_of(entry.formula, entry.exponent or no_exponent)
 
-    def output_forward(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        f = model_frame(frames, 1)
+    def output_forward(op, own, f, step):
         r = cuda.grid(1)
         if r < f.piece:
             raw = row(row_of(f, op.x, op.ld_in, r, size), dtype, op.n_in)  # (B, I)
@@ -84,4 +76,4 @@ def make_output_forward(dtype, entry):
                     out[j] = raw[j]
             link(out)
 
-    return output_forward
+    return make_kernel("loss", output_forward, digest_of(entry.formula, entry.exponent or no_exponent))

@@ -11,13 +11,15 @@ Sizes: T steps, B rows of the batch, O columns; ``ld_out`` is O padded.
 
 from skneural.backends.cuda.compiler import DIGEST, digest_of, formula
 from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
-from skneural.backends.cuda.intrinsics import details_view, model_frame, op_at, vector
+from skneural.backends.cuda.intrinsics import vector
 from skneural.backends.cuda.launches import THREADS, Launch, layer_kernel, layer_launches
 from skneural.backends.cuda.rows import (
     get,
     has_ended,
     length_of,
     make_each_number,
+    make_kernel,
+    parameter,
     put,
     row_of,
     send,
@@ -40,9 +42,6 @@ for _function in (running_share, one_over_deviation, normalize, batch_norm_gradi
 COLUMNS, LANES = (4, 2) if IS_SIMULATED else (32, 16)
 #: Numbers of 4 or 8 bytes in a padded row of one.
 LINE = 64
-
-batch_norm_at = details_view("batch_norm")
-layer_norm_at = details_view("layer_norm")
 
 
 def over_columns(net, i, make, *options):
@@ -91,6 +90,13 @@ def layer_norm_backward_launches(net, i):
 # -- of columns --------------------------------------------------------------------------------------------------------
 
 
+@register
+def lane_and_column():
+    """Which of a column's threads this one is, and the column."""
+    index = cuda.threadIdx.x
+    return index // COLUMNS, cuda.blockIdx.x * COLUMNS + index % COLUMNS
+
+
 def make_sum_lanes(dtype):
     """A function that adds up one number of each of a column's threads, in order; they all get the sum."""
     columns = COLUMNS
@@ -128,8 +134,6 @@ def make_share_of_weight(dtype):
 
 def make_batch_norm_statistics(dtype):
     """Mean and one over the deviation of the columns; the running statistics follow."""
-    digest = DIGEST
-    size = dtype().itemsize
     columns = COLUMNS
     lanes = LANES
     sum_lanes = make_sum_lanes(dtype)
@@ -145,14 +149,9 @@ def make_batch_norm_statistics(dtype):
                 total += part * (d * d if squares else d)
         return total
 
-    def batch_norm_statistics(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = batch_norm_at(op_address)
-        f = model_frame(frames, 1)
+    def batch_norm_statistics(op, own, f, step):
         shared = cuda.shared.array(0, dtype)
-        lane = cuda.threadIdx.x // columns
-        j = cuda.blockIdx.x * columns + cuda.threadIdx.x % columns
+        lane, j = lane_and_column()
         share = share_of_weight(op, f, shared)
         rows = dtype(0)  # that have weight
         for r in range(lane, f.piece, lanes):
@@ -161,27 +160,29 @@ def make_batch_norm_statistics(dtype):
         mean = sum_lanes(shared, sum_of_powers(op, f, j, share, dtype(0), False))
         variance = sum_lanes(shared, sum_of_powers(op, f, j, share, mean, True))
         if j < op.n_out and lane == 0:
-            statistics = vector(f.statistics + own.statistics * size, dtype)  # OUT (4, O): the first two
-            statistics[j] = mean
-            statistics[op.ld_out + j] = one_over_deviation(variance, dtype(own.epsilon))
-            running = vector(f.params + (own.weight + 2 * op.ld_out) * size, dtype)  # OUT (2, O)
+            at = own.statistics + j
+            statistics = vector(f.statistics, dtype)  # OUT (4, O): the first two
+            statistics[at] = mean
+            statistics[at + op.ld_out] = one_over_deviation(variance, dtype(own.epsilon))
             fresh = running_share(dtype(f.batches), dtype(f.piece), dtype(min(f.batch, f.n_rows)), rows)
-            running[j] += fresh * (mean - running[j])
-            running[op.ld_out + j] += fresh * (variance - running[op.ld_out + j])
+            at = own.weight + 2 * op.ld_out + j
+            running = vector(f.params, dtype)  # OUT (4, O): the last two
+            running[at] += fresh * (mean - running[at])
+            at += op.ld_out
+            running[at] += fresh * (variance - running[at])
 
-    return batch_norm_statistics
+    return make_kernel("batch_norm", batch_norm_statistics)
 
 
 def make_finish(dtype, activation):
     """A function that writes one number of the output, of one in units of the deviation."""
-    size = dtype().itemsize
     active = activation is not None
     value_and_derivative = formula(activation.formula) if active else None
 
     def finish(op, own, f, row, j, n):
-        parameters = vector(f.params + own.weight * size, dtype)
         ended = has_ended(op, f, row)
-        value = parameters[j] * n + parameters[op.ld_out + j]
+        scale = parameter(f, own.weight + j, dtype)
+        value = scale * n + parameter(f, own.weight + op.ld_out + j, dtype)
         if active:
             value, derivative = value_and_derivative(value)
             if f.training != 0 and op.dy >= 0:
@@ -195,18 +196,17 @@ def make_finish(dtype, activation):
 @layer_kernel("batch_norm", "forward", registry=ACTIVATIONS)
 def make_batch_norm_forward(dtype, activation):
     """Normalise rows, in training with the statistics of the batch, else with the running ones."""
-    size = dtype().itemsize
     finish, digest = make_finish(dtype, activation)
 
     def work(op, own, f, row, j):
         if f.training != 0:
-            statistics = vector(f.statistics + own.statistics * size, dtype)
-            mean = statistics[j]
-            factor = statistics[op.ld_out + j]
+            statistics = vector(f.statistics, dtype)
+            mean = statistics[own.statistics + j]
+            factor = statistics[own.statistics + op.ld_out + j]
         else:
-            running = vector(f.params + (own.weight + 2 * op.ld_out) * size, dtype)
-            mean = running[j]
-            factor = one_over_deviation(running[op.ld_out + j], dtype(own.epsilon))
+            running = own.weight + 2 * op.ld_out + j
+            mean = parameter(f, running, dtype)
+            factor = one_over_deviation(parameter(f, running + op.ld_out, dtype), dtype(own.epsilon))
         finish(op, own, f, row, j, normalize(get(f, op.x, op.ld_in, row, j, dtype), mean, factor))
 
     return make_each_number("batch_norm", work, digest=digest)
@@ -217,21 +217,13 @@ def make_norm_gradient(dtype, batch):
 
     With `batch` the way back needs them as well, times one over the sum of the weights.
     """
-    digest = DIGEST
-    size = dtype().itemsize
-    columns = COLUMNS
     lanes = LANES
     sum_lanes = make_sum_lanes(dtype)
     share_of_weight = make_share_of_weight(dtype)
 
-    def norm_gradient(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = batch_norm_at(op_address)
-        f = model_frame(frames, 1)
+    def norm_gradient(op, own, f, step):
         shared = cuda.shared.array(0, dtype)
-        lane = cuda.threadIdx.x // columns
-        j = cuda.blockIdx.x * columns + cuda.threadIdx.x % columns
+        lane, j = lane_and_column()
         inside = j < op.n_out
         by_scale = dtype(0)
         by_shift = dtype(0)
@@ -245,35 +237,40 @@ def make_norm_gradient(dtype, batch):
         by_shift = sum_lanes(shared, by_shift)
         share = share_of_weight(op, f, shared) if batch else dtype(0)
         if inside and lane == 0:
-            gradient = vector(f.gradient + own.weight * size, dtype)  # OUT (2, O)
-            before = f.done > 0
-            gradient[j] = gradient[j] + by_scale if before else by_scale
-            gradient[op.ld_out + j] = gradient[op.ld_out + j] + by_shift if before else by_shift
             if batch:
-                statistics = vector(f.statistics + own.statistics * size, dtype)  # OUT (4, O): the last two
-                statistics[2 * op.ld_out + j] = share * by_scale
-                statistics[3 * op.ld_out + j] = share * by_shift
+                at = own.statistics + 2 * op.ld_out + j
+                statistics = vector(f.statistics, dtype)  # OUT (4, O): the last two
+                statistics[at] = share * by_scale
+                statistics[at + op.ld_out] = share * by_shift
+            at = own.weight + j
+            gradient = vector(f.gradient, dtype)  # OUT (2, O)
+            if f.done > 0:
+                by_scale += gradient[at]
+                by_shift += gradient[at + op.ld_out]
+            gradient[at] = by_scale
+            gradient[at + op.ld_out] = by_shift
 
-    return norm_gradient
+    return make_kernel("batch_norm", norm_gradient)
 
 
 @layer_kernel("batch_norm", "backward")
 def make_batch_norm_backward(dtype):
     """``dx = scale / deviation * (dy - share * (sum(dy) + n * sum(dy * n)))``, share the row's part of the weights."""
-    size = dtype().itemsize
 
     def work(op, own, f, row, j):
         ld = op.ld_out
         gradient = dtype(0)
         if not has_ended(op, f, row):
-            statistics = vector(f.statistics + own.statistics * size, dtype)
-            scale = vector(f.params + own.weight * size, dtype)[j]
+            at = own.statistics + j
+            statistics = vector(f.statistics, dtype)
+            factor = statistics[at + ld]
+            by_scale = statistics[at + 2 * ld]
+            by_shift = statistics[at + 3 * ld]
+            scale = parameter(f, own.weight + j, dtype)
             n = get(f, own.normalized, ld, row, j, dtype)
             dy = get(f, op.dy, ld, row, j, dtype)
-            by_scale = statistics[2 * ld + j]
-            by_shift = statistics[3 * ld + j]
             weight = weight_of(f, row % f.piece, dtype)  # one over the sum of all weights is in both sums already
-            gradient = batch_norm_gradient(dy, n, statistics[ld + j], scale, weight, by_scale, by_shift)
+            gradient = batch_norm_gradient(dy, n, factor, scale, weight, by_scale, by_shift)
         send(f, op.dx, op.begin, op.scale, ld, row, j, dtype, gradient)
 
     return make_each_number("batch_norm", work)
@@ -289,11 +286,7 @@ def make_layer_norm_forward(dtype, activation):
     sum_block = make_sum_block(dtype)
     finish, digest = make_finish(dtype, activation)
 
-    def layer_norm_forward(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = layer_norm_at(op_address)
-        f = model_frame(frames, 1)
+    def layer_norm_forward(op, own, f, step):
         shared = cuda.shared.array(0, dtype)
         row = cuda.blockIdx.x
         thread = cuda.threadIdx.x
@@ -315,21 +308,16 @@ def make_layer_norm_forward(dtype, activation):
         if thread == 0:
             put(f, own.deviations, line, row, 0, dtype, factor)
 
-    return layer_norm_forward
+    return make_kernel("layer_norm", layer_norm_forward, digest)
 
 
 def make_layer_norm_backward(dtype):
     """``dx = (g - mean(g) - n * mean(g * n)) / deviation`` with ``g = scale * dy``."""
-    digest = DIGEST
     size = dtype().itemsize
     line = LINE // size
     sum_block = make_sum_block(dtype)
 
-    def layer_norm_backward(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = layer_norm_at(op_address)
-        f = model_frame(frames, 1)
+    def layer_norm_backward(op, own, f, step):
         shared = cuda.shared.array(0, dtype)
         row = cuda.blockIdx.x
         thread = cuda.threadIdx.x
@@ -352,4 +340,4 @@ def make_layer_norm_backward(dtype):
             gradient = layer_norm_gradient(scale[j] * dy[j], n[j], factor, mean, slope)
             send(f, op.dx, op.begin, op.scale, op.ld_out, row, j, dtype, gradient)
 
-    return layer_norm_backward
+    return make_kernel("layer_norm", layer_norm_backward)

@@ -18,18 +18,17 @@ from typing import NamedTuple
 import numpy as np
 
 from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
-from skneural.backends.cuda.intrinsics import get_vector, load_vector, model_frame, op_at, put_vector
+from skneural.backends.cuda.intrinsics import get_vector, load_vector, put_vector
 from skneural.backends.cuda.layers.recurrent_steps import (
     digest_of_cell,
     is_cut,
     make_factor,
     make_unit_backward,
     make_unit_forward,
-    recurrent_at,
     time_of,
     unit_at,
 )
-from skneural.backends.cuda.rows import length_of
+from skneural.backends.cuda.rows import length_of, make_kernel
 from skneural.maths.cells import weighted_gates
 
 #: Units of the widest layer that runs in this way.
@@ -258,7 +257,7 @@ def own_units(op, f, top, rows):
 
 def make_read_rows(dtype, items):
     """A function that reads the length and the factor of this thread's rows, and begins with `h` and `c` of 0."""
-    factor_of = make_factor(dtype)
+    state_factor = make_factor(dtype)
 
     def read_rows(op, own, f, top, units, length, factor, h, c):
         j, first, every, n_rows = units
@@ -268,7 +267,7 @@ def make_read_rows(dtype, items):
             r = first + i * every
             if r < n_rows:
                 length[i] = length_of(f, op.every, op.steps, top + r)
-                factor[i] = factor_of(op, own, f, top + r, j)
+                factor[i] = state_factor(op, own, f, top + r, j)
 
     return register(read_rows)
 
@@ -278,7 +277,6 @@ def make_recurrent_forward(dtype, entry, rows):
 
     `step` is how many vectors of a strip stay in shared memory (see `loop_launch`).
     """
-    digest = digest_of_cell(entry)
     size = dtype().itemsize
     items = -(-rows // ABREAST)
     n_gates = len(entry.gates)
@@ -291,11 +289,7 @@ def make_recurrent_forward(dtype, entry, rows):
     hold, multiply = make_strip(dtype, rows, transposed=False)
     add_sums = make_add_sums(count)
 
-    def recurrent_forward(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = recurrent_at(op_address)
-        f = model_frame(frames, 1)
+    def recurrent_forward(op, own, f, step):
         top = cuda.blockIdx.x * rows
         shared = cuda.shared.array(0, dtype)
         if top >= f.piece:
@@ -367,7 +361,7 @@ def make_recurrent_forward(dtype, entry, rows):
             states += turn * piece * row_bytes
             cuda.syncthreads()
 
-    return recurrent_forward
+    return make_kernel("recurrent", recurrent_forward, digest_of_cell(entry))
 
 
 def make_recurrent_backward(dtype, entry, rows):
@@ -375,7 +369,6 @@ def make_recurrent_backward(dtype, entry, rows):
 
     `step` is how many vectors of a strip stay in shared memory (see `loop_launch`).
     """
-    digest = digest_of_cell(entry)
     size = dtype().itemsize
     vector = 16 // size
     items = -(-rows // ABREAST)
@@ -389,11 +382,7 @@ def make_recurrent_backward(dtype, entry, rows):
     lay_out = make_lay_out(dtype, rows, transposed=True)
     hold, multiply = make_strip(dtype, rows, transposed=True)
 
-    def recurrent_backward(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = recurrent_at(op_address)
-        f = model_frame(frames, 1)
+    def recurrent_backward(op, own, f, step):
         top = cuda.blockIdx.x * rows
         shared = cuda.shared.array(0, dtype)
         if top >= f.piece:
@@ -470,4 +459,4 @@ def make_recurrent_backward(dtype, entry, rows):
             cells -= piece * row_bytes
             cuda.syncthreads()
 
-    return recurrent_backward
+    return make_kernel("recurrent", recurrent_backward, digest_of_cell(entry))

@@ -13,18 +13,15 @@ there.
 Sizes: T steps, B rows, I in, H units, G gates (each padded to ``own.pitch``).
 """
 
-import numpy as np
-
 from skneural.backends.cuda.compiler import digest_of, formula
 from skneural.backends.cuda.hub import cuda, register
-from skneural.backends.cuda.intrinsics import details_view, model_frame, op_at, vector
+from skneural.backends.cuda.intrinsics import details_view, vector
 from skneural.backends.cuda.product import make_product
-from skneural.backends.cuda.rows import get, length_of, put, row_of, send
+from skneural.backends.cuda.rows import factor_of, get, length_of, make_kernel, parameter, put, row_of, send
 from skneural.backends.gates import functions_of, gate_activations, gate_reader, gate_writer
 from skneural.maths import random
 from skneural.maths.activations import logistic, tanh
 from skneural.maths.cells import weighted_gates
-from skneural.maths.dropout import keep, row_position
 from skneural.maths.random import layer_key
 
 for _function in (logistic, tanh):
@@ -55,15 +52,12 @@ def make_factor(dtype):
     """A function for recurrent dropout: what a unit's state is multiplied by on its way to the next step."""
     stream = random.RECURRENT_DROPOUT
 
-    def factor_of(op, own, f, r, j):
+    def state_factor(op, own, f, r, j):
         if own.rate == 0 or f.training == 0:
             return dtype(1)
-        key = layer_key(f.seed, stream, own.stream, f.step)
-        position = row_position(f.start + r, op.ld_out) + np.uint64(j)
-        scale = dtype(1) / (dtype(1) - dtype(own.rate))
-        return keep(key, position, np.uint32(own.limit), scale)
+        return factor_of(op, own, f, layer_key(f.seed, stream, own.stream, f.step), r, j, dtype)
 
-    return register(factor_of)
+    return register(state_factor)
 
 
 # -- one unit in one step ----------------------------------------------------------------------------------------------
@@ -163,18 +157,13 @@ def make_unit_backward(dtype, entry):
 
 def make_cell_forward(dtype, entry):
     """``a, h, c = cell(z, h_before, c_before)``, for all units of one step."""
-    digest = digest_of_cell(entry)
     size = dtype().itemsize
     memory = entry.memory
     n_gates = len(entry.gates)
-    factor_of = make_factor(dtype)
+    state_factor = make_factor(dtype)
     read_gates, unit_forward = make_unit_forward(dtype, entry)
 
-    def cell_forward(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = recurrent_at(op_address)
-        f = model_frame(frames, 1)
+    def cell_forward(op, own, f, step):
         t = time_of(op, own, step)
         z = cuda.local.array((n_gates, 1), dtype)
         apart = own.pitch * size
@@ -194,11 +183,11 @@ def make_cell_forward(dtype, entry):
                 h = get(f, op.y, op.ld_out, before, j, dtype)
                 if memory:
                     c = get(f, own.cells, op.ld_out, step * f.piece + r, j, dtype)
-            factor = factor_of(op, own, f, r, j)
+            factor = state_factor(op, own, f, r, j)
             runs = t < length_of(f, op.every, op.steps, r)
             unit_forward(z, 0, h, c, factor, runs, gates, apart, y, cells, own.states >= 0, states)
 
-    return cell_forward
+    return make_kernel("recurrent", cell_forward, digest_of_cell(entry))
 
 
 def make_cell_backward(dtype, entry):
@@ -206,16 +195,11 @@ def make_cell_backward(dtype, entry):
 
     The state's comes through the gates, too: that share the product adds.
     """
-    digest = digest_of_cell(entry)
     size = dtype().itemsize
     n_gates = len(entry.gates)
     read_unit, unit_backward = make_unit_backward(dtype, entry)
 
-    def cell_backward(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = recurrent_at(op_address)
-        f = model_frame(frames, 1)
+    def cell_backward(op, own, f, step):
         a = cuda.local.array((n_gates, 1), dtype)
         known = cuda.local.array((4, 1), dtype)
         t = time_of(op, own, step)
@@ -240,7 +224,7 @@ def make_cell_backward(dtype, entry):
             put(f, own.carry, op.ld_out, r, j, dtype, dh)
             put(f, own.carry, op.ld_out, f.piece + r, j, dtype, dc)
 
-    return cell_backward
+    return make_kernel("recurrent", cell_backward, digest_of_cell(entry))
 
 
 def make_recurrent_step_forward(dtype, tile, entry):
@@ -263,7 +247,7 @@ def make_recurrent_step_forward(dtype, tile, entry):
         if at < count * own.pitch:
             before = get(f, own.gates, own.ld_gates, row, at, dtype)
         else:
-            before = vector(f.params + own.bias * size, dtype)[at]
+            before = parameter(f, own.bias + at, dtype)
         put(f, own.gates, own.ld_gates, row, at, dtype, before + total)
 
     weights = make_weight_lines(dtype, of_state=True)
@@ -276,14 +260,14 @@ def make_recurrent_step_backward(dtype, tile, entry):
     n_gates = len(entry.gates)
     count = weighted_gates(entry)
     state = n_gates - count
-    factor_of = make_factor(dtype)
+    state_factor = make_factor(dtype)
 
     def sizes(op, own, f, step):
         return f.piece if step > 0 else 0, op.n_out, count * own.pitch
 
     def finish(op, own, f, step, ready, part, m, n, total):
         dh = get(f, own.carry, op.ld_out, m, n, dtype)
-        put(f, own.carry, op.ld_out, m, n, dtype, dh + factor_of(op, own, f, m, n) * total)
+        put(f, own.carry, op.ld_out, m, n, dtype, dh + state_factor(op, own, f, m, n) * total)
 
     def gates(op, own, f, step, number):
         row = time_of(op, own, step) * f.piece + number
@@ -329,15 +313,13 @@ def make_x_lines(dtype):
 
 def make_recurrent_inputs(dtype, tile, entry):
     """``z = x @ weight + bias`` of all steps, for the gates that have weights of the input."""
-    size = dtype().itemsize
     count = weighted_gates(entry)
 
     def sizes(op, own, f, step):
         return op.steps * f.piece, count * own.pitch, op.n_in
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        bias = vector(f.params + own.bias * size, dtype)[n]
-        put(f, own.gates, own.ld_gates, m, n, dtype, total + bias)
+        put(f, own.gates, own.ld_gates, m, n, dtype, total + parameter(f, own.bias + n, dtype))
 
     x = make_x_lines(dtype)
     weights = make_weight_lines(dtype, of_state=False)

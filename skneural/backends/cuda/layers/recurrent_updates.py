@@ -10,7 +10,7 @@ from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
 from skneural.backends.cuda.intrinsics import model_frame, op_at, vector
 from skneural.backends.cuda.layers.recurrent_steps import digest_of_cell, make_gate_lines, make_x_lines, recurrent_at
 from skneural.backends.cuda.product import make_product
-from skneural.backends.cuda.rows import get, row_of
+from skneural.backends.cuda.rows import get, make_kernel, row_of
 from skneural.maths.cells import weighted_gates
 
 #: Columns that a block of `make_recurrent_bias` sums up, and lines of threads below each other, a power of 2.
@@ -116,16 +116,11 @@ def make_recurrent_bias(dtype, entry):
 
 def make_recurrent_sum_parts(dtype, entry):
     """Add up the parts of all gradients of a layer whose depth was divided, in order."""
-    digest = digest_of_cell(entry)
     size = dtype().itemsize
     n_gates = len(entry.gates)
     count = weighted_gates(entry)
 
-    def recurrent_sum_parts(op_address, frames, step):
-        digest  # part of the cache key
-        op = op_at(op_address)
-        own = recurrent_at(op_address)
-        f = model_frame(frames, 1)
+    def sum_parts(op, own, f, step):
         parts = vector(f.scratch + op.slot * size, dtype)
         gradient = vector(f.gradient + own.weight * size, dtype)
         bias = own.bias - own.weight
@@ -142,4 +137,4 @@ def make_recurrent_sum_parts(dtype, entry):
                     total += parts[part * each + j]
                 gradient[j] = gradient[j] + total if f.done > 0 else total
 
-    return recurrent_sum_parts
+    return make_kernel("recurrent", sum_parts, digest_of_cell(entry))
