@@ -5,6 +5,7 @@ where Python has them from: files, an archive, an executable. Where there are no
 """
 
 import hashlib
+import importlib
 import importlib.util
 import pathlib
 import pkgutil
@@ -53,6 +54,12 @@ def _modules_of(package):
     if not names:
         raise ImportError(f"The modules of {package} cannot be listed where it is installed: {list(path)}.")
     return names
+
+
+def import_modules(package):
+    """Import all modules of a package."""
+    for name in _modules_of(package):
+        importlib.import_module(name)
 
 
 def _content_of(module):

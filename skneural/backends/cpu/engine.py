@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
+from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
 from skneural.backends.cpu.binding import bind_prediction, bind_training
 from skneural.backends.cpu.compiler import address, kernel
 from skneural.backends.cpu.crew import Crew, Pace
@@ -15,7 +15,6 @@ from skneural.backends.cpu.updates import make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
-from skneural.backends.records import PASS
 from skneural.network.memory import aligned_zeros
 
 #: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
@@ -36,12 +35,6 @@ _WORTH_A_CALL = 2e-4
 _LINE = 16
 #: How many times longer than planned a call on several threads may take.
 OVERRUN = 2
-
-
-def one_pass(program):
-    """A step of training that is one pass: all operations forward and back, all parameters updated."""
-    n_ops = len(program.ops)
-    return np.array([(0, n_ops, 0, 0, n_ops, 0, 1.0)], PASS)
 
 
 def run_facts(program, params, ops, settings):

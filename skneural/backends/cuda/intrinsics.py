@@ -5,16 +5,22 @@ Records and arrays at an address are marked as global memory, so that loads and 
 
 import math
 from collections import namedtuple
+from functools import cache
 
 import numpy as np
 
+from skneural.backends import compiling
 from skneural.backends.cuda import hub
 from skneural.backends.cuda.hub import cuda, register
+from skneural.backends.records import FRAME
 from skneural.maths import elementary
-from skneural.network.program import FRAME, OP
+from skneural.network.operations import HEAD, KINDS, OP
 
 _ALIGNED_FRAME = np.dtype(FRAME.descr, align=True)
-FRAME_SIZE, OP_SIZE = FRAME.itemsize, OP.itemsize
+_HEAD = np.dtype(list(HEAD))
+_DETAILS = OP.fields["details"][1]
+FRAME_SIZE = FRAME.itemsize
+OP_SIZE = OP.itemsize
 
 if hub.IS_SIMULATED:
     from skneural.backends.cuda.simulator import (
@@ -28,14 +34,23 @@ if hub.IS_SIMULATED:
         warp_product,
     )
 
-    op_at, frame_at, record_at = map(record_view, (OP, FRAME, FRAME))
+    op_at = record_view(_HEAD)
+    frame_at = record_view(FRAME)
+    record_at = frame_at
+
+    @cache
+    def details_view(kind):
+        """A function that returns the details of an operation of some kind: they stand behind its head."""
+        return record_view(KINDS[kind].details, _DETAILS)
 
 else:
     from llvmlite import ir
 
     from skneural.backends.cuda.hub import cgutils, from_dtype, intrinsic, types
 
-    _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
+    _I32 = ir.IntType(32)
+    _I64 = ir.IntType(64)
+    _F32 = ir.FloatType()
     _UNBOUNDED = 1 << 50
     for _type in (_I32, _I64, _F32):  # they remember what they are printed as, which would change the cache's keys
         str(_type)
@@ -91,10 +106,11 @@ else:
         return record(types.int64), codegen
 
     #: What operations and frames are read as.
-    Operation, Snapshot = namedtuple("Operation", OP.names), namedtuple("Snapshot", FRAME.names)
+    Operation = namedtuple("Operation", _HEAD.names)
+    Snapshot = namedtuple("Snapshot", FRAME.names)
 
-    def _reader(record, fields):
-        """A function that reads all fields of a record at an address into a tuple.
+    def _reader(record, fields, offset=0):
+        """A function that reads all fields of the record so many bytes behind an address into a tuple.
 
         The compiler drops those that nobody asks for. The others it need not read again after every store and every
         barrier, as it must those of a record in memory.
@@ -107,7 +123,7 @@ else:
             def codegen(context, builder, sig, args):
                 values = []
                 for name, kind in zip(record.names, kinds, strict=True):
-                    place = builder.add(args[0], _I64(record.fields[name][1]))
+                    place = builder.add(args[0], _I64(offset + record.fields[name][1]))
                     values.append(builder.load(_global_pointer(builder, place, context.get_value_type(kind))))
                 return context.make_tuple(builder, known, values)
 
@@ -115,8 +131,20 @@ else:
 
         return read
 
-    #: The operation, and the frame, at an address.
-    op_at, frame_at = _reader(OP, Operation), _reader(FRAME, Snapshot)
+    #: The head of the operation, and the frame, at an address.
+    op_at = _reader(_HEAD, Operation)
+    frame_at = _reader(FRAME, Snapshot)
+
+    @cache
+    def details_view(kind):
+        """A function that reads the details of an operation of some kind: they stand behind its head."""
+        name = f"details_of_{kind}"
+        record = KINDS[kind].details
+        # Numba hashes the class by its name: it must be found under that.
+        globals()[name] = namedtuple(name, record.names, module=__name__)
+        view = _reader(record, globals()[name], _DETAILS)
+        view._set_uuid(f"{__name__}.{name}")  # as `compiling.name_intrinsics` does
+        return view
 
     def _element(context, builder, kind, array, index):
         return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
@@ -248,10 +276,7 @@ else:
     _overload(elementary.erfc, lambda kind: lambda x: math.erfc(x))
     _overload(elementary.sqrt, lambda kind: lambda x: math.sqrt(x))
 
-    # Numba names an intrinsic by a number of the process: under names that stay, kernels are found in the cache.
-    for _name, _value in list(globals().items()):
-        if hasattr(_value, "_set_uuid"):
-            _value._set_uuid(f"{__name__}.{_name}")
+    compiling.name_intrinsics(globals())
 
 
 @register
@@ -264,9 +289,3 @@ def model_frame(frames, splits):
 def model_record(frames):
     """The same to be written to, for kernels that move it on."""
     return record_at(frames + cuda.blockIdx.z * FRAME_SIZE)
-
-
-@register
-def row_number(f, r):
-    """Which row of the data is row r of the batch."""
-    return vector(f.order, np.int64)[f.start + r] if f.order != 0 else f.start + r

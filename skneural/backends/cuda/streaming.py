@@ -7,9 +7,9 @@ can read by itself; the copy runs on a stream of its own beside the kernels.
 import numpy as np
 
 from skneural.backends.cuda import hub
-from skneural.backends.cuda.binding import Launch
 from skneural.backends.cuda.compiler import DIGEST
 from skneural.backends.cuda.intrinsics import model_record
+from skneural.backends.cuda.launches import Launch
 from skneural.backends.inputs import Sequences
 from skneural.network.memory import padded
 
@@ -24,7 +24,8 @@ def make_set_window():
     def set_window(op_address, frames, step):
         digest  # part of the cache key
         f = model_record(frames)
-        f.inputs, f.window = op_address, step
+        f.inputs = op_address
+        f.window = step
 
     return set_window
 
@@ -42,9 +43,13 @@ class Stream:
     """
 
     def __init__(self, run, X, batch, frame):
-        self.run, self.X, self.batch, self.frame = run, X, batch, frame
+        self.run = run
+        self.X = X
+        self.batch = batch
+        self.frame = frame
         self.values = X.values if isinstance(X, Sequences) else X
-        self.row, dtype = self._row(X, run.dtype), run.dtype
+        self.row = self._row(X, run.dtype)
+        dtype = run.dtype
         self.steps = self._steps(X, dtype, batch)
         self.window = self.steps * batch * self.row
         self.pinned = [hub.pinned(self.window, dtype) for _ in range(2)]
@@ -78,12 +83,14 @@ class Stream:
 
     def run_epoch(self, run_steps, steps_per_epoch):
         """Run all steps of an epoch, window by window."""
-        run, order = self.run, None
+        run = self.run
+        order = None
         if self.frame["order"] != 0:
             order = np.empty(self.frame["n_rows"], np.int64)
             run.arena.get("order", order)
         windows = range(0, steps_per_epoch, self.steps)
-        used, copied = [None, None], [None, None]
+        used = [None, None]
+        copied = [None, None]
         for number, first in enumerate(windows):
             turn = number % 2
             if copied[turn] is not None:

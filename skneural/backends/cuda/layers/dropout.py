@@ -1,0 +1,41 @@
+"""Kernels of dropout.
+
+Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
+"""
+
+import numpy as np
+
+from skneural.backends.cuda.launches import layer_launches
+from skneural.backends.cuda.layers.dense import takes_dropout
+from skneural.backends.cuda.rows import factor_of, get, make_each_number, put
+from skneural.maths import random
+from skneural.maths.random import at_time, layer_key
+
+
+@layer_launches("dropout", "forward")
+def dropout_launches(net, i):
+    """One, unless the dense layer before it does it, or there is nothing to do in its place."""
+    if takes_dropout(net, i - 1) or (not net.training and net.is_in_place(i)):
+        return []
+    return [net.over_numbers(i, make_dropout_forward)]
+
+
+def make_dropout_forward(dtype):
+    """Zero numbers, and derivatives in dy with them, so that the way back needs nothing; scale up the rest.
+
+    In prediction it is a copy.
+    """
+    stream = random.DROPOUT
+
+    def work(op, own, f, row, j):
+        value = get(f, op.x, op.ld_in, row, j, dtype)
+        if f.training != 0:
+            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(row // f.piece))
+            factor = factor_of(op, own, f, key, row % f.piece, j, dtype)
+            value *= factor
+            if op.dy >= 0:
+                derivative = get(f, op.dy, op.ld_out, row, j, dtype) if op.scale != 0 else dtype(1)
+                put(f, op.dy, op.ld_out, row, j, dtype, factor * derivative)
+        put(f, op.y, op.ld_out, row, j, dtype, value)
+
+    return make_each_number("dropout", work)
