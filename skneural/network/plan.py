@@ -63,12 +63,10 @@ class Plan:
         self.n_transposed = 0
         self._wanted = {builder.input: input_gradient and builder.training}
         for operation in self.operations:
-            if operation.output is None:  # a loss writes its gradient, whoever reads it
+            if operation.output is None:  # the loss writes its gradient, in prediction too
                 self._wanted[operation.inputs[0]] = True
             elif operation.output is not builder.input:
                 self._wanted[operation.output] = self._is_wanted(operation)
-            else:  # the loss writes its gradient, in prediction too
-                self._wanted[operation.inputs[0]] = True
         self._in_place = {op for op in self.operations if self._may_be_in_place(op)}
         for operation in self.operations:
             self._place_output(operation)
