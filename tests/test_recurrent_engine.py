@@ -337,7 +337,7 @@ def test_kernels_come_from_the_cache():
     assert found == "[]"
 
 
-# -- pieces ------------------------------------------------------------------------------------------------------------
+# -- chunks ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("capacity", [1, 5])
@@ -354,8 +354,8 @@ def test_large_batches_come_in_pieces(monkeypatch, capacity):
         trained = params.copy()
         run_epochs(program, trained, X, y, weights, "sgd", (0.9, 1.0), batch=11, rates=[0.05] * 3, shuffle=True)
         results.append((loss, gradient, trained))
-    for whole, pieces in zip(*results, strict=True):
-        assert_close(pieces, whole, np.float64, factor=1e-3)
+    for whole, chunks in zip(*results, strict=True):
+        assert_close(chunks, whole, np.float64, factor=1e-3)
 
 
 # -- other programs ----------------------------------------------------------------------------------------------------

@@ -92,8 +92,8 @@ class BaseTrainer:
         self.template = Frame()
         self.template.update(
             **({"clip_norm": 0.0, "clip_value": np.inf, "max_norm": 0.0} | (limits or {})),
-            n_params=program.n_params, scale=1.0, crew=1, training=1, alpha=alpha, l1_ratio=l1_ratio, seed=seed,
-            n_targets=targets.shape[1], good_epoch=-1, n_layers=program.n_layers, window=-1,
+            n_params=program.n_params, scale=1.0, n_threads=1, training=1, alpha=alpha, l1_ratio=l1_ratio, seed=seed,
+            n_targets=targets.shape[1], best_epoch=-1, n_layers=program.n_layers, window=-1,
             averaging=1 / program.n_outputs if LOSSES[program.loss].averaged else 1.0,
         )  # fmt: skip
 

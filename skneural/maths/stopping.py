@@ -17,8 +17,8 @@ def end_epoch(f):
     """Keep the parameters with which the best epoch began, and count those without improvement; the epoch's loss."""
     loss = f.sum_loss / f.n_rows
     if loss < f.best_loss:
-        f.good, f.candidate = f.candidate, f.good
-        f.good_epoch = f.epoch
+        f.best, f.snapshot = f.snapshot, f.best
+        f.best_epoch = f.epoch
     f.best_loss, f.no_improvement = count_epoch(loss, f.best_loss, f.no_improvement, f.tol)
     f.row = 0
     f.epoch += 1

@@ -2,8 +2,8 @@
 
 Buffers are counted in numbers per row of the batch; a buffer of width `ld` that starts at `x` holds row r at
 ``x * capacity + r * ld``, where `capacity` is the number of rows that the buffers were made for. A buffer of sequences
-holds one such matrix for each time step, one after the other: row r of step t at ``x * capacity + (t * piece + r) *
-ld``, where `piece` is the number of rows at hand.
+holds one such matrix for each time step, one after the other: row r of step t at ``x * capacity + (t * chunk + r) *
+ld``, where `chunk` is the number of rows at hand.
 
 What kernels may rely on, and must do:
 

@@ -61,7 +61,7 @@ def test_directions_of_time_are_joined():
         device.steps_of(i, name, 3, "ld_in")[:] = device.rng.normal(size=(3, 2, 3))
     device.steps_of(i, "dy", 6)[:] = device.rng.normal(size=(3, 2, 6))
     device.run([launch(device, make_join_forward, "join"), launch(device, make_join_backward, "join")])
-    parts = [device.steps_of(i, name, 3, "ld_in") for name in ("x", "skip", "dx", "carry")]
+    parts = [device.steps_of(i, name, 3, "ld_in") for name in ("x", "skip", "dx", "d_state")]
     np.testing.assert_array_equal(device.steps_of(i, "y", 6), np.concatenate(parts[:2], axis=2))
     np.testing.assert_array_equal(device.steps_of(i, "dy", 6), np.concatenate(parts[2:], axis=2))
     device.arena.close()

@@ -89,7 +89,7 @@ class Crew:
         self._lead = kernel(make_lead).ctypes
         self.board = np.zeros(BOARD_SIZE // 8, np.int64)
         for rank, frame in enumerate(self.frames):
-            frame.update(rank=rank, board=data(self.board))
+            frame.update(rank=rank, barrier=data(self.board))
         for frame in self.frames[1:]:
             arguments = serve, self._job, frame, self.board, held
             self._threads.append(threading.Thread(target=_serve, args=arguments, daemon=True, name="skneural"))

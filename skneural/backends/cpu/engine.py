@@ -18,13 +18,13 @@ from skneural.backends.inputs import Inputs, Sequences
 from skneural.backends.records import PASS
 from skneural.network.memory import aligned_zeros
 
-#: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
+#: Rows of a chunk of a batch, at the most: larger batches are run in chunks, so buffers stay small.
 MAX_CAPACITY = 2048
 #: Rows that a prediction runs through the network at a time.
 PREDICT_BLOCK = 112
 #: The same for sequences: as many as fit a second-level cache, but enough for a tile of a product.
 PREDICT_BYTES, SMALLEST_BLOCK = 1 << 19, 14
-#: Bytes of buffers that pieces of a batch of sequences may take.
+#: Bytes of buffers that chunks of a batch of sequences may take.
 SEQUENCE_BYTES = 1 << 26
 #: Floating-point operations a second that one thread reaches on small products: only to guess the first call's length.
 _GUESSED_SPEED = 3e10
@@ -54,7 +54,7 @@ def run_facts(program, params, ops, settings):
         "product": address(make_product, program.dtype.type),
         "settings": data(settings),
         "scale": 1.0,
-        "crew": 1,
+        "n_threads": 1,
     }
 
 
@@ -130,12 +130,12 @@ class Predictor:
             losses = np.empty(n_rows)
             frame.update(targets=data(targets), n_targets=targets.shape[1], weights=data(weights), losses=data(losses))
         frame["outputs"], frame["capacity"] = data(outputs), min(self._block, n_rows)
-        pieces = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
-        crew = min(n_threads(), pieces) if n_threads and pieces > 1 else 1
+        chunks = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
+        crew = min(n_threads(), chunks) if n_threads and chunks > 1 else 1
         if crew == 1:
             self._run(frame)
         else:
-            frame["crew"] = crew
+            frame["n_threads"] = crew
             frames = [frame.copy() for _ in range(crew)]
             for rank, copy in enumerate(frames):
                 copy["rank"] = rank
@@ -176,8 +176,8 @@ class Trainer(BaseTrainer):
             **run_facts(program, params, self.ops, self.settings),
             targets=data(targets),
             weights=data(weights),
-            good=data(self._best[0]),
-            candidate=data(self._best[1]),
+            best=data(self._best[0]),
+            snapshot=data(self._best[1]),
             transposed=data(self.turned),
             passes=data(self.passes),
             n_passes=len(self.passes),
@@ -192,7 +192,7 @@ class Trainer(BaseTrainer):
         """Make buffers for batches of `batch` rows, and the threads' frames for a job."""
         program, f = self.program, self.template
         dtype, n_rows = program.dtype, f["n_rows"]
-        # Statistics of a batch need all of it; everything else can be had in pieces.
+        # Statistics of a batch need all of it; everything else can be had in chunks.
         most = MAX_CAPACITY if program.n_statistics == 0 else n_rows
         if has_steps(program):
             most = max(1, min(most, SEQUENCE_BYTES // (program.n_work * self.itemsize)))
@@ -201,7 +201,7 @@ class Trainer(BaseTrainer):
         strip = INSTRUCTION_SET.rows[0]
         self.work, self.losses = aligned_zeros(capacity * program.n_work, dtype), np.zeros(capacity)
         self.statistics = aligned_zeros(max(program.n_statistics, 1), dtype)
-        f.update(work=data(self.work), losses=data(self.losses), capacity=capacity, strip=strip, batch=batch)
+        f.update(work=data(self.work), losses=data(self.losses), capacity=capacity, row_block=strip, batch=batch)
         f["statistics"] = data(self.statistics)
         self._number_slots(strip)
         stores = any(operation.traits.stores_gradient for operation in program.operations)
@@ -285,8 +285,8 @@ class Trainer(BaseTrainer):
         self.first_epoch, self.layer_norms = self.state.epoch, None
         self.frame.update(
             targets=data(targets), weights=data(weights), row=0, sum_loss=0.0, step=self.state.step,
-            epoch=self.state.epoch, batches=self.state.batches, good_epoch=-1, good=data(self._best[0]),
-            candidate=data(self._best[1]),
+            epoch=self.state.epoch, batches=self.state.batches, best_epoch=-1, best=data(self._best[0]),
+            snapshot=data(self._best[1]),
         )  # fmt: skip
         self.refresh()
 
@@ -306,11 +306,11 @@ class Trainer(BaseTrainer):
         )  # fmt: skip
         self._run(size, steps, lambda: first["steps_done"])
 
-    def good_parameters(self):
+    def best_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
         first = self.frames[0]
-        good = next(best for best in self._best if data(best) == first["good"])
-        return good, first["good_epoch"] > self.first_epoch
+        good = next(best for best in self._best if data(best) == first["best"])
+        return good, first["best_epoch"] > self.first_epoch
 
     def _run(self, size, steps, steps_done):
         """Run `steps` steps of the job on `size` threads, and note how long those took that were done."""
@@ -322,7 +322,7 @@ class Trainer(BaseTrainer):
                 size, self.pace = 1, Pace(1, self.pace.seconds_a_step[1])
         if size > 1:
             deadline = time.perf_counter() + OVERRUN * steps * self.pace.seconds_a_step[size] if steps else 0.0
-        self.frames[0].update(crew=size, deadline=deadline)
+        self.frames[0].update(n_threads=size, deadline=deadline)
         for frame in self.frames[1:size]:
             frame.follow(self.frames[0], keep=("rank", "scratch", "panel"))
         begin = time.perf_counter()

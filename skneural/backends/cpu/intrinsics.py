@@ -1,6 +1,6 @@
 """What Numba does not offer: typed views of addresses, calls through addresses, atomics, and one tile of a product.
 
-Everything a kernel needs beyond arithmetic on arrays is here; each piece emits a few LLVM instructions.
+Everything a kernel needs beyond arithmetic on arrays is here; each part emits a few LLVM instructions.
 """
 
 import sys

@@ -14,12 +14,12 @@ from skneural.backends.cpu.intrinsics import call_activation, call_product, clea
 @register_jitable(**HELPER)
 def row_at(f, buffer, ld, t, r, size):
     """Address of row r of time step t in a buffer; rows have the one step 0."""
-    return f.work + (buffer * f.capacity + (t * f.piece + r) * ld) * size
+    return f.work + (buffer * f.capacity + (t * f.chunk + r) * ld) * size
 
 
 @register_jitable(**HELPER)
 def sample_of(f, r):
-    """Which sample of the data row r of the piece is."""
+    """Which sample of the data row r of the chunk is."""
     return vector(f.order, np.int64)[f.start + r] if f.order != 0 else f.start + r
 
 

@@ -2,7 +2,7 @@
 
 Updates have the signature of other kernels of layers, but work on all rows up to `last`, for the share of the
 parameters that belongs to the thread. One sums the gradient of a strip of rows of the weight matrix and applies the
-optimizer while the strip is in the cache. A whole gradient is stored only where it comes in pieces (batches larger than
+optimizer while the strip is in the cache. A whole gradient is stored only where it comes in chunks (batches larger than
 the buffers), is wanted as such (L-BFGS) or must be measured before it is used (clipping by norm).
 """
 
@@ -41,7 +41,7 @@ def sum_of_squares(a, count, zero):
 def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype):
     """Store, measure or apply the gradient of `count` parameters from `at`, as the phase has it.
 
-    `fresh` is the address of the gradient of the piece of the batch at hand: in the first piece of those that are
+    `fresh` is the address of the gradient of the chunk of the batch at hand: in the first chunk of those that are
     stored, the very place where it belongs.
     """
     stored = f.gradient + at * size

@@ -67,12 +67,12 @@ def wait_until(address, target):
 @register_jitable(**HELPER)
 def meet(f):
     """Wait for all threads of the crew."""
-    if f.crew > 1:
-        meetings = atomic_load(f.board + MEETINGS)
-        if atomic_add(f.board + ARRIVALS, 1) % f.crew == f.crew - 1:
-            atomic_add(f.board + MEETINGS, 1)
+    if f.n_threads > 1:
+        meetings = atomic_load(f.barrier + MEETINGS)
+        if atomic_add(f.barrier + ARRIVALS, 1) % f.n_threads == f.n_threads - 1:
+            atomic_add(f.barrier + MEETINGS, 1)
         else:
-            wait_until(f.board + MEETINGS, meetings + 1)
+            wait_until(f.barrier + MEETINGS, meetings + 1)
 
 
 @register_jitable(**HELPER)
@@ -111,16 +111,16 @@ def sum_of(address, count):
 
 
 @register_jitable(**HELPER)
-def walk_rows(f, frame_address, part, piece):
-    """This thread's rows of a piece, forward through the operations of a pass and back."""
-    first = f.rank * piece // f.crew
-    last = (f.rank + 1) * piece // f.crew
+def walk_rows(f, frame_address, part, chunk):
+    """This thread's rows of a chunk, forward through the operations of a pass and back."""
+    first = f.rank * chunk // f.n_threads
+    last = (f.rank + 1) * chunk // f.n_threads
     for i in range(part.begin, part.end):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
         if op.statistics_forward != 0:
             meet(f)
-            call_layer(op.statistics_forward, (at, frame_address, 0, piece))
+            call_layer(op.statistics_forward, (at, frame_address, 0, chunk))
             meet(f)
         if op.forward != 0:
             call_layer(op.forward, (at, frame_address, first, last))
@@ -129,7 +129,7 @@ def walk_rows(f, frame_address, part, piece):
         op = op_at(at)
         if op.statistics_backward != 0:
             meet(f)
-            call_layer(op.statistics_backward, (at, frame_address, 0, piece))
+            call_layer(op.statistics_backward, (at, frame_address, 0, chunk))
             meet(f)
         if op.backward != 0:
             call_layer(op.backward, (at, frame_address, first, last))
@@ -168,36 +168,36 @@ def note_layer_norms(f):
 
 @register_jitable(**HELPER)
 def keep_parameters(f, dtype):
-    """Copy the parameters: whether they are good is known when the epoch that begins with them has ended."""
-    params, candidate = vector(f.params, dtype), vector(f.candidate, dtype)
+    """Copy the parameters: whether they are the best is known when the epoch that begins with them has ended."""
+    params, candidate = vector(f.params, dtype), vector(f.snapshot, dtype)
     for j in range(f.n_params):
         candidate[j] = params[j]
 
 
 @register_jitable(**HELPER)
 def walk_pieces(f, frame_address, part, start, rows):
-    """Rows of a batch, through a pass, in pieces that fit the buffers; sum of their losses.
+    """Rows of a batch, through a pass, in chunks that fit the buffers; sum of their losses.
 
-    Every thread takes its share of the rows of a piece, then its share of the parameters.
+    Every thread takes its share of the rows of a chunk, then its share of the parameters.
     """
     loss = 0.0
     done = 0
     while done < rows:
-        piece = min(f.capacity, rows - done)
+        chunk = min(f.capacity, rows - done)
         f.start = start + done
-        f.piece = piece
+        f.chunk = chunk
         f.done = done
-        walk_rows(f, frame_address, part, piece)
+        walk_rows(f, frame_address, part, chunk)
         meet(f)
-        loss += sum_of(f.losses, piece)
-        walk_parameters(f, frame_address, part, piece, False)
+        loss += sum_of(f.losses, chunk)
+        walk_parameters(f, frame_address, part, chunk, False)
         if HAS_CLOCK and f.rank == 0 and f.deadline > 0:
             # The first thread looks at the clock; all see what it decided once they have met.
             clock_gettime(MONOTONIC, frame_address + _CLOCK)
             if f.clock + 1e-9 * f.clock_fraction > f.deadline:
-                atomic_add(f.board + LEAVE, 1)
+                atomic_add(f.barrier + LEAVE, 1)
         meet(f)
-        done += piece
+        done += chunk
     return loss
 
 
@@ -259,7 +259,7 @@ def make_train(dtype):
             penalty = f.alpha * sum_of(f.penalties, f.n_slots) if f.alpha > 0 else 0.0
             end_batch(f, loss, penalty, rows)
             f.steps_left -= 1
-            stop = f.crew > 1 and atomic_load(f.board + LEAVE) != 0
+            stop = f.n_threads > 1 and atomic_load(f.barrier + LEAVE) != 0
             if f.row == f.n_rows:
                 epoch_loss = end_epoch(f)
                 losses[f.epochs_done - 1] = epoch_loss
@@ -294,12 +294,12 @@ def make_predict():
     def predict(frame_address):
         digest  # part of the cache key
         f = frame_at(frame_address)
-        f.start = f.rank * f.n_rows // f.crew
-        end = (f.rank + 1) * f.n_rows // f.crew
+        f.start = f.rank * f.n_rows // f.n_threads
+        end = (f.rank + 1) * f.n_rows // f.n_threads
         f.losses += f.start * 8
         while f.start < end:
             rows = min(f.capacity, end - f.start)
-            f.piece = rows
+            f.chunk = rows
             for i in range(f.n_ops):
                 at = f.ops + i * _OP_SIZE
                 op = op_at(at)

@@ -27,9 +27,9 @@ from skneural.backends.frame import Frame
 from skneural.backends.inputs import Inputs
 from skneural.network.program import N_CONSTANTS
 
-#: Bytes of buffers that pieces of a batch, or of rows to predict, may take.
+#: Bytes of buffers that chunks of a batch, or of rows to predict, may take.
 WORK_BYTES, PREDICT_BYTES = 1 << 32, 1 << 28
-#: Rows of such pieces in a prediction, at the most.
+#: Rows of such chunks in a prediction, at the most.
 PREDICT_ROWS = 16 if hub.IS_SIMULATED else 1 << 14
 #: Launches in one graph, at the most.
 MOST_NODES = 2000
@@ -124,7 +124,7 @@ class Predictor:
         frame["params"] = run.arena.put("params", self.params)
         for begin in range(0, n_rows, frame["capacity"]):
             rows = slice(begin, begin + frame["capacity"])
-            frame.update(start=begin, piece=len(outputs[rows]))
+            frame.update(start=begin, chunk=len(outputs[rows]))
             run.push(frame)
             run.start(run.binder.forward)
             run.arena.get("outputs", outputs[rows])
@@ -160,7 +160,7 @@ class Trainer(BaseTrainer):
     # -- getting ready -----------------------------------------------------------------------------------------------
 
     def _capacity(self, batch, n_params_kept):
-        """Rows of a piece of a batch, and whether the data has to be streamed; raise where memory does not suffice."""
+        """Rows of a chunk of a batch, and whether the data has to be streamed; raise where memory does not suffice."""
         run, n_rows = self.run, self.template["n_rows"]
         rest = self.targets.nbytes + (0 if self.weights is None else self.weights.nbytes)
         rest += n_params_kept * self.params.nbytes + 16 * n_rows + batch * run.size
@@ -199,7 +199,7 @@ class Trainer(BaseTrainer):
             self.streamed = Stream(run, self.X, batch, f)
         else:
             f.update(**memory.put_data(arena, self.X, dtype))
-        self.pieces = -(-batch // capacity)
+        self.chunks = -(-batch // capacity)
 
     def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
         """Get ready to run epochs: see `BaseTrainer.start`."""
@@ -210,7 +210,7 @@ class Trainer(BaseTrainer):
             n_params, n_layers = self.program.n_params, len(self.program.tensors)
             f.update(
                 state_s=arena.put("s", state.s), state_v=arena.put("v", state.v),
-                good=arena.put("good", self.params), candidate=arena.empty("candidate", n_params, run.dtype),
+                best=arena.put("best", self.params), snapshot=arena.empty("snapshot", n_params, run.dtype),
                 order=arena.empty("order", f["n_rows"], np.int64) if shuffle else 0,
                 constants=arena.empty("constants", self.steps_per_epoch * N_CONSTANTS, run.dtype),
                 squares=arena.zeros("squares", n_layers * MEASURING, run.dtype),
@@ -223,9 +223,9 @@ class Trainer(BaseTrainer):
         run, f, dtype, binder = self.run, self.template, self.run.dtype, self.run.binder
         sums = {"shared": THREADS * run.size}
         step, first = [], Launch((make_step_begin, dtype, True), **sums)
-        for piece in range(self.pieces):
-            if piece > 0:  # the first piece is begun where the step before ends
-                step.append(Launch((make_step_begin, dtype, True), step=piece, **sums))
+        for chunk in range(self.chunks):
+            if chunk > 0:  # the first chunk is begun where the step before ends
+                step.append(Launch((make_step_begin, dtype, True), step=chunk, **sums))
             step += binder.forward + binder.backward
         if self.monitor or f["clip_norm"] > 0:
             ranges = np.zeros(len(self.program.tensors), binder.ops.dtype)
@@ -319,14 +319,14 @@ class Trainer(BaseTrainer):
                 self.execution = "launches"
         return self.graphs.get(count) if self.execution == "graph" else None
 
-    def good_parameters(self):
+    def best_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
         f, good = self.frame, self.params.copy()
         with hub.readable_errors("training"), hub.on_device(self.run.device):
             arrays = self.run.arena.arrays
-            name = next(name for name in ("good", "candidate") if hub.address(arrays[name]) == f["good"])
+            name = next(name for name in ("best", "snapshot") if hub.address(arrays[name]) == f["best"])
             self.run.arena.get(name, good)
-        return good, f["good_epoch"] > self.first_epoch
+        return good, f["best_epoch"] > self.first_epoch
 
     # -- all rows at once --------------------------------------------------------------------------------------------
 
@@ -337,8 +337,8 @@ class Trainer(BaseTrainer):
             if self.stepper is None:
                 self._prepare(n_rows, kept=2)
                 self.stepper, sums = [], {"shared": THREADS * run.size}
-                for piece in range(self.pieces):
-                    self.stepper.append(Launch((make_step_begin, run.dtype, False), step=piece, **sums))
+                for chunk in range(self.chunks):
+                    self.stepper.append(Launch((make_step_begin, run.dtype, False), step=chunk, **sums))
                     self.stepper += run.binder.forward + run.binder.backward
                 self.losses, self.gradient = np.empty(n_rows, run.dtype), np.empty_like(self.params)
             run.arena.put("params", self.params)

@@ -87,7 +87,7 @@ def make_dense_forward(dtype, tile, activation, gather):
     digest, keep = digest_of(activation.formula) if active else DIGEST, make_keep(dtype)
 
     def sizes(op, f, step):
-        return f.piece, op.n_out, op.n_in
+        return f.chunk, op.n_out, op.n_in
 
     def finish(op, f, step, ready, part, m, n, total):
         y = vector(row_of(f, op.y, op.ld_out, m, size), dtype)  # OUT (B, O)
@@ -113,7 +113,7 @@ def make_dense_backward(dtype, tile):
     size = dtype().itemsize
 
     def sizes(op, f, step):
-        return f.piece, op.n_in, op.n_out
+        return f.chunk, op.n_in, op.n_out
 
     def finish(op, f, step, ready, part, m, n, total):
         dx = vector(row_of(f, op.dx, op.ld_in, m, size), dtype)  # OUT (B, I)
@@ -132,7 +132,7 @@ def make_dense_gradient(dtype, tile, bias, gather):
     size = dtype().itemsize
 
     def sizes(op, f, step):
-        return op.n_in + bias, op.n_out, f.piece
+        return op.n_in + bias, op.n_out, f.chunk
 
     def finish(op, f, step, ready, part, m, n, total):
         at = m * op.ld_out + n
@@ -174,7 +174,7 @@ def make_each_number(dtype, work, digest=DIGEST):
     def each_number(op_address, frames, step):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
-        for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             work(op, f, e // op.n_out, e % op.n_out)
 
     return each_number
@@ -223,11 +223,11 @@ def make_noise_forward(dtype):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         of_step = random.key(np.uint64(f.seed), np.uint64(random.NOISE), np.uint64(f.step))
-        for e in range(cuda.grid(1), op.steps * f.piece * op.n_out, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), op.steps * f.chunk * op.n_out, cuda.gridsize(1)):
             row, j = e // op.n_out, e % op.n_out
             y = vector(row_of(f, op.y, op.ld_out, row, size), dtype)  # OUT (T, B, O)
-            key = at_time(of_step, np.uint64(row // f.piece))
-            position = np.uint64((f.start + row % f.piece) * op.ld_out)
+            key = at_time(of_step, np.uint64(row // f.chunk))
+            position = np.uint64((f.start + row % f.chunk) * op.ld_out)
             # 23 bits, so that single precision holds the middle of every one of that many steps in (-1, 1)
             number = np.int32(bits(key, position + np.uint64(j)) >> np.uint64(9))
             y[j] += dtype(op.rate) * normal((dtype(number) + dtype(0.5)) * dtype(2.0**-22) - dtype(1))
@@ -243,7 +243,7 @@ def make_dropout_forward(dtype):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         key = dropout_key(op, f, step)
-        for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             r, j = e // op.n_out, e % op.n_out
             factor = keep(op, key, (f.start + r) * op.ld_out + j)
             vector(row_of(f, op.y, op.ld_out, r, size), dtype)[j] *= factor  # OUT (B, O)

@@ -49,12 +49,12 @@ def make_batch_norm_gather(dtype):
         lane, j = cuda.threadIdx.x // columns, cuda.blockIdx.x * columns + cuda.threadIdx.x % columns
         weights, inside = vector(f.weights, dtype), j < op.n_out
         mean, rows, spread = zero, zero, zero
-        for r in range(lane, f.piece if inside else 0, lanes):
+        for r in range(lane, f.chunk if inside else 0, lanes):
             part = dtype(f.scale) * (weights[row_number(f, r)] if f.weights != 0 else one)
             rows += one if part > zero else zero
             mean += part * vector(row_of(f, op.x, op.ld_out, r, size), dtype)[j]
         mean, rows = sum_lanes(shared, mean), sum_lanes(shared, rows)
-        for r in range(lane, f.piece if inside else 0, lanes):
+        for r in range(lane, f.chunk if inside else 0, lanes):
             part = dtype(f.scale) * (weights[row_number(f, r)] if f.weights != 0 else one)
             d = vector(row_of(f, op.x, op.ld_out, r, size), dtype)[j] - mean
             spread += part * d * d
@@ -64,7 +64,7 @@ def make_batch_norm_gather(dtype):
             statistics[j], statistics[op.ld_out + j] = mean, one / sqrt(spread + dtype(op.rate))
             running = vector(f.params + (op.weight + 2 * op.ld_out) * size, dtype)  # OUT (2, O)
             # A last batch of few rows counts for less, one of a single row for nothing.
-            share = max(dtype(momentum), one / dtype(f.batches + 1)) * dtype(f.piece)
+            share = max(dtype(momentum), one / dtype(f.batches + 1)) * dtype(f.chunk)
             share = share / dtype(min(f.batch, f.n_rows)) if rows > one else zero
             running[j] += share * (mean - running[j])
             running[op.ld_out + j] += share * (spread - running[op.ld_out + j])
@@ -81,7 +81,7 @@ def make_batch_norm_forward(dtype, activation):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         parameters, ld = vector(f.params + op.weight * size, dtype), op.ld_out
-        for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             r, j = e // op.n_out, e % op.n_out
             x = vector(row_of(f, op.x, ld, r, size), dtype)  # (B, O), OUT: normalised
             if f.training != 0:
@@ -107,7 +107,7 @@ def make_norm_gradient(dtype, batch):
         op, f, shared = op_at(op_address), model_frame(frames, 1), cuda.shared.array(0, dtype)
         lane, j = cuda.threadIdx.x // columns, cuda.blockIdx.x * columns + cuda.threadIdx.x % columns
         inside, by_scale, by_shift = j < op.n_out, zero, zero
-        for r in range(lane, f.piece if inside else 0, lanes):
+        for r in range(lane, f.chunk if inside else 0, lanes):
             d = vector(row_of(f, op.dy, op.ld_out, r, size), dtype)[j]
             by_scale += d * vector(row_of(f, op.x, op.ld_out, r, size), dtype)[j]
             by_shift += d
@@ -136,7 +136,7 @@ def make_batch_norm_backward(dtype):
             vector(f.params + op.weight * size, dtype),
         )
         ld = op.ld_out
-        for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             r, j = e // op.n_out, e % op.n_out
             share = dtype(f.scale)
             if f.weights != 0:
@@ -159,7 +159,7 @@ def make_layer_norm_forward(dtype, activation):
         op, f, shared = op_at(op_address), model_frame(frames, 1), cuda.shared.array(0, dtype)
         parameters, r, t, width = vector(f.params + op.weight * size, dtype), cuda.blockIdx.x, cuda.threadIdx.x, 0
         width += cuda.blockDim.x
-        if r >= f.piece:
+        if r >= f.chunk:
             return
         x = vector(row_of(f, op.x, op.ld_out, r, size), dtype)  # (B, O), OUT: normalised
         y = vector(row_of(f, op.y, op.ld_out, r, size), dtype)  # OUT (B, O)
@@ -191,7 +191,7 @@ def make_layer_norm_backward(dtype):
         op, f, shared = op_at(op_address), model_frame(frames, 1), cuda.shared.array(0, dtype)
         scale, r, t, width = vector(f.params + op.weight * size, dtype), cuda.blockIdx.x, cuda.threadIdx.x, 0
         width += cuda.blockDim.x
-        if r >= f.piece:
+        if r >= f.chunk:
             return
         n = vector(row_of(f, op.x, op.ld_out, r, size), dtype)  # (B, O)
         dy = vector(row_of(f, op.dy, op.ld_out, r, size), dtype)  # (B, O)

@@ -21,7 +21,7 @@ def make_loss_forward(dtype, entry):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         r = cuda.grid(1)
-        if r < f.piece:
+        if r < f.chunk:
             i = row_number(f, r)
             raw = row(row_of(f, op.x, op.ld_in, r, size), dtype, op.n_in)  # (B, I)
             dx = vector(row_of(f, op.dx, op.ld_in, r, size), dtype)  # OUT (B, I)
@@ -50,7 +50,7 @@ def make_output_forward(dtype, entry):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         r = cuda.grid(1)
-        if r < f.piece:
+        if r < f.chunk:
             raw = row(row_of(f, op.x, op.ld_in, r, size), dtype, op.n_in)  # (B, I)
             out = row(f.outputs + r * op.n_in * size, dtype, op.n_in)  # OUT (B, I)
             if exponentials:

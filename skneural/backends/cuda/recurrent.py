@@ -229,7 +229,7 @@ def own_units(op, f, top, rows):
     """What this thread looks after: unit j of every so many rows of the slice, from the first to below the last."""
     thread, every = cuda.threadIdx.x, cuda.blockDim.x // op.n_out
     first = thread // op.n_out
-    return thread % op.n_out, first, every, min(rows, f.piece - top) if first < every else 0
+    return thread % op.n_out, first, every, min(rows, f.chunk - top) if first < every else 0
 
 
 def make_read_rows(dtype, items):
@@ -263,7 +263,7 @@ def make_recurrent_forward(dtype, entry, rows):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         top, shared = cuda.blockIdx.x * rows, cuda.shared.array(0, dtype)
-        if top >= f.piece:
+        if top >= f.chunk:
             return
         plan, own, width = lay_out(op, f, count * op.pitch), own_units(op, f, top, rows), count * op.pitch
         below, parts, depth, (j, first, every, n_rows) = plan.below, plan.parts, plan.below * plan.share, own
@@ -274,11 +274,11 @@ def make_recurrent_forward(dtype, entry, rows):
         read_rows(op, f, top, own, length, factor, h, c)
         clear_shared(shared, parts, zero)
         t, turn, passes = time_of(op, 0), -1 if op.reverse != 0 else 1, op.states >= 0
-        row, bias, apart = t * f.piece + top + first, f.params + (op.bias + j) * size, op.pitch * size
+        row, bias, apart = t * f.chunk + top + first, f.params + (op.bias + j) * size, op.pitch * size
         gates, y = unit_place(f, op.gates, op.ld_gates, row, j, size), unit_place(f, op.y, op.ld_out, row, j, size)
-        cells = unit_place(f, op.cells, op.ld_out, f.piece + top + first, j, size)
+        cells = unit_place(f, op.cells, op.ld_out, f.chunk + top + first, j, size)
         states, pitch = unit_place(f, op.states, op.ld_out, row, j, size), op.pitch
-        row_bytes, gates_bytes, steps, piece = op.ld_out * size, op.ld_gates * size, op.steps, f.piece
+        row_bytes, gates_bytes, steps, chunk = op.ld_out * size, op.ld_gates * size, op.steps, f.chunk
         cuda.syncthreads()
         for s in range(steps):
             for i in range(items):
@@ -297,8 +297,8 @@ def make_recurrent_forward(dtype, entry, rows):
                         cells + further, passes, states + further,
                     )  # fmt: skip
                     shared[np.uint32(r * depth + j)] = factor[i] * h[i]
-            t, gates, cells = t + turn, gates + turn * piece * gates_bytes, cells + piece * row_bytes
-            y, states = y + turn * piece * row_bytes, states + turn * piece * row_bytes
+            t, gates, cells = t + turn, gates + turn * chunk * gates_bytes, cells + chunk * row_bytes
+            y, states = y + turn * chunk * row_bytes, states + turn * chunk * row_bytes
             cuda.syncthreads()
 
     return recurrent_forward
@@ -319,7 +319,7 @@ def make_recurrent_backward(dtype, entry, rows):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         top, shared = cuda.blockIdx.x * rows, cuda.shared.array(0, dtype)
-        if top >= f.piece:
+        if top >= f.chunk:
             return
         plan, own = lay_out(op, f, count * op.pitch), own_units(op, f, top, rows)
         below, parts, depth, (j, first, every, n_rows) = plan.below, plan.parts, plan.below * plan.share, own
@@ -331,11 +331,11 @@ def make_recurrent_backward(dtype, entry, rows):
         read_rows(op, f, top, own, length, factor, dh, dc)
         clear_shared(shared, parts, zero)
         t, turn, row = time_of(op, op.steps - 1), 1 if op.reverse != 0 else -1, top + first
-        row_bytes, gates_bytes, steps, piece = op.ld_out * size, op.ld_gates * size, op.steps, f.piece
-        gates = unit_place(f, op.gates, op.ld_gates, t * piece + row, j, size)
-        dy = unit_place(f, op.dy, op.ld_out, t * piece + row, j, size)
-        before = unit_place(f, op.y, op.ld_out, (t + turn) * piece + row, j, size)
-        cells = unit_place(f, op.cells, op.ld_out, steps * piece + row, j, size)
+        row_bytes, gates_bytes, steps, chunk = op.ld_out * size, op.ld_gates * size, op.steps, f.chunk
+        gates = unit_place(f, op.gates, op.ld_gates, t * chunk + row, j, size)
+        dy = unit_place(f, op.dy, op.ld_out, t * chunk + row, j, size)
+        before = unit_place(f, op.y, op.ld_out, (t + turn) * chunk + row, j, size)
+        cells = unit_place(f, op.cells, op.ld_out, steps * chunk + row, j, size)
         pitch, apart, width = op.pitch, op.pitch * size, plan.across * vector
         cuda.syncthreads()
         for s in range(steps - 1, -1, -1):
@@ -343,7 +343,7 @@ def make_recurrent_backward(dtype, entry, rows):
                 if first + i * every < n_rows:
                     more, further = i * every * gates_bytes, i * every * row_bytes
                     read_unit(
-                        a, known, i, s > 0, gates + more, apart, before + further, cells + further, piece * row_bytes,
+                        a, known, i, s > 0, gates + more, apart, before + further, cells + further, chunk * row_bytes,
                         dy + further,
                     )  # fmt: skip
             if s + 1 < steps:
@@ -363,8 +363,8 @@ def make_recurrent_backward(dtype, entry, rows):
                     )
                     for g in range(count):
                         shared[np.uint32(r * depth + g * pitch + j)] = a[state + g, i]
-            t, gates, dy = t + turn, gates + turn * piece * gates_bytes, dy + turn * piece * row_bytes
-            before, cells = before + turn * piece * row_bytes, cells - piece * row_bytes
+            t, gates, dy = t + turn, gates + turn * chunk * gates_bytes, dy + turn * chunk * row_bytes
+            before, cells = before + turn * chunk * row_bytes, cells - chunk * row_bytes
             cuda.syncthreads()
 
     return recurrent_backward

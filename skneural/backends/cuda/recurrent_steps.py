@@ -163,18 +163,18 @@ def make_cell_forward(dtype, entry):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         t, z, apart = time_of(op, step), cuda.local.array((n_gates, 1), dtype), op.pitch * size
-        for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             r, j = e // op.n_out, e % op.n_out
-            row, h, c = t * f.piece + r, zero, zero
+            row, h, c = t * f.chunk + r, zero, zero
             gates, y = unit_place(f, op.gates, op.ld_gates, row, j, size), unit_place(f, op.y, op.ld_out, row, j, size)
-            cells = unit_place(f, op.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
+            cells = unit_place(f, op.cells, op.ld_out, (step + 1) * f.chunk + r, j, size)
             states = unit_place(f, op.states, op.ld_out, row, j, size)
             read_gates(z, 0, gates, f.params + (op.bias + j) * size, apart, step == 0)
             if step > 0:
-                before = time_of(op, step - 1) * f.piece + r
+                before = time_of(op, step - 1) * f.chunk + r
                 h = vector(unit_place(f, op.y, op.ld_out, before, j, size), dtype)[0]  # (T, B, H)
                 if memory:
-                    c = vector(unit_place(f, op.cells, op.ld_out, step * f.piece + r, j, size), dtype)[0]
+                    c = vector(unit_place(f, op.cells, op.ld_out, step * f.chunk + r, j, size), dtype)[0]
             factor, runs, passes = factor_of(op, f, r, j), t < length_of(f, op, r), op.states >= 0
             unit_forward(z, 0, h, c, factor, runs, gates, apart, y, cells, passes, states)
 
@@ -182,7 +182,7 @@ def make_cell_forward(dtype, entry):
 
 
 def make_cell_backward(dtype, entry):
-    """Gradients by the pre-activations of one step, in the place of the gates; into `carry` those for the step before.
+    """Gradients by the pre-activations of one step, in place of the gates; into `d_state` those for the step before.
 
     The state's comes through the gates, too: that share the product adds.
     """
@@ -193,20 +193,20 @@ def make_cell_backward(dtype, entry):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         a, known = cuda.local.array((n_gates, 1), dtype), cuda.local.array((4, 1), dtype)
-        t, apart, cells_step = time_of(op, step), op.pitch * size, f.piece * op.ld_out * size
-        for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
+        t, apart, cells_step = time_of(op, step), op.pitch * size, f.chunk * op.ld_out * size
+        for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             r, j = e // op.n_out, e % op.n_out
-            to_h = vector(unit_place(f, op.carry, op.ld_out, r, j, size), dtype)  # OUT (B, H)
-            to_c = vector(unit_place(f, op.carry, op.ld_out, f.piece + r, j, size), dtype)  # OUT (B, H)
-            length, row, dh, dc = length_of(f, op, r), t * f.piece + r, zero, zero
+            to_h = vector(unit_place(f, op.d_state, op.ld_out, r, j, size), dtype)  # OUT (B, H)
+            to_c = vector(unit_place(f, op.d_state, op.ld_out, f.chunk + r, j, size), dtype)  # OUT (B, H)
+            length, row, dh, dc = length_of(f, op, r), t * f.chunk + r, zero, zero
             if step + 1 < op.steps and not is_cut(op, step + 1, length):
                 dh, dc = to_h[0], to_c[0]
             gates, dy = (
                 unit_place(f, op.gates, op.ld_gates, row, j, size),
                 unit_place(f, op.dy, op.ld_out, row, j, size),
             )
-            cells = unit_place(f, op.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
-            before = unit_place(f, op.y, op.ld_out, time_of(op, step - 1) * f.piece + r, j, size)
+            cells = unit_place(f, op.cells, op.ld_out, (step + 1) * f.chunk + r, j, size)
+            before = unit_place(f, op.y, op.ld_out, time_of(op, step - 1) * f.chunk + r, j, size)
             read_unit(a, known, 0, step > 0, gates, apart, before, cells, cells_step, dy)
             to_h[0], to_c[0] = unit_backward(a, known, 0, dh, dc, t < length, gates, apart)
 
@@ -219,14 +219,14 @@ def make_recurrent_step_forward(dtype, tile, entry):
     state = n_gates - count  # the first gate with weights of the state before
 
     def sizes(op, f, step):
-        return f.piece if step > 0 else 0, count * op.pitch, op.n_out
+        return f.chunk if step > 0 else 0, count * op.pitch, op.n_out
 
     def states(op, f, step, number):
         passed = op.states if op.states >= 0 else op.y
-        return row_of(f, passed, op.ld_out, time_of(op, step - 1) * f.piece + number, size)
+        return row_of(f, passed, op.ld_out, time_of(op, step - 1) * f.chunk + number, size)
 
     def finish(op, f, step, ready, part, m, n, total):
-        z = vector(row_of(f, op.gates, op.ld_gates, time_of(op, step) * f.piece + m, size), dtype)  # OUT (T, B, G, H)
+        z = vector(row_of(f, op.gates, op.ld_gates, time_of(op, step) * f.chunk + m, size), dtype)  # OUT (T, B, G, H)
         at = state * op.pitch + n
         if at < count * op.pitch:
             z[at] += total
@@ -243,14 +243,14 @@ def make_recurrent_step_backward(dtype, tile, entry):
     state, factor_of = n_gates - count, make_factor(dtype)
 
     def sizes(op, f, step):
-        return f.piece if step > 0 else 0, op.n_out, count * op.pitch
+        return f.chunk if step > 0 else 0, op.n_out, count * op.pitch
 
     def finish(op, f, step, ready, part, m, n, total):
-        dh = vector(row_of(f, op.carry, op.ld_out, m, size), dtype)  # OUT (B, H)
+        dh = vector(row_of(f, op.d_state, op.ld_out, m, size), dtype)  # OUT (B, H)
         dh[n] += factor_of(op, f, m, n) * total
 
     def gates(op, f, step, number):
-        row = time_of(op, step) * f.piece + number
+        row = time_of(op, step) * f.chunk + number
         return row_of(f, op.gates, op.ld_gates, row, size) + state * op.pitch * size
 
     recurrent = make_weight_lines(dtype, of_state=True)
@@ -287,7 +287,7 @@ def make_recurrent_inputs(dtype, tile, entry):
     size, count = dtype().itemsize, weighted_gates(entry)
 
     def sizes(op, f, step):
-        return op.steps * f.piece, count * op.pitch, op.n_in
+        return op.steps * f.chunk, count * op.pitch, op.n_in
 
     def finish(op, f, step, ready, part, m, n, total):
         z = vector(row_of(f, op.gates, op.ld_gates, m, size), dtype)  # OUT (T, B, G, H)
@@ -302,7 +302,7 @@ def make_recurrent_inputs_backward(dtype, tile, entry):
     size, count = dtype().itemsize, weighted_gates(entry)
 
     def sizes(op, f, step):
-        return op.steps * f.piece, op.n_in, count * op.pitch
+        return op.steps * f.chunk, op.n_in, count * op.pitch
 
     def finish(op, f, step, ready, part, m, n, total):
         dx = vector(row_of(f, op.dx, op.ld_in, m, size), dtype)  # OUT (T, B, I)

@@ -51,20 +51,20 @@ def make_recurrent_gradient(dtype, tile, entry, of_state):
     if of_state:  # no state comes before the first step, which is the last in memory if time runs backwards
 
         def sizes(op, f, step):
-            return op.n_out, count * op.pitch, (op.steps - 1) * f.piece
+            return op.n_out, count * op.pitch, (op.steps - 1) * f.chunk
 
         def numbers(op, f, step, number):
             passed = op.states if op.states >= 0 else op.y
-            return row_of(f, passed, op.ld_out, number + (f.piece if op.reverse != 0 else 0), size)
+            return row_of(f, passed, op.ld_out, number + (f.chunk if op.reverse != 0 else 0), size)
 
         def gates(op, f, step, number):
-            row = number + (f.piece if op.reverse == 0 else 0)
+            row = number + (f.chunk if op.reverse == 0 else 0)
             return row_of(f, op.gates, op.ld_gates, row, size) + state * op.pitch * size
 
     else:
 
         def sizes(op, f, step):
-            return op.n_in, count * op.pitch, op.steps * f.piece
+            return op.n_in, count * op.pitch, op.steps * f.chunk
 
         def numbers(op, f, step, number):
             return row_of(f, op.x, op.ld_in, number, size)
@@ -88,7 +88,7 @@ def make_recurrent_bias(dtype, entry):
         op = op_at(op_address)
         f, part = model_frame(frames, op.n_slots), cuda.blockIdx.z % op.n_slots
         shared, thread, lines = cuda.shared.array(0, dtype), cuda.threadIdx.x, cuda.blockDim.x // columns
-        line, column, n_rows = thread // columns, cuda.blockIdx.x * columns + thread % columns, op.steps * f.piece
+        line, column, n_rows = thread // columns, cuda.blockIdx.x * columns + thread % columns, op.steps * f.chunk
         each = (n_rows + op.n_slots - 1) // op.n_slots
         total, known = zero, column < n_gates * op.pitch
         if known:

@@ -22,9 +22,9 @@ def make_each_step(dtype, work, name):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
         key = dropout_key(op, f, step)
-        for e in range(cuda.grid(1), op.steps * f.piece * op.n_out, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), op.steps * f.chunk * op.n_out, cuda.gridsize(1)):
             row = e // op.n_out
-            work(op, f, key, row // f.piece, row % f.piece, e % op.n_out)
+            work(op, f, key, row // f.chunk, row % f.chunk, e % op.n_out)
 
     return each_step
 
@@ -37,7 +37,7 @@ def make_sequence_input_forward(dtype):
     size, zero = dtype().itemsize, dtype(0)
 
     def work(op, f, key, t, r, j):
-        y = vector(unit_place(f, op.y, op.ld_out, t * f.piece + r, j, size), dtype)  # OUT (T, B, O)
+        y = vector(unit_place(f, op.y, op.ld_out, t * f.chunk + r, j, size), dtype)  # OUT (T, B, O)
         if t < length_of(f, op, r):
             i = f.start + r - f.window if f.window >= 0 else row_number(f, r)
             value = vector(f.inputs + (i * f.ld_inputs + t * f.ld_steps + j * f.ld_features) * size, dtype)[0]
@@ -57,8 +57,8 @@ def make_join_forward(dtype):
 
     def work(op, f, key, t, r, j):
         source, column = (op.x, j) if j < op.n_in else (op.skip, j - op.n_in)
-        x = vector(unit_place(f, source, op.ld_in, t * f.piece + r, column, size), dtype)  # (T, B, I)
-        vector(unit_place(f, op.y, op.ld_out, t * f.piece + r, j, size), dtype)[0] = x[0]  # OUT (T, B, 2 I)
+        x = vector(unit_place(f, source, op.ld_in, t * f.chunk + r, column, size), dtype)  # (T, B, I)
+        vector(unit_place(f, op.y, op.ld_out, t * f.chunk + r, j, size), dtype)[0] = x[0]  # OUT (T, B, 2 I)
 
     return make_each_step(dtype, work, "join_forward")
 
@@ -68,9 +68,9 @@ def make_join_backward(dtype):
     size = dtype().itemsize
 
     def work(op, f, key, t, r, j):
-        target, column = (op.dx, j) if j < op.n_in else (op.carry, j - op.n_in)
-        dy = vector(unit_place(f, op.dy, op.ld_out, t * f.piece + r, j, size), dtype)  # (T, B, 2 I)
-        vector(unit_place(f, target, op.ld_in, t * f.piece + r, column, size), dtype)[0] = dy[0]  # OUT (T, B, I)
+        target, column = (op.dx, j) if j < op.n_in else (op.d_state, j - op.n_in)
+        dy = vector(unit_place(f, op.dy, op.ld_out, t * f.chunk + r, j, size), dtype)  # (T, B, 2 I)
+        vector(unit_place(f, target, op.ld_in, t * f.chunk + r, column, size), dtype)[0] = dy[0]  # OUT (T, B, I)
 
     return make_each_step(dtype, work, "join_backward")
 
@@ -84,10 +84,10 @@ def make_sequence_dropout(dtype, backward):
 
     def work(op, f, key, t, r, j):
         source, target = (op.dy, op.dx) if backward else (op.x, op.y)
-        value = vector(unit_place(f, source, op.ld_out, t * f.piece + r, j, size), dtype)[0]  # (T, B, O)
+        value = vector(unit_place(f, source, op.ld_out, t * f.chunk + r, j, size), dtype)[0]  # (T, B, O)
         if f.training != 0:
             value *= keep(op, at_time(key, np.uint64(t)), (f.start + r) * op.ld_out + j)
-        vector(unit_place(f, target, op.ld_out, t * f.piece + r, j, size), dtype)[0] = value  # OUT (T, B, O)
+        vector(unit_place(f, target, op.ld_out, t * f.chunk + r, j, size), dtype)[0] = value  # OUT (T, B, O)
 
     return make_each_step(dtype, work, f"sequence_dropout_{backward}")
 
@@ -102,9 +102,9 @@ def make_pool_forward(dtype, how):
     def pool_forward(op_address, frames, step):
         digest  # part of the cache key
         op, f = op_at(op_address), model_frame(frames, 1)
-        for e in range(cuda.grid(1), f.piece * op.n_in, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), f.chunk * op.n_in, cuda.gridsize(1)):
             r, j = e // op.n_in, e % op.n_in
-            x, next_step = unit_place(f, op.x, op.ld_in, r, j, size), f.piece * op.ld_in * size  # (T, B, I)
+            x, next_step = unit_place(f, op.x, op.ld_in, r, j, size), f.chunk * op.ld_in * size  # (T, B, I)
             value, place = vector(x, dtype)[0], zero
             if is_last:  # the other direction ends where the sequence begins
                 if j < op.stream:
@@ -142,6 +142,6 @@ def make_pool_backward(dtype, how):
         else:
             length = length_of(f, op, r)
             value = value * (one / dtype(length)) if t < length else zero
-        vector(unit_place(f, op.dx, op.ld_in, t * f.piece + r, j, size), dtype)[0] = value  # OUT (T, B, I)
+        vector(unit_place(f, op.dx, op.ld_in, t * f.chunk + r, j, size), dtype)[0] = value  # OUT (T, B, I)
 
     return make_each_step(dtype, work, f"pool_backward_{how}")

@@ -16,13 +16,13 @@ formula(count_epoch)
 
 
 def make_keep_parameters(dtype):
-    """Copy the parameters: whether they are good is known when the epoch that begins with them has ended."""
+    """Copy the parameters: whether they are the best is known when the epoch that begins with them has ended."""
     digest = DIGEST
 
     def keep_parameters(op_address, frames, step):
         digest  # part of the cache key
         f = model_frame(frames, 1)
-        params, candidate = vector(f.params, dtype), vector(f.candidate, dtype)  # OUT: candidate
+        params, candidate = vector(f.params, dtype), vector(f.snapshot, dtype)  # OUT: candidate
         for j in range(cuda.grid(1), f.n_params, cuda.gridsize(1)):
             candidate[j] = params[j]
 
@@ -72,7 +72,7 @@ def make_shuffle():
 
 
 def make_begin(dtype, scaled):
-    """A function that begins piece `step` of the next batch: its rows, and with the first the batch's sum of weights.
+    """A function that begins chunk `step` of the next batch: its rows, and with the first the batch's sum of weights.
 
     Without `scaled` the gradient is that of the sum of the losses.
     """
@@ -93,13 +93,13 @@ def make_begin(dtype, scaled):
                 f.factor = 1.0
             f.done = step * f.capacity
             f.start = row + f.done
-            f.piece = max(min(f.capacity, rows - f.done), 0)
+            f.chunk = max(min(f.capacity, rows - f.done), 0)
 
     return register(begin)
 
 
 def make_step_begin(dtype, scaled):
-    """Begin piece `step` of a batch: the first of an epoch, and all but the first of others."""
+    """Begin chunk `step` of a batch: the first of an epoch, and all but the first of others."""
     digest, begin = DIGEST, make_begin(dtype, scaled)
 
     def step_begin(op_address, frames, step):
@@ -144,7 +144,7 @@ def make_epoch_end(dtype):
         f = model_record(frames)
         loss = f.sum_loss / f.n_rows
         if loss < f.best_loss:
-            f.good, f.candidate, f.good_epoch = f.candidate, f.good, f.epoch
+            f.best, f.snapshot, f.best_epoch = f.snapshot, f.best, f.epoch
         f.best_loss, f.no_improvement = count_epoch(loss, f.best_loss, f.no_improvement, f.tol)
         f.row, f.sum_loss, f.steps_done = 0, loss, 0
         f.epoch += 1
