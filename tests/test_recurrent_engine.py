@@ -264,7 +264,7 @@ def coupled(a, h, c):
     return a, o * tanh(c)[0], c
 
 
-#: Formula, and the facts that describe it: all that an addition takes.
+#: Formula, and the options that describe it: all that an addition takes.
 ADDITIONS = {
     "minimal": (minimal, {
         "gates": ("forget", "new"), "activations": (logistic, tanh),
@@ -280,8 +280,8 @@ ADDITIONS = {
 # Each compiles nine kernels, and of another precision nine more.
 @pytest.fixture(params=["minimal", pytest.param("coupled", marks=pytest.mark.slow)])
 def addition(request):
-    formula, facts = ADDITIONS[request.param]
-    CELLS.register(request.param, **facts)(formula)
+    formula, options = ADDITIONS[request.param]
+    CELLS.register(request.param, **options)(formula)
     yield request.param
     del CELLS[request.param]
 
@@ -314,8 +314,8 @@ def test_kernels_are_known_by_every_function_of_their_cell(part):
         def changed(x):
             return factor * x
 
-        facts = CELLS["rnn"].facts | {part: (changed,) if part == "activations" else changed}
-        entry = Entry("rnn", facts.pop("formula", CELLS["rnn"].formula), facts)
+        options = CELLS["rnn"].options | {part: (changed,) if part == "activations" else changed}
+        entry = Entry("rnn", options.pop("formula", CELLS["rnn"].formula), options)
         make = make_recurrent_backward if part == "backward" else make_recurrent_forward
         return inspect.getclosurevars(make(np.float64, entry)[1]).nonlocals["digest"]
 

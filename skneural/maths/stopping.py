@@ -43,5 +43,9 @@ def count_epoch(loss, best_loss, no_improvement, tol):
     (float, int)
         The new `best_loss` and `no_improvement`.
     """
-    no_improvement = no_improvement + 1 if loss > best_loss - tol else 0
-    return (loss if loss < best_loss else best_loss), no_improvement
+    if loss > best_loss - tol:
+        no_improvement = no_improvement + 1
+    else:
+        no_improvement = 0
+    best_loss = loss if loss < best_loss else best_loss
+    return best_loss, no_improvement

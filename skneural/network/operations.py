@@ -121,10 +121,14 @@ def operation(name, details=(), **traits):
     ValueError
         If there are too many details.
     """
-    fields = [tuple(text.split(":")) if ":" in text else (text, "i8") for text in details]
+    fields = []
+    for text in details:
+        field, _, kind = text.partition(":")
+        fields.append((field, kind or "i8"))
     if len(fields) > N_DETAILS:
         raise ValueError(f"An operation has at most {N_DETAILS} details, got {len(fields)}.")
-    KINDS[name] = Kind(name, np.dtype(fields or [("nothing", "i8")]), **traits)
+    record = np.dtype(fields or [("nothing", "i8")])
+    KINDS[name] = Kind(name, record, **traits)
 
 
 operation("input")
