@@ -73,7 +73,7 @@ def parameter(
     -------
     dataclasses.Field
     """
-    facts = {
+    metadata = {
         "constraint": constraint,
         "type": type,
         "shape": shape,
@@ -81,7 +81,7 @@ def parameter(
         "table": table,
         "stochastic": stochastic,
     }
-    given = {name: fact for name, fact in facts.items() if fact is not None}
+    given = {name: value for name, value in metadata.items() if value is not None}
     return dataclasses.field(default=default, kw_only=kw_only, metadata=given)
 
 

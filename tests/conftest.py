@@ -142,7 +142,7 @@ def crews(monkeypatch):
 
     Returns the list of the numbers of threads that calls of a training have used since.
     """
-    from skneural.backends.cpu import crew, engine
+    from skneural.backends.cpu import engine, pool
     from skneural.estimators import _threads
 
     used = []
@@ -154,7 +154,7 @@ def crews(monkeypatch):
     monkeypatch.setattr(engine, "_WORTH_A_THREAD", 0.0)
     monkeypatch.setattr(engine, "_WORTH_A_CALL", 1e-15)
     monkeypatch.setattr(_threads, "n_threads", lambda n_jobs: n_jobs or 1)
-    monkeypatch.setattr(crew.Pace, "choose", choose)
+    monkeypatch.setattr(pool.Pace, "choose", choose)
     return used
 
 

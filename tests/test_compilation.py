@@ -315,10 +315,10 @@ from skneural.backends.cpu.compiler import compiled_kernels
 before = set(compiled_kernels())
 with Passes() as passes:
     from skneural.maths.activations import ACTIVATIONS
-    from skneural.backends.cpu import crew, engine
+    from skneural.backends.cpu import engine, pool
     from skneural.estimators import _threads
     engine._WORTH_A_THREAD = 0.0
-    crew.Pace.choose = lambda self, seconds: (max(self.sizes), 1000)
+    pool.Pace.choose = lambda self, seconds: (max(self.sizes), 1000)
     _threads.n_threads = lambda n_jobs: 2
     for name in ACTIVATIONS:
         fit(activation=name, dropout=0.1)

@@ -760,7 +760,7 @@ def test_gradient_norms_are_those_of_numpy(normalization, solver):
 
 @pytest.mark.parametrize("watched", [False, True])
 def test_gradient_norms_are_means_over_the_batches(watched, crews, monkeypatch):
-    from skneural.backends.cpu import crew
+    from skneural.backends.cpu import pool
 
     X, y, _ = problem("regression")
     settings = {"solver": "sgd", "learning_rate_init": 1e-300, "shuffle": False, "monitor_gradients": True}
@@ -771,7 +771,7 @@ def test_gradient_norms_are_means_over_the_batches(watched, crews, monkeypatch):
     expected = np.mean([part.history_["gradient_norm"][0] for part in parts], axis=0)
     assert_allclose(est.fit(X, y).history_["gradient_norm"], [expected] * 4, rtol=1e-12)
     # also if a compiled call ends within an epoch
-    monkeypatch.setattr(crew.Pace, "choose", lambda self, seconds: (max(self.sizes), 2))
+    monkeypatch.setattr(pool.Pace, "choose", lambda self, seconds: (max(self.sizes), 2))
     for n_jobs in (1, 2):
         est.set_params(n_jobs=n_jobs).fit(X, y)
         assert_allclose(est.history_["gradient_norm"], [expected] * 4, rtol=1e-12)

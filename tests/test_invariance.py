@@ -13,7 +13,7 @@ from numba import cfunc
 from scipy import sparse
 
 from skneural import MLPClassifier, MLPRegressor
-from skneural.backends.cpu import compiler, crew, engine, intrinsics
+from skneural.backends.cpu import compiler, engine, intrinsics, pool
 from skneural.backends.cpu.engine import Trainer
 from skneural.backends.cpu.layers.activation import make_activation
 from skneural.backends.cpu.layers.loss import make_output_forward
@@ -200,7 +200,7 @@ def test_fit_may_change_the_number_of_threads_at_any_step(crews, monkeypatch):
         used.add(size := int(rng.choice(self.sizes)))
         return size, int(rng.integers(1, 4))
 
-    monkeypatch.setattr(crew.Pace, "choose", choose)
+    monkeypatch.setattr(pool.Pace, "choose", choose)
     for n_jobs in (1, 2, 3):
         assert_same_fits(fitted(FITS["dropout"], X, y, n_jobs), one)
     assert used == {1, 2, 3}
@@ -222,7 +222,7 @@ def test_threads_that_turn_back_lose_nothing(crews, monkeypatch, settings):
 
 
 def test_pace_chooses_what_it_measured_as_faster():
-    pace = crew.Pace(2, 1e-5)
+    pace = pool.Pace(2, 1e-5)
     seen = set()
     for _ in range(50):
         size, steps = pace.choose(0.1)

@@ -715,9 +715,9 @@ def test_shuffling_is_fair():
 # -- the rest ----------------------------------------------------------------------------------------------------------
 
 
-def test_registry_refuses_facts_that_nobody_knows():
+def test_registry_refuses_options_that_nobody_knows():
     registry = Registry("thing", known=1)
-    with pytest.raises(TypeError, match=r"thing 'x': unknown facts \['misspelt'\]"):
+    with pytest.raises(TypeError, match=r"thing 'x': unknown options \['misspelt'\]"):
         registry.register("x", misspelt=2)
 
     @registry.register("y")

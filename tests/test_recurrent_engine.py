@@ -265,7 +265,7 @@ def coupled(a, h, c):
     return a, o * tanh(c)[0], c
 
 
-#: Formula, and the facts that describe it: all that an addition takes.
+#: Formula, and the options that describe it: all that an addition takes.
 ADDITIONS = {
     "minimal": (minimal, {
         "gates": ("forget", "new"), "activations": (logistic, tanh),
@@ -281,8 +281,8 @@ ADDITIONS = {
 # Each compiles nine kernels, and of another precision nine more.
 @pytest.fixture(params=["minimal", pytest.param("coupled", marks=pytest.mark.slow)])
 def addition(request):
-    formula, facts = ADDITIONS[request.param]
-    CELLS.register(request.param, **facts)(formula)
+    formula, options = ADDITIONS[request.param]
+    CELLS.register(request.param, **options)(formula)
     yield request.param
     del CELLS[request.param]
 
@@ -315,8 +315,8 @@ def test_kernels_are_known_by_every_function_of_their_cell(part):
         def changed(x):
             return factor * x
 
-        facts = CELLS["rnn"].facts | {part: (changed,) if part == "activations" else changed}
-        entry = Entry("rnn", facts.pop("formula", CELLS["rnn"].formula), facts)
+        options = CELLS["rnn"].options | {part: (changed,) if part == "activations" else changed}
+        entry = Entry("rnn", options.pop("formula", CELLS["rnn"].formula), options)
         make = make_recurrent_backward if part == "backward" else make_recurrent_forward
         return inspect.getclosurevars(make(np.float64, entry)[1]).nonlocals["digest"]
 
@@ -338,7 +338,7 @@ def test_kernels_come_from_the_cache():
     assert found == "[]"
 
 
-# -- pieces ------------------------------------------------------------------------------------------------------------
+# -- chunks ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("capacity", [1, 5])
@@ -355,8 +355,8 @@ def test_large_batches_come_in_pieces(monkeypatch, capacity):
         trained = params.copy()
         run_epochs(program, trained, X, y, weights, "sgd", (0.9, 1.0), batch=11, rates=[0.05] * 3, shuffle=True)
         results.append((loss, gradient, trained))
-    for whole, pieces in zip(*results, strict=True):
-        assert_close(pieces, whole, np.float64, factor=1e-3)
+    for whole, chunks in zip(*results, strict=True):
+        assert_close(chunks, whole, np.float64, factor=1e-3)
 
 
 # -- other programs ----------------------------------------------------------------------------------------------------

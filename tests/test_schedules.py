@@ -9,7 +9,7 @@ from networks import make_data, make_network, run_epochs
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skneural import MLPClassifier
-from skneural.backends.cpu import crew
+from skneural.backends.cpu import pool
 from skneural.layers import Dense
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import SCHEDULES
@@ -187,7 +187,7 @@ def test_epochs_that_take_several_calls(kind, warmup, n_jobs, crews, monkeypatch
     # A compiled call lasts a tenth of a second; that of another machine ends elsewhere.
     settings = {"learning_rate": kind, "warmup": warmup, "learning_rate_init": 0.01, "n_jobs": n_jobs}
     expected = fitted(**settings)
-    monkeypatch.setattr(crew.Pace, "choose", lambda self, seconds: (max(self.sizes), 3))  # an epoch has four steps
+    monkeypatch.setattr(pool.Pace, "choose", lambda self, seconds: (max(self.sizes), 3))  # an epoch has four steps
     est = fitted(**settings)
     assert_same_bits(est, expected)
     assert est.history_["learning_rate"] == expected.history_["learning_rate"]

@@ -41,7 +41,7 @@ def refused(monkeypatch):
     return system
 
 
-def hands():
+def workers():
     return [thread for thread in threading.enumerate() if thread.name == "skneural"]
 
 
@@ -147,7 +147,7 @@ def test_fit_without_more_threads_has_the_same_bits(crews, refused, solver, firs
     refused.first = first
     assert_same_bits(MLPRegressor(n_jobs=3, **settings).fit(X, Y), expected)
     assert refused.asked >= 2
-    assert not hands()
+    assert not workers()
 
 
 def test_ctrl_c_while_threads_start_keeps_the_model(crews, refused):
@@ -155,7 +155,7 @@ def test_ctrl_c_while_threads_start_keeps_the_model(crews, refused):
     est = MLPRegressor(max_iter=3, n_jobs=3, **SETTINGS)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         est.fit(X, Y)
-    assert not hands()
+    assert not workers()
     assert np.isfinite(est.set_params(n_jobs=1).predict(X)).all()
 
 
@@ -163,11 +163,11 @@ def test_an_error_while_threads_start_leaves_none(crews, refused):
     refused.first, refused.error = 1, MemoryError()
     with pytest.raises(MemoryError):
         MLPRegressor(max_iter=3, n_jobs=3, **SETTINGS).fit(X, Y)
-    assert not hands()
+    assert not workers()
 
 
-def test_hands_hold_what_they_work_on(crews):
-    # A trainer that nobody has closed: its threads still look at a board.
+def test_workers_hold_what_they_work_on(crews):
+    # A trainer that nobody has closed: its threads still wait at a barrier.
     program = lower([Dense(3, "relu"), Dense(1)], X.shape[1], dtype=np.float64, loss="squared_error")
     trainer = engine.Trainer(
         program, initialize(program, 0), X, np.ascontiguousarray(Y).reshape(-1, 1), None, alpha=0.0, seed=0, n_threads=2
@@ -175,14 +175,15 @@ def test_hands_hold_what_they_work_on(crews):
     state = OptimizerState.fresh(program)
     trainer.start("sgd", (0.9, 1.0), state, batch=20, shuffle=True, tol=0.0, patience=np.inf)
     trainer.run_epochs(np.full(2, 0.01), np.inf, 0)
-    crew, seen = trainer.crew, [weakref.ref(trainer.work), weakref.ref(trainer.crew.board)]
-    assert len(hands()) == 1
+    pool = trainer.pool
+    seen = [weakref.ref(trainer.work), weakref.ref(pool.barrier)]
+    assert len(workers()) == 1
     del trainer
-    crew.held = crew.frames = None
+    pool.held = pool.frames = None
     assert all(ref() is not None for ref in seen)
-    crew.close()
-    assert not hands()
-    del crew
+    pool.close()
+    assert not workers()
+    del pool
     assert all(ref() is None for ref in seen)
 
 

@@ -291,7 +291,7 @@ def test_batch_without_weight_changes_nothing(normalization, limits):
     np.testing.assert_array_equal(params, start)
 
 
-# -- batches in pieces -------------------------------------------------------------------------------------------------
+# -- batches in chunks -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
@@ -306,15 +306,15 @@ def test_pieces_of_a_batch_add_up(monkeypatch, limits, normalization, dropout, i
     for capacity in (2048, 8, 1):
         monkeypatch.setattr(engine, "MAX_CAPACITY", capacity)
         params = start.copy()
-        # Batches of 20, 20 and 7 rows: the last fits one piece at a capacity of 8, the others do not.
+        # Batches of 20, 20 and 7 rows: the last fits one chunk at a capacity of 8, the others do not.
         losses, _, norms = run_epochs(
             program, params, X, targets, weights, "adam", (0.9, 0.999, 1e-8), batch=20, rates=[0.01] * 4, alpha=0.1,
             shuffle=True, limits=limits, monitor=True,
         )  # fmt: skip
         gradient = sum_and_gradient(program, start.copy(), X, targets, weights)
         results.append((losses, params, norms, *gradient))
-    for pieces in results[1:]:
-        for ours, whole in zip(pieces, results[0], strict=True):
+    for chunks in results[1:]:
+        for ours, whole in zip(chunks, results[0], strict=True):
             np.testing.assert_allclose(ours, whole, rtol=1e-10, atol=1e-12)
 
 
@@ -327,7 +327,7 @@ def test_statistics_of_a_batch_need_all_of_it(monkeypatch, capacity):
 @pytest.mark.parametrize("normalization", [None, "batch", "layer"])
 @pytest.mark.parametrize("clip_norm", [np.inf, 0.01])
 def test_batches_larger_than_the_buffers(normalization, clip_norm):
-    # At their real size: one batch of 5000 rows in pieces of 2048, 2048 and 904.
+    # At their real size: one batch of 5000 rows in chunks of 2048, 2048 and 904.
     assert engine.MAX_CAPACITY < 2500
     limits = {} if clip_norm == np.inf else {"clip_norm": clip_norm}
     assert_steps_of_numpy(

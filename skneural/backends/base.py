@@ -19,9 +19,10 @@ CALL_SECONDS = 0.1
 
 def check_settings(program):
     """The constants of the loss as an array; raise if there are not as many as it takes."""
-    settings, loss = np.array(program.settings, program.dtype), program.loss
-    if len(settings) != n_settings(loss, program.n_outputs):
-        raise ValueError(f"The loss {loss!r} needs {n_settings(loss, program.n_outputs)} constants.")
+    settings = np.array(program.settings, program.dtype)
+    needed = n_settings(program.loss, program.n_outputs)
+    if len(settings) != needed:
+        raise ValueError(f"The loss {program.loss!r} needs {needed} constants.")
     return settings
 
 
@@ -92,16 +93,32 @@ class BaseTrainer:
     def __init__(self, program, params, X, targets, weights, *, alpha, seed, l1_ratio=0.0, limits=None, monitor=False):
         self.inputs = Inputs(program)
         self.inputs.check_training(params, X, targets, weights)
-        self.program, self.params, self.X, self.targets, self.weights = program, params, X, targets, weights
-        self.itemsize, self.settings = program.dtype.itemsize, check_settings(program)
-        self.monitor, self.layer_norms = monitor, None
+        self.program = program
+        self.params = params
+        self.X = X
+        self.targets = targets
+        self.weights = weights
+        self.itemsize = program.dtype.itemsize
+        self.settings = check_settings(program)
+        self.monitor = monitor
+        self.layer_norms = None
         self.template = Frame()
+        self.template.update(clip_norm=0.0, clip_value=np.inf, max_norm=0.0)
+        self.template.update(**(limits or {}))
         self.template.update(
-            **({"clip_norm": 0.0, "clip_value": np.inf, "max_norm": 0.0} | (limits or {})),
-            n_params=program.n_params, scale=1.0, crew=1, training=1, alpha=alpha, l1_ratio=l1_ratio, seed=seed,
-            n_targets=targets.shape[1], good_epoch=-1, n_layers=program.n_layers, window=-1,
+            n_params=program.n_params,
+            scale=1.0,
+            n_threads=1,
+            training=1,
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            seed=seed,
+            n_targets=targets.shape[1],
+            best_epoch=-1,
+            n_layers=program.n_layers,
+            window=-1,
             averaging=1 / program.n_outputs if LOSSES[program.loss].averaged else 1.0,
-        )  # fmt: skip
+        )
 
     def can_renew(self, n_rows):
         """Whether the trainer can go on with other rows by its method ``renew``: only some backends' can."""
@@ -125,13 +142,21 @@ class BaseTrainer:
         """
         self.inputs.check_vector("The optimizer's 's'", state.s)
         self.inputs.check_vector("The optimizer's 'v'", state.v)
-        self.optimizer, self.hyper, self.state = OPTIMIZERS[optimizer], tuple(hyper), state
+        self.optimizer = OPTIMIZERS[optimizer]
+        self.hyper = tuple(hyper)
+        self.state = state
         self.weight_decay = weight_decay if self.optimizer.decoupled else 0.0
-        self.steps_per_epoch, self.first_epoch = -(-self.template["n_rows"] // batch), state.epoch
+        self.steps_per_epoch = -(-self.template["n_rows"] // batch)
+        self.first_epoch = state.epoch
         self.template.update(
-            step=state.step, epoch=state.epoch, batches=state.batches, shuffle=shuffle, tol=tol,
-            patience=patience, batch=batch,
-        )  # fmt: skip
+            step=state.step,
+            epoch=state.epoch,
+            batches=state.batches,
+            shuffle=shuffle,
+            tol=tol,
+            patience=patience,
+            batch=batch,
+        )
 
     def run_epochs(self, rates, best_loss, no_improvement, begin=0.0):
         """Run at least one epoch, and more, up to one for every learning rate given, if they end in the same call.
@@ -152,18 +177,21 @@ class BaseTrainer:
             call share its time evenly.
         best_loss, no_improvement : float, int
         """
-        rates, frame = rates.reshape(len(rates), -1), self.frame
-        self.losses_of_epochs = np.zeros(len(rates))
+        n_epochs = len(rates)
+        rates = rates.reshape(n_epochs, -1)
+        frame = self.frame
+        self.losses_of_epochs = np.zeros(n_epochs)
         if self.monitor:
-            begun, self.layer_norms = self.layer_norms, np.zeros((len(rates) + 1, self.program.n_layers))
-            if begun is not None:  # the epoch in which the call before ended
-                self.layer_norms[0] = begun[-1]
-        epochs = np.arange(frame["epoch"], frame["epoch"] + len(rates), dtype=np.uint64)
+            before = self.layer_norms
+            self.layer_norms = np.zeros((n_epochs + 1, self.program.n_layers))
+            if before is not None:  # the epoch in which the call before ended
+                self.layer_norms[0] = before[-1]
+        epochs = np.arange(frame["epoch"], frame["epoch"] + n_epochs, dtype=np.uint64)
         self.order_keys = random.key(frame["seed"], random.ORDER, epochs).astype(np.int64)
-        frame.update(best_loss=best_loss, no_improvement=no_improvement, epochs_left=len(rates), epochs_done=0)
+        frame.update(best_loss=best_loss, no_improvement=no_improvement, epochs_left=n_epochs, epochs_done=0)
         started = time.perf_counter() - begin
         while frame["epochs_done"] == 0:
-            before = frame["step"], frame["row"]
+            before = (frame["step"], frame["row"])
             self._call(rates)
             if frame["epochs_done"] == 0 and (frame["step"], frame["row"]) == before:
                 # It would be so for ever. No fault of the host leads here: kernels have run to no effect.
@@ -178,7 +206,8 @@ class BaseTrainer:
         if self.monitor:
             self.layer_norms = self.layer_norms[: done + 1]
             self.layer_norms[:done] /= self.steps_per_epoch
-        epochs = list(zip(self.losses_of_epochs[:done].tolist(), seconds.tolist(), strict=True))
+        losses = self.losses_of_epochs[:done].tolist()
+        epochs = list(zip(losses, seconds.tolist(), strict=True))
         return epochs, frame["best_loss"], frame["no_improvement"]
 
     def constants(self, rates, first, count):
@@ -191,7 +220,8 @@ class BaseTrainer:
             Steps of these epochs that come before, and how many are wanted.
         """
         epoch, step = np.divmod(first + np.arange(count), self.steps_per_epoch)
-        rates, t = rates[epoch, step % rates.shape[1]], self.frame["step"] + 1 + np.arange(count)
+        rates = rates[epoch, step % rates.shape[1]]
+        t = self.frame["step"] + 1 + np.arange(count)
         constants = np.zeros((count, N_CONSTANTS))
         for i, values in enumerate(self.optimizer.constants(rates, t, *self.hyper)):
             constants[:, i] = values
@@ -200,4 +230,6 @@ class BaseTrainer:
 
     def total_weight(self):
         """Sum of the sample weights."""
-        return float(len(self.targets)) if self.weights is None else float(self.weights.sum(dtype=np.float64))
+        if self.weights is None:
+            return float(len(self.targets))
+        return float(self.weights.sum(dtype=np.float64))

@@ -4,7 +4,7 @@ import numpy as np
 
 from skneural.backends.records import FRAME
 
-_PLACES = {name: FRAME.fields[name][1] // 8 for name in FRAME.names}
+_INDEX = {name: FRAME.fields[name][1] // 8 for name in FRAME.names}
 _REAL = {name for name in FRAME.names if FRAME.fields[name][0] == np.float64}
 
 
@@ -25,7 +25,7 @@ class Frame:
     __slots__ = ("_numbers", "_reals", "address")
 
     def __init__(self, numbers=None):
-        self._numbers = np.zeros(len(_PLACES), np.int64) if numbers is None else numbers.copy()
+        self._numbers = np.zeros(len(_INDEX), np.int64) if numbers is None else numbers.copy()
         self._reals = self._numbers.view(np.float64)
         self.address = data(self._numbers)
 
@@ -35,10 +35,12 @@ class Frame:
         return self._numbers
 
     def __setitem__(self, name, value):
-        (self._reals if name in _REAL else self._numbers)[_PLACES[name]] = value
+        numbers = self._reals if name in _REAL else self._numbers
+        numbers[_INDEX[name]] = value
 
     def __getitem__(self, name):
-        return (self._reals if name in _REAL else self._numbers)[_PLACES[name]].item()
+        numbers = self._reals if name in _REAL else self._numbers
+        return numbers[_INDEX[name]].item()
 
     def update(self, **fields):
         """Set several fields."""

@@ -99,13 +99,13 @@ class Inputs:
 
     def _check_rows(self, X):
         # One row through a small network takes some microseconds: what is right gets by quickly.
-        if (
-            self.reads_rows and isinstance(X, np.ndarray) and X.dtype == self.dtype and X.ndim == 2
-            and X.shape[1] == self.n_features and X.flags.c_contiguous
-        ):  # fmt: skip
+        # One row through a small network takes some microseconds: what is right gets by quickly.
+        is_array = self.reads_rows and isinstance(X, np.ndarray) and X.dtype == self.dtype
+        if is_array and X.ndim == 2 and X.shape[1] == self.n_features and X.flags.c_contiguous:
             return len(X)
-        if self.n_timesteps or self.is_sparse:
-            raise TypeError(f"X must be {'sequences' if self.n_timesteps else 'sparse'}, got {type(X).__name__}.")
+        if not self.reads_rows:
+            wanted = "sequences" if self.n_timesteps else "sparse"
+            raise TypeError(f"X must be {wanted}, got {type(X).__name__}.")
         if getattr(X, "ndim", 0) == 2 and X.shape[1] != self.n_features:
             self._refuse_width(X.shape[1])
         _check_array("X", X, self.dtype, (None, self.n_features))
@@ -120,19 +120,21 @@ class Inputs:
         _check_array("The values of X", values, self.dtype, (None,))
         _check_array("The column numbers of X", indices, np.int64, (len(values),))
         _check_array("The beginnings of the rows of X", indptr, np.int64, (None,))
-        in_order = len(indptr) and indptr[0] >= 0 and indptr[-1] <= len(values) and (indptr[1:] >= indptr[:-1]).all()
-        if not in_order:
+        is_within = len(indptr) and indptr[0] >= 0 and indptr[-1] <= len(values)
+        if not is_within or (indptr[1:] < indptr[:-1]).any():
             raise ValueError("The rows of X must begin in order, within its values.")
         if len(indices) and indices.view(np.uint64).max() >= self.n_features:  # a negative one is huge as well
             raise ValueError(f"X has columns that the network, of {self.n_features} features, does not read.")
         return len(indptr) - 1
 
     def _check_sequences(self, X):
-        values, lengths = X.values, X.lengths
+        values = X.values
+        lengths = X.lengths
         if not self.n_timesteps:
             raise TypeError("X holds sequences, but this program reads rows.")
         if not isinstance(values, np.ndarray) or values.dtype != self.dtype:
-            raise TypeError(f"X must be an array of {self.dtype}, got {getattr(values, 'dtype', type(values))}.")
+            found = getattr(values, "dtype", type(values))
+            raise TypeError(f"X must be an array of {self.dtype}, got {found}.")
         if values.ndim == 3 and values.shape[2] != self.n_features:
             self._refuse_width(values.shape[2])
         if values.ndim != 3 or values.shape[1] != self.n_timesteps:
@@ -149,6 +151,10 @@ class Inputs:
         return len(values)
 
     def _check_targets(self, n_rows, targets):
-        _check_array("The targets", targets, self.dtype, (n_rows, 1 if self.is_class else self.n_outputs))
-        if self.is_class and n_rows and not (targets.min() >= 0 and targets.max() < self.n_outputs):
+        width = 1 if self.is_class else self.n_outputs
+        _check_array("The targets", targets, self.dtype, (n_rows, width))
+        if not self.is_class or n_rows == 0:
+            return
+        are_classes = targets.min() >= 0 and targets.max() < self.n_outputs
+        if not are_classes:
             raise ValueError(f"The targets must be numbers of classes, from 0 to {self.n_outputs - 1}.")

@@ -25,8 +25,8 @@ SOURCE = (
 #: What the kernels of layers need.
 LAYERS = (
     ("rank", "i8"),  # number of this thread
-    ("crew", "i8"),  # how many there are
-    ("board", "i8"),  # where they meet
+    ("n_threads", "i8"),  # how many there are
+    ("barrier", "i8"),  # where they meet
     ("ops", "i8"),
     ("n_ops", "i8"),
     ("passes", "i8"),
@@ -47,8 +47,8 @@ LAYERS = (
     ("seed", "i8"),
     ("training", "i8"),
     ("phase", "i8"),
-    ("start", "i8"),  # rows of the batch before the piece at hand, in the order of the epoch
-    ("piece", "i8"),  # rows of the piece
+    ("start", "i8"),  # rows of the batch before the chunk at hand, in the order of the epoch
+    ("chunk", "i8"),  # rows of the chunk
     ("done", "i8"),  # rows of the batch before it
     ("scale", "f8"),  # one over the sum of the weights of the batch
     ("step", "i8"),
@@ -62,7 +62,7 @@ UPDATES = (
     ("state_v", "i8"),
     ("constants", "i8"),  # of the optimizer, a row a step
     ("now", "i8"),  # the row of this step
-    ("strip", "i8"),  # rows of weights that are updated while they are in the cache
+    ("row_block", "i8"),  # rows of weights that are updated while they are in the cache
     ("alpha", "f8"),
     ("l1_ratio", "f8"),
     ("clip_norm", "f8"),
@@ -95,9 +95,9 @@ PROGRESS = (
     ("tol", "f8"),
     ("no_improvement", "i8"),
     ("patience", "f8"),
-    ("candidate", "i8"),  # the parameters at the beginning of this epoch,
-    ("good", "i8"),  # of the best one,
-    ("good_epoch", "i8"),  # and which that was
+    ("snapshot", "i8"),  # the parameters at the beginning of this epoch,
+    ("best", "i8"),  # of the best one,
+    ("best_epoch", "i8"),  # and which that was
     ("deadline", "f8"),  # in seconds
     ("clock", "i8"),  # room for a timespec
     ("clock_fraction", "i8"),

@@ -80,7 +80,9 @@ def _constant_bytes(value):
         return code_bytes(value)
     if isinstance(value, tuple | frozenset | set):
         parts = [_constant_bytes(part) for part in value]
-        return b"(" + b",".join(parts if isinstance(value, tuple) else sorted(parts)) + b")"
+        if not isinstance(value, tuple):
+            parts.sort()
+        return b"(" + b",".join(parts) + b")"
     return repr(value).encode()
 
 
@@ -89,7 +91,8 @@ def digest_of(base, *formulas):
 
     What the code refers to by name counts: other functions by their code, everything else by its representation.
     """
-    content, seen = hashlib.sha256(base.encode()), set()
+    content = hashlib.sha256(base.encode())
+    seen = set()
 
     def add(function):
         if function in seen:
@@ -97,8 +100,9 @@ def digest_of(base, *formulas):
         seen.add(function)
         code = function.__code__
         content.update(code_bytes(code))
-        cells = [cell.cell_contents for cell in function.__closure__ or ()]
-        for value in [*(function.__globals__.get(name) for name in code.co_names), *cells]:
+        values = [function.__globals__.get(name) for name in code.co_names]
+        values += [cell.cell_contents for cell in function.__closure__ or ()]
+        for value in values:
             if hasattr(value, "__code__"):
                 add(value)
             elif not hasattr(value, "__dict__"):  # numbers and tuples; a module is what its name says
@@ -120,13 +124,15 @@ def locate(function):
     origin = getattr(sys.modules.get(function.__module__), "__file__", None)
     if origin is None:
         return
-    for place in (pathlib.Path(origin), *pathlib.Path(origin).parents):
-        if place.is_file():
-            function.__code__ = function.__code__.replace(co_filename=str(place))
+    origin = pathlib.Path(origin)
+    for path in (origin, *origin.parents):
+        if path.is_file():
+            function.__code__ = function.__code__.replace(co_filename=str(path))
             return
 
 
 def kernel_name(make, *key):
     """Name of the kernel ``make(*key)``: it becomes the symbol that the linker sees."""
-    words = (getattr(k, "name", getattr(k, "__name__", str(k))) for k in key)
-    return "_".join([make.__name__.removeprefix("make_"), *words])
+    words = [make.__name__.removeprefix("make_")]
+    words += [getattr(item, "name", getattr(item, "__name__", str(item))) for item in key]
+    return "_".join(words)

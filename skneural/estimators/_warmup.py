@@ -118,6 +118,6 @@ def _make_all(est, dtype, loss):
         else:
             trainer.loss_and_gradient()
         if est.device_ == "cpu":
-            trainer.crew.start(held=trainer)  # with what its threads run
+            trainer.pool.start(held=trainer)  # with what its threads run
     finally:
         trainer.close()

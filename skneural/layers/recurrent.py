@@ -20,7 +20,7 @@ operation(
         "gates",  # buffers: gates, memory cells, masked states, and what a step hands on to the next, or back
         "cells",
         "states",
-        "carry",
+        "d_state",
         "ld_gates",  # padded widths: all gates, weights, one gate
         "ld_weight",
         "pitch",
@@ -121,7 +121,7 @@ class Recurrent(Layer):
             gates=net.room(ld_gates, gates_kept),
             cells=net.room(ld, cells_kept),
             states=net.room(ld, steps) if masked else -1,
-            carry=net.room(ld, carried) if net.training else -1,
+            d_state=net.room(ld, carried) if net.training else -1,
             ld_gates=ld_gates,
             ld_weight=ld_weight,
             pitch=pitch,

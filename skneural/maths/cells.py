@@ -7,7 +7,7 @@ dh, dc)`` gets what was returned, the state and memory before, the memory after,
 after; it returns ``(dz, dh, dc)``: those by the gates before their activations, by the state before (but for its way
 through the gates), and by the memory before. Cells without memory get 0 and return what they got.
 
-Facts of an entry: `gates`, their names; `activations`, a function each, or None; `weighted`, how many of the first
+Options of an entry: `gates`, their names; `activations`, a function each, or None; `weighted`, how many of the first
 gates have weights of the input, and of the last ones weights of the state before, if not all; `memory`, whether there
 is a memory cell; `backward`; `bias`, initial biases by gate, where they are not 0.
 """
@@ -28,20 +28,28 @@ def lstm_backward(a, h, c_before, c, dh, dc):
     one = type(c)(1)
     i, f, g, o = a
     t = tanh(c)[0]
-    d = dc + dh * o * (one - t * t)
-    dz = d * g * i * (one - i), d * c_before * f * (one - f), d * i * (one - g * g), dh * t * o * (one - o)
-    return dz, type(c)(0), d * f
+    dc = dc + dh * o * (one - t * t)
+    di = dc * g * i * (one - i)
+    df = dc * c_before * f * (one - f)
+    dg = dc * i * (one - g * g)
+    do = dh * t * o * (one - o)
+    return (di, df, dg, do), type(c)(0), dc * f
 
 
 @CELLS.register(
-    "lstm", gates=("input", "forget", "cell", "output"), activations=(logistic, logistic, tanh, logistic),
-    memory=True, backward=lstm_backward, bias={"forget": 1.0},
-)  # fmt: skip
+    "lstm",
+    gates=("input", "forget", "cell", "output"),
+    activations=(logistic, logistic, tanh, logistic),
+    memory=True,
+    backward=lstm_backward,
+    bias={"forget": 1.0},
+)
 def lstm(a, h, c):
     r"""Long short-term memory, :math:`c = f c + i g, h = o \tanh(c)` (Hochreiter and Schmidhuber, 1997; Gers, 2000)."""
     i, f, g, o = a
     c = f * c + i * g
-    return a, o * tanh(c)[0], c
+    h = o * tanh(c)[0]
+    return a, h, c
 
 
 def gru_backward(a, h, c_before, c, dh, dc):
@@ -49,24 +57,33 @@ def gru_backward(a, h, c_before, c, dh, dc):
     one = type(h)(1)
     n, r, u, m = a
     dn = dh * (one - u) * (one - n * n)
-    dz = dn, dn * m * r * (one - r), dh * (h - n) * u * (one - u), dn * r
-    return dz, dh * u, dc
+    dr = dn * m * r * (one - r)
+    du = dh * (h - n) * u * (one - u)
+    dm = dn * r
+    return (dn, dr, du, dm), dh * u, dc
 
 
 @CELLS.register(
-    "gru", gates=("new", "reset", "update", "recurrent_new"), activations=(None, logistic, logistic, None),
-    weighted=3, backward=gru_backward,
-)  # fmt: skip
+    "gru",
+    gates=("new", "reset", "update", "recurrent_new"),
+    activations=(None, logistic, logistic, None),
+    weighted=3,
+    backward=gru_backward,
+)
 def gru(a, h, c):
     r"""Gated recurrent unit, :math:`h = (1 - u) \tanh(n + r m) + u h` (Cho et al., 2014; reset after the product)."""
     n, r, u, m = a
     n = tanh(n + r * m)[0]
-    return (n, r, u, m), n + u * (h - n), c
+    h = n + u * (h - n)
+    return (n, r, u, m), h, c
 
 
 def rnn_backward(a, h, c_before, c, dh, dc):
     """Gradients of `rnn`."""
-    return (dh * (type(h)(1) - a[0] * a[0]),), type(h)(0), dc
+    one = type(h)(1)
+    after = a[0]
+    dz = dh * (one - after * after)
+    return (dz,), type(h)(0), dc
 
 
 @CELLS.register("rnn", gates=("state",), activations=(tanh,), backward=rnn_backward)

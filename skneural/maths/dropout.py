@@ -16,7 +16,9 @@ def row_position(row, width):
 
 def keep(key, position, limit, scale):
     """What a number is multiplied by: `scale`, or 0 where its bits are below `limit`."""
-    return scale if np.uint32(bits(key, position)) >= limit else type(scale)(0)
+    zero = type(scale)(0)
+    drawn = np.uint32(bits(key, position))
+    return scale if drawn >= limit else zero
 
 
 def noise(key, position, deviation):
@@ -24,4 +26,6 @@ def noise(key, position, deviation):
     real = type(deviation)
     # 23 bits, so that single precision holds the middle of every one of that many steps in (-1, 1).
     step = np.int32(bits(key, position) >> np.uint64(9))
-    return deviation * normal((real(step) + real(0.5)) * real(2.0**-22) - real(1))
+    middle = real(step) + real(0.5)
+    uniform = middle * real(2.0**-22) - real(1)
+    return deviation * normal(uniform)

@@ -17,7 +17,8 @@ def _like(x, value):
 
 
 def _clamped(x):
-    low, high = EXP_RANGE.get(type(x).__name__, EXP_RANGE["float64"])
+    kind = type(x).__name__
+    low, high = EXP_RANGE.get(kind, EXP_RANGE["float64"])
     return min(max(x, low), high)
 
 
@@ -33,12 +34,16 @@ def expm1(x):
 
 def log(x):
     """Natural logarithm."""
-    return _like(x, math.log(x) if x > 0 else (-math.inf if x == 0 else math.nan))
+    if x > 0:
+        return _like(x, math.log(x))
+    return _like(x, -math.inf if x == 0 else math.nan)
 
 
 def log1p(x):
     r"""Logarithm of one more, :math:`\log(1 + x)`, accurate near 0."""
-    return _like(x, math.log1p(x) if x > -1 else (-math.inf if x == -1 else math.nan))
+    if x > -1:
+        return _like(x, math.log1p(x))
+    return _like(x, -math.inf if x == -1 else math.nan)
 
 
 def erfc(x):

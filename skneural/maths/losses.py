@@ -5,13 +5,12 @@ row's `target`, writes the derivative of the loss by `raw` into `gradient`, and 
 activation into the loss keeps both stable: no logarithm ever sees a rounded 0 (the design of scikit-learn's
 ``_loss``). `settings` holds constants of the loss.
 
-Facts of an entry: `link`, the output activation as scikit-learn names it (``out_activation_``); `averaged`, whether
+Options of an entry: `link`, the output activation as scikit-learn names it (``out_activation_``); `averaged`, whether
 the reported value is divided by the number of outputs, as scikit-learn reports squared errors; `settings`, which
 estimator parameters arrive in `settings`, in order; `n_settings`, how many numbers these are, a function of the number
-of outputs, if not one each; `least`, the smallest target
-there may be, and `open` if not even that; `exponent`, a function ``(raw, out)`` that writes a row of exponents. Where
-there is one, `gradient` arrives holding e to these exponents: the exponentials of all rows are taken at once, since
-rows are too short for vector code.
+of outputs, if not one each; `least`, the smallest target there may be, and `open` if not even that; `exponent`, a
+function ``(raw, out)`` that writes a row of exponents. Where there is one, `gradient` arrives holding e to these
+exponents: the exponentials of all rows are taken at once, since rows are too short for vector code.
 """
 
 from skneural.maths.elementary import exp, log, log1p
@@ -26,7 +25,9 @@ LINKS = Registry("link", exponent=None)
 def n_settings(loss, n_outputs):
     """How many constants a loss takes."""
     entry = LOSSES[loss]
-    return entry.n_settings(n_outputs) if entry.n_settings else len(entry.settings)
+    if entry.n_settings is None:
+        return len(entry.settings)
+    return entry.n_settings(n_outputs)
 
 
 def no_exponent(raw, out):
@@ -57,11 +58,13 @@ def squared_error(raw, target, gradient, settings):
 @LOSSES.register("absolute_error", averaged=True)
 def absolute_error(raw, target, gradient, settings):
     r"""Absolute error, :math:`|\hat{y} - y|`, summed over the outputs."""
-    zero, one = type(raw[0])(0), type(raw[0])(1)
+    zero = type(raw[0])(0)
+    one = type(raw[0])(1)
     total = zero
     for j in range(len(raw)):
         error = raw[j] - target[j]
-        gradient[j] = one if error > zero else (-one if error < zero else error)
+        sign = -one if error < zero else error
+        gradient[j] = one if error > zero else sign
         total += abs(error)
     return total
 
@@ -69,26 +72,31 @@ def absolute_error(raw, target, gradient, settings):
 @LOSSES.register("huber", averaged=True, settings=("huber_delta",))
 def huber(raw, target, gradient, settings):
     r"""Huber (1964): :math:`\frac{1}{2} e^2` for errors up to `huber_delta`, then linear; summed over the outputs."""
-    half, delta = type(raw[0])(0.5), settings[0]
+    half = type(raw[0])(0.5)
+    delta = settings[0]
     total = type(raw[0])(0)
     for j in range(len(raw)):
         error = raw[j] - target[j]
-        slope = delta if error > delta else (-delta if error < -delta else error)
-        gradient[j] = slope
-        total += slope * (error - half * slope)
+        derivative = -delta if error < -delta else error
+        derivative = delta if error > delta else derivative
+        gradient[j] = derivative
+        total += derivative * (error - half * derivative)
     return total
 
 
 @LOSSES.register("log_cosh", averaged=True)
 def log_cosh(raw, target, gradient, settings):
     r"""Logarithm of the hyperbolic cosine of the error, :math:`\log \cosh(\hat{y} - y)`, summed over the outputs."""
-    zero, one, log_2 = type(raw[0])(0), type(raw[0])(1), type(raw[0])(0.6931471805599453)
+    zero = type(raw[0])(0)
+    one = type(raw[0])(1)
+    log_2 = type(raw[0])(0.6931471805599453)
     total = zero
     for j in range(len(raw)):
         error = raw[j] - target[j]
-        small = exp(-(error + error) if error > zero else error + error)  # of -2|e|: never overflows
-        slope = (one - small) / (one + small)
-        gradient[j] = slope if error > zero else -slope
+        twice = error + error
+        small = exp(-twice if error > zero else twice)  # of -2|e|: never overflows
+        derivative = (one - small) / (one + small)
+        gradient[j] = derivative if error > zero else -derivative
         total += abs(error) + log1p(small) - log_2
     return total
 
@@ -96,12 +104,16 @@ def log_cosh(raw, target, gradient, settings):
 @LOSSES.register("quantile", averaged=True, settings=("quantiles",), n_settings=lambda n_outputs: n_outputs)
 def quantile(raw, target, gradient, settings):
     r"""Pinball loss (Koenker and Bassett, 1978): of :math:`e = y - \hat{y}` it is :math:`\max(q e, (q - 1) e)`."""
-    zero, one = type(raw[0])(0), type(raw[0])(1)
+    zero = type(raw[0])(0)
+    one = type(raw[0])(1)
     total = zero
     for j in range(len(raw)):
-        error, q = target[j] - raw[j], settings[j]
-        gradient[j] = -q if error > zero else (one - q if error < zero else error)
-        total += q * error if error > zero else (q - one) * error
+        q = settings[j]
+        error = target[j] - raw[j]
+        derivative = one - q if error < zero else error
+        gradient[j] = -q if error > zero else derivative
+        loss = q * error if error > zero else (q - one) * error
+        total += loss
     return total
 
 
@@ -111,7 +123,8 @@ def poisson(raw, target, gradient, settings):
     zero = type(raw[0])(0)
     total = zero
     for j in range(len(raw)):
-        mean, y = exp(raw[j]), target[j]
+        y = target[j]
+        mean = exp(raw[j])
         gradient[j] = mean - y
         constant = y * log(y) - y if y > zero else zero
         total += constant + mean - y * raw[j]
@@ -134,13 +147,19 @@ def gamma(raw, target, gradient, settings):
 @LOSSES.register("binary_log_loss", link="logistic", settings=("label_smoothing",))
 def binary_log_loss(raw, target, gradient, settings):
     r"""Log loss of independent yes-or-no outputs, :math:`\log(1 + e^z) - y z`, summed over the outputs."""
-    zero, half, one, smoothing = type(raw[0])(0), type(raw[0])(0.5), type(raw[0])(1), settings[0]
+    zero = type(raw[0])(0)
+    half = type(raw[0])(0.5)
+    one = type(raw[0])(1)
+    smoothing = settings[0]
     total = zero
     for j in range(len(raw)):
-        z, y = raw[j], target[j] + smoothing * (half - target[j])
+        z = raw[j]
+        y = target[j] + smoothing * (half - target[j])
         small = exp(-z if z > zero else z)  # of -|z|: never overflows
-        gradient[j] = (one if z > zero else small) / (one + small) - y
-        total += (zero if z < zero else z) - y * z + log(one + small)
+        larger = one if z > zero else small
+        above = zero if z < zero else z
+        gradient[j] = larger / (one + small) - y
+        total += above - y * z + log(one + small)
     return total
 
 
@@ -153,16 +172,24 @@ def binary_focal(raw, target, gradient, settings):
     :math:`-\alpha_1 y (1 - p)^\gamma \log p - \alpha_0 (1 - y) p^\gamma \log(1 - p)`; `settings` holds
     :math:`\gamma, \alpha_0, \alpha_1`.
     """
-    zero, one, focus = type(raw[0])(0), type(raw[0])(1), settings[0]
+    zero = type(raw[0])(0)
+    one = type(raw[0])(1)
+    focus = settings[0]
     total = zero
     for j in range(len(raw)):
-        z, y = raw[j], target[j]
+        z = raw[j]
+        y = target[j]
         small = exp(-z if z > zero else z)  # of -|z|: never overflows
         log_sum = log1p(small)
-        log_p, log_q = (z if z < zero else zero) - log_sum, (-z if z > zero else zero) - log_sum
-        p, q = (one if z > zero else small) / (one + small), (small if z > zero else one) / (one + small)
-        yes, no = settings[2] * y * exp(focus * log_q), settings[1] * (one - y) * exp(focus * log_p)
-        gradient[j] = yes * (focus * p * log_p - q) - no * (focus * q * log_q - p)
+        log_p = (z if z < zero else zero) - log_sum
+        log_q = (-z if z > zero else zero) - log_sum
+        p = (one if z > zero else small) / (one + small)
+        q = (small if z > zero else one) / (one + small)
+        yes = settings[2] * y * exp(focus * log_q)
+        no = settings[1] * (one - y) * exp(focus * log_p)
+        by_yes = focus * p * log_p - q
+        by_no = focus * q * log_q - p
+        gradient[j] = yes * by_yes - no * by_no
         total -= yes * log_p + no * log_q
     return total
 
@@ -170,34 +197,46 @@ def binary_focal(raw, target, gradient, settings):
 @LOSSES.register("log_loss", link="softmax", settings=("label_smoothing",), exponent=below_top)
 def log_loss(raw, target, gradient, settings):
     r"""Log loss of one class out of many, :math:`\log \sum_j e^{z_j} - z_y`; `target` holds the class's number y."""
-    y, one = int(target[0]), type(raw[0])(1)
+    zero = type(raw[0])(0)
+    one = type(raw[0])(1)
+    count = type(raw[0])(len(raw))
+    y = int(target[0])
+    certain = one - settings[0]
+    even = settings[0] / count
     top = raw[0]
     for j in range(1, len(raw)):
         top = raw[j] if raw[j] > top else top
-    zero = type(raw[0])(0)
-    total, below, even = zero, zero, settings[0] / type(raw[0])(len(raw))
+    total = zero
     for j in range(len(raw)):
         total += gradient[j]
+    below = zero
     for j in range(len(raw) if even != zero else 0):
         below += top - raw[j]
     share = one / total
     for j in range(len(raw)):
         gradient[j] = gradient[j] * share - even
-    gradient[y] -= one - settings[0]
-    return log(total) + (one - settings[0]) * (top - raw[y]) + even * below
+    gradient[y] -= certain
+    return log(total) + certain * (top - raw[y]) + even * below
 
 
 @LOSSES.register(
-    "focal", link="softmax", settings=("focal_gamma", "focal_alpha"), n_settings=lambda n_outputs: 1 + n_outputs,
+    "focal",
+    link="softmax",
+    settings=("focal_gamma", "focal_alpha"),
+    n_settings=lambda n_outputs: 1 + n_outputs,
     exponent=below_top,
-)  # fmt: skip
+)
 def focal(raw, target, gradient, settings):
     r"""Focal loss (Lin et al., 2017) of one class out of many, :math:`-\alpha_y (1 - p_y)^\gamma \log p_y`.
 
     `settings` holds :math:`\gamma` and :math:`\alpha_0, \alpha_1, ...`.
     """
-    y, zero, one, focus = int(target[0]), type(raw[0])(0), type(raw[0])(1), settings[0]
+    zero = type(raw[0])(0)
+    half = type(raw[0])(0.5)
+    one = type(raw[0])(1)
     smallest = type(raw[0])(1e-37)
+    focus = settings[0]
+    y = int(target[0])
     top = raw[0]
     for j in range(1, len(raw)):
         top = raw[j] if raw[j] > top else top
@@ -205,14 +244,15 @@ def focal(raw, target, gradient, settings):
     for j in range(len(raw)):
         others += zero if j == y else gradient[j]
     total = gradient[y] + others
-    p, q = gradient[y] / total, others / total  # q is not 1 - p, which would round to 0
-    log_p = log1p(-q) if q < type(raw[0])(0.5) else raw[y] - top - log(total)
+    p = gradient[y] / total
+    q = others / total  # not 1 - p, which would round to 0
+    log_p = log1p(-q) if q < half else raw[y] - top - log(total)
     q = smallest if q < smallest else q
     factor = settings[1 + y] * exp(focus * log(q))
-    slope = factor * (focus * p * log_p / q - one)
+    derivative = factor * (focus * p * log_p / q - one)
     for j in range(len(raw)):
-        gradient[j] *= -slope / total
-    gradient[y] = slope * q
+        gradient[j] *= -derivative / total
+    gradient[y] = derivative * q
     return -factor * log_p
 
 
@@ -233,7 +273,8 @@ def logistic(raw):
     r"""Logistic sigmoid, :math:`1 / (1 + e^{-z})`."""
     one = type(raw[0])(1)
     for j in range(len(raw)):
-        raw[j] = one / (one + exp(-raw[j]))
+        e = exp(-raw[j])
+        raw[j] = one / (one + e)
 
 
 @LINKS.register("softmax", exponent=below_top)
@@ -243,13 +284,13 @@ def softmax(raw):
     The sum keeps what each addition rounds away (Knuth's two-sum), so that thousands of probabilities in float32 still
     sum to 1.
     """
-    zero, one = type(raw[0])(0), type(raw[0])(1)
-    total, lost = zero, zero
+    total = type(raw[0])(0)
+    lost = type(raw[0])(0)
     for j in range(len(raw)):
         before = total
         total = before + raw[j]
         added = total - before
         lost += (before - (total - added)) + (raw[j] - added)
-    share = one / (total + lost)
+    share = type(raw[0])(1) / (total + lost)
     for j in range(len(raw)):
         raw[j] *= share

@@ -16,13 +16,15 @@ def running_share(batches, rows, full, weighted):
     them have weight. A batch of few rows counts for less, one of a single row for nothing. All are real numbers.
     """
     real = type(rows)
-    share = max(real(MOMENTUM), real(1) / (batches + real(1))) * rows / full
+    mean_share = real(1) / (batches + real(1))
+    share = max(real(MOMENTUM), mean_share) * rows / full
     return share if weighted > real(1) else real(0)
 
 
 def one_over_deviation(variance, epsilon):
     """What a number without its mean is multiplied by."""
-    return type(variance)(1) / sqrt(variance + epsilon)
+    one = type(variance)(1)
+    return one / sqrt(variance + epsilon)
 
 
 def normalize(x, mean, factor):
@@ -36,9 +38,10 @@ def batch_norm_gradient(dy, n, factor, scale, share, by_scale, by_shift):
     `share` is the row's part of the weights of the batch, `by_scale` the sum of ``dy * n`` over the rows, and
     `by_shift` that of `dy`.
     """
-    return scale * factor * (dy - share * (by_shift + n * by_scale))
+    mean = share * (by_shift + n * by_scale)
+    return scale * factor * (dy - mean)
 
 
-def layer_norm_gradient(g, n, factor, mean, slope):
-    """Gradient by a number before layer normalisation: g is ``scale * dy``, and `mean` and `slope` those of g, g n."""
-    return factor * (g - mean - n * slope)
+def layer_norm_gradient(g, n, factor, mean, mean_n):
+    """Gradient by a number before layer normalisation: g is ``scale * dy``, and the means are those of g and of g n."""
+    return factor * (g - mean - n * mean_n)

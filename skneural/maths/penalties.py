@@ -13,8 +13,9 @@ def clip(gradient, limit):
 
 def ridge(squares, l1_ratio):
     """The share of the penalty that grows with the sum of the squares of weights; `alpha` is left out."""
-    real = type(l1_ratio)
-    return real(0.5) * (real(1) - l1_ratio) * squares
+    half = type(l1_ratio)(0.5)
+    one = type(l1_ratio)(1)
+    return half * (one - l1_ratio) * squares
 
 
 def lasso(absolutes, l1_ratio):
@@ -26,7 +27,8 @@ def elastic_net_gradient(weight, square, absolute):
     """Gradient of the penalty by one weight: `square` and `absolute` are alpha times the shares. It is 0 at 0."""
     zero = type(weight)(0)
     sign = absolute if weight > zero else -absolute
-    return square * weight + (sign if weight != zero else zero)
+    lasso_part = sign if weight != zero else zero
+    return square * weight + lasso_part
 
 
 def shrink(updated, weight, rate):

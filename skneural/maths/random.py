@@ -20,7 +20,11 @@ _ERFINV = (
 )  # fmt: skip
 
 #: Streams, so that two uses of one seed never share a number.
-WEIGHTS, ORDER, DROPOUT, NOISE, RECURRENT_DROPOUT = 1, 2, 3, 4, 5
+WEIGHTS = 1
+ORDER = 2
+DROPOUT = 3
+NOISE = 4
+RECURRENT_DROPOUT = 5
 
 
 def mix(x):
@@ -32,12 +36,15 @@ def mix(x):
 
 def key(seed, stream, step):
     """32 bits for one step of one stream."""
-    return mix(mix(mix(seed & MASK) ^ (seed >> 32) ^ stream * 0x9E3779B9 & MASK) ^ (step & MASK) ^ (step >> 32))
+    x = mix(seed & MASK) ^ (seed >> 32)
+    x = mix(x ^ stream * 0x9E3779B9 & MASK)
+    return mix(x ^ (step & MASK) ^ (step >> 32))
 
 
 def layer_key(seed, stream, layer, step):
     """`key` for one of several layers that share a stream."""
-    return key(np.uint64(seed), np.uint64(stream + 16 * layer), np.uint64(step))
+    own = stream + 16 * layer
+    return key(np.uint64(seed), np.uint64(own), np.uint64(step))
 
 
 def at_time(key, t):
@@ -69,9 +76,15 @@ def bits(key, position):
 def normal(x):
     """Standard normal number for a uniform one in (-1, 1): sqrt(2) times the inverse error function (Giles, 2010)."""
     real = type(x)
-    w = -log((real(1) - x) * (real(1) + x))
-    c, t = w - real(2.5), sqrt(w) - real(3)
-    p, q = real(2.81022636e-08), real(-0.000200214257)
-    for a, b in _ERFINV:
-        p, q = p * c + real(a), q * t + real(b)
-    return real(1.4142135623730951) * x * (p if w < real(5) else q)
+    one = real(1)
+    w = -log((one - x) * (one + x))
+    centre = w - real(2.5)
+    tail = sqrt(w) - real(3)
+    p = real(2.81022636e-08)
+    q = real(-0.000200214257)
+    for in_centre, in_tail in _ERFINV:
+        p = p * centre + real(in_centre)
+        q = q * tail + real(in_tail)
+    root_2 = real(1.4142135623730951)
+    inverse = p if w < real(5) else q
+    return root_2 * x * inverse

@@ -11,13 +11,13 @@ class Entry:
 
     name: str
     formula: Callable
-    facts: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
-    def __getattr__(self, fact):
-        facts = self.__dict__.get("facts", {})
-        if fact in facts:
-            return facts[fact]
-        raise AttributeError(f"{self.__dict__.get('name')!r} does not declare {fact!r}")
+    def __getattr__(self, option):
+        options = self.__dict__.get("options", {})
+        if option in options:
+            return options[option]
+        raise AttributeError(f"{self.__dict__.get('name')!r} does not declare {option!r}")
 
     @property
     def summary(self):
@@ -33,7 +33,7 @@ class Registry(dict):
     label : str
         What the entries are, in the singular.
     **defaults : object
-        Facts that each entry may give, with their defaults.
+        Options that each entry may give, with their defaults.
     """
 
     def __init__(self, label, **defaults):
@@ -41,24 +41,24 @@ class Registry(dict):
         self.label = label
         self.defaults = defaults
 
-    def register(self, name, **facts):
+    def register(self, name, **options):
         """Decorator: declare the function below as the formula called `name`.
 
         Raises
         ------
         TypeError
-            For facts that the registry does not know.
+            For options that the registry does not know.
         ValueError
             For a name that is taken.
         """
-        unknown = set(facts) - set(self.defaults)
+        unknown = set(options) - set(self.defaults)
         if unknown:
-            raise TypeError(f"{self.label} {name!r}: unknown facts {sorted(unknown)}")
+            raise TypeError(f"{self.label} {name!r}: unknown options {sorted(unknown)}")
         if name in self:
             raise ValueError(f"The {self.label} {name!r} exists already: delete it first to replace it.")
 
         def add(formula):
-            self[name] = Entry(name, formula, {**self.defaults, **facts})
+            self[name] = Entry(name, formula, {**self.defaults, **options})
             return formula
 
         return add

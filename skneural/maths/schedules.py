@@ -1,9 +1,9 @@
 r"""Learning-rate schedules: one function each.
 
 ``schedule(p)`` gets a `Progress` of arrays and returns multiples of `learning_rate_init`. Schedules that look at how
-training goes have multiples of 1 and the fact `reacts`: `skneural.training.schedule` lowers the rate for them.
+training goes have multiples of 1 and the option `reacts`: `skneural.training.schedule` lowers the rate for them.
 
-Facts of an entry: `factor`, the default of `decay_factor`; `every_step`, whether the rate changes within an epoch;
+Options of an entry: `factor`, the default of `decay_factor`; `every_step`, whether the rate changes within an epoch;
 `rises`, whether `warmup` is a part of the schedule itself; `ends`, whether it has come to its end after `max_iter`
 epochs, so that no warning is due; `reacts`, 'stop' to lower the rate where training would stop, 'plateau' to lower it
 after some epochs without improvement; `steady`, whether the multiple is 1 at every step.
@@ -64,7 +64,8 @@ def adaptive(p):
 @SCHEDULES.register("step")
 def step(p):
     """Multiplied by `decay_factor` after every `decay_epochs` epochs."""
-    return p.factor ** (p.epoch // p.epochs).astype(float)
+    drops = p.epoch // p.epochs
+    return p.factor ** drops.astype(float)
 
 
 @SCHEDULES.register("exponential", factor=0.95)
@@ -76,16 +77,23 @@ def exponential(p):
 @SCHEDULES.register("cosine", every_step=True, ends=True)
 def cosine(p):
     """Down to 0 at the end of `max_iter` epochs along half a cosine (Loshchilov and Hutter, 2017)."""
-    return 0.5 * (1 + np.cos(np.pi * p.fraction))
+    angle = np.pi * p.fraction
+    return 0.5 * (1 + np.cos(angle))
 
 
 @SCHEDULES.register("one_cycle", every_step=True, rises=True, ends=True)
 def one_cycle(p):
     """Up from a 25th in the first `warmup` (0.3 if that is 0) of all steps, then down to nearly 0 (Smith, 2018)."""
     rise = p.warmup or 0.3
-    up = 0.5 * (1 - np.cos(np.pi * np.minimum(p.fraction / rise, 1)))
-    down = 0.5 * (1 + np.cos(np.pi * np.maximum((p.fraction - rise) / (1 - rise), 0))) if rise < 1 else 1.0
-    return np.where(p.fraction < rise, 1 / 25 + (1 - 1 / 25) * up, np.maximum(down, 4e-6))
+    lowest = 1 / 25
+    risen = np.minimum(p.fraction / rise, 1)
+    up = 0.5 * (1 - np.cos(np.pi * risen))
+    going_up = lowest + (1 - lowest) * up
+    if rise >= 1:
+        return np.where(p.fraction < rise, going_up, 1.0)
+    fallen = np.maximum((p.fraction - rise) / (1 - rise), 0)
+    down = 0.5 * (1 + np.cos(np.pi * fallen))
+    return np.where(p.fraction < rise, going_up, np.maximum(down, 4e-6))
 
 
 @SCHEDULES.register("plateau", reacts="plateau", steady=True)

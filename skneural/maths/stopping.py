@@ -17,8 +17,8 @@ def end_epoch(f):
     """Keep the parameters with which the best epoch began, and count those without improvement; the epoch's loss."""
     loss = f.sum_loss / f.n_rows
     if loss < f.best_loss:
-        f.good, f.candidate = f.candidate, f.good
-        f.good_epoch = f.epoch
+        f.best, f.snapshot = f.snapshot, f.best
+        f.best_epoch = f.epoch
     f.best_loss, f.no_improvement = count_epoch(loss, f.best_loss, f.no_improvement, f.tol)
     f.row = 0
     f.epoch += 1
@@ -43,5 +43,9 @@ def count_epoch(loss, best_loss, no_improvement, tol):
     (float, int)
         The new `best_loss` and `no_improvement`.
     """
-    no_improvement = no_improvement + 1 if loss > best_loss - tol else 0
-    return (loss if loss < best_loss else best_loss), no_improvement
+    if loss > best_loss - tol:
+        no_improvement = no_improvement + 1
+    else:
+        no_improvement = 0
+    best_loss = loss if loss < best_loss else best_loss
+    return best_loss, no_improvement

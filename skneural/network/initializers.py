@@ -30,9 +30,10 @@ def uniform(count, seed, step):
     -------
     ndarray of float64, shape (count,)
     """
-    position = 2 * np.arange(count, dtype=np.uint64)
+    index = 2 * np.arange(count, dtype=np.uint64)
     k = key(seed, WEIGHTS, step)
-    high, low = bits(k, position) >> np.uint64(5), bits(k, position + np.uint64(1)) >> np.uint64(6)
+    high = bits(k, index) >> np.uint64(5)
+    low = bits(k, index + np.uint64(1)) >> np.uint64(6)
     return (high * 2.0**26 + low) / 2.0**53
 
 
@@ -44,8 +45,10 @@ def normal(u):
 @INITIALIZERS.register("auto", biases=True)
 def auto(u, activation):
     """As scikit-learn: glorot_uniform, with factor 2 for the logistic activation, and for biases too."""
-    n_in, n_out = len(u) - 1, u.shape[1]
-    bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (n_in + n_out))
+    n_in = len(u) - 1  # without the row of biases
+    n_out = u.shape[1]
+    factor = 2.0 if activation == "logistic" else 6.0
+    bound = np.sqrt(factor / (n_in + n_out))
     return bound * (2 * u - 1)
 
 
@@ -145,12 +148,13 @@ def _initialize_dense(views, seed, layer, weight_init, activation):
     """Weights by the rule, and biases where it draws them, too."""
     coef = views["weights"]
     if callable(weight_init):
-        coef[:] = _weights_of(weight_init, coef, np.random.default_rng((seed, layer)), layer)
+        rng = np.random.default_rng((seed, layer))
+        coef[:] = _weights_of(weight_init, coef, rng, layer)
         return
     n_in, n_out = coef.shape
     rule = INITIALIZERS[weight_init]
-    u = uniform((n_in + rule.biases) * n_out, seed, layer).reshape(-1, n_out)
-    values = rule.formula(u, activation)
+    drawn = uniform((n_in + rule.biases) * n_out, seed, layer)
+    values = rule.formula(drawn.reshape(-1, n_out), activation)
     if rule.biases:
         views["bias"][:] = values[0]
         values = values[1:]
@@ -161,15 +165,17 @@ def _initialize_recurrent(views, cell, seed, layer, weight_init):
     """Gate by gate: weights of the input by the rule (glorot_uniform for 'auto'), of the state before orthogonal."""
     coefs = views["weights"]
     n_in, n_gates, units = coefs.shape
-    rule = None
-    if not callable(weight_init):
-        rule = INITIALIZERS["glorot_uniform" if weight_init == "auto" else weight_init]
-    u = uniform((n_in + units) * n_gates * units, seed, layer).reshape(n_gates, n_in + units, units)
+    name = "glorot_uniform" if weight_init == "auto" else weight_init
+    drawn = uniform((n_in + units) * n_gates * units, seed, layer)
+    drawn = drawn.reshape(n_gates, n_in + units, units)
     rng = np.random.default_rng((seed, layer))
     for gate in range(n_gates):
         coef = coefs[:, gate]
-        coef[:] = rule.formula(u[gate, :n_in], "tanh") if rule else _weights_of(weight_init, coef, rng, layer)
-        views["orthogonal"][:, gate] = orthogonal(u[gate, n_in:], "tanh")
+        if callable(weight_init):
+            coef[:] = _weights_of(weight_init, coef, rng, layer)
+        else:
+            coef[:] = INITIALIZERS[name].formula(drawn[gate, :n_in], "tanh")
+        views["orthogonal"][:, gate] = orthogonal(drawn[gate, n_in:], "tanh")
     for gate, bias in cell.bias.items():
         views["bias"][cell.gates.index(gate)] = bias
 

@@ -13,7 +13,9 @@ def padded(width, dtype):
     """Padded width of a row: a multiple of 64 bytes, and off large powers of two, which would share few cache sets."""
     unit = ALIGNMENT // np.dtype(dtype).itemsize
     width = -(-width // unit) * unit
-    return width + unit if width >= 512 and width % 256 == 0 else width
+    if width >= 512 and width % 256 == 0:
+        width += unit
+    return width
 
 
 def gate_pitch(units, n_gates, dtype):
@@ -21,7 +23,9 @@ def gate_pitch(units, n_gates, dtype):
 
     Not below half of that, which would leave much of a row to code without vectors.
     """
-    unit = ALIGNMENT // np.dtype(dtype).itemsize // (2 if n_gates % 2 == 0 else 1)
+    unit = ALIGNMENT // np.dtype(dtype).itemsize
+    if n_gates % 2 == 0:
+        unit //= 2
     return -(-units // unit) * unit
 
 
@@ -29,5 +33,6 @@ def aligned_zeros(count, dtype):
     """Zeros that begin on a cache line: vectors that straddle two of them cost twice."""
     itemsize = np.dtype(dtype).itemsize
     raw = np.zeros(count + ALIGNMENT // itemsize, dtype)
-    skip = (-raw.__array_interface__["data"][0] % ALIGNMENT) // itemsize
+    start = raw.__array_interface__["data"][0]
+    skip = -start % ALIGNMENT // itemsize
     return raw[skip : skip + count]

@@ -2,8 +2,8 @@
 
 Buffers are counted in numbers per row of the batch; a buffer of width `ld` that starts at `x` holds row r at
 ``x * capacity + r * ld``, where `capacity` is the number of rows that the buffers were made for. A buffer of sequences
-holds one such matrix for each time step, one after the other: row r of step t at ``x * capacity + (t * piece + r) *
-ld``, where `piece` is the number of rows at hand.
+holds one such matrix for each time step, one after the other: row r of step t at ``x * capacity + (t * chunk + r) *
+ld``, where `chunk` is the number of rows at hand.
 
 What kernels may rely on, and must do:
 
@@ -121,10 +121,14 @@ def operation(name, details=(), **traits):
     ValueError
         If there are too many details.
     """
-    fields = [tuple(text.split(":")) if ":" in text else (text, "i8") for text in details]
+    fields = []
+    for text in details:
+        field, _, kind = text.partition(":")
+        fields.append((field, kind or "i8"))
     if len(fields) > N_DETAILS:
         raise ValueError(f"An operation has at most {N_DETAILS} details, got {len(fields)}.")
-    KINDS[name] = Kind(name, np.dtype(fields or [("nothing", "i8")]), **traits)
+    record = np.dtype(fields or [("nothing", "i8")])
+    KINDS[name] = Kind(name, record, **traits)
 
 
 operation("input")

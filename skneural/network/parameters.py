@@ -63,14 +63,17 @@ class Block:
     def view(self, params):
         """The parameters as a view of the flat vector, without the padding."""
         itemsize = params.itemsize
+        offset = self.start * itemsize
         strides = [stride * itemsize for stride in self.strides]
-        return np.ndarray(self.shape, params.dtype, params, self.start * itemsize, strides)
+        return np.ndarray(self.shape, params.dtype, params, offset, strides)
 
     def matrix(self, params):
         """Weights as a matrix, what pads the gates of a recurrent layer included."""
-        *_, last = self.shape
-        width = last if len(self.shape) == 2 else self.shape[1] * self.strides[1]
-        return params[self.start : self.start + self.size].reshape(self.n_rows, self.ld)[:, :width]
+        width = self.shape[-1]
+        if len(self.shape) > 2:
+            width = self.shape[1] * self.strides[1]
+        numbers = params[self.start : self.start + self.size]
+        return numbers.reshape(self.n_rows, self.ld)[:, :width]
 
 
 class Tensor:

@@ -195,7 +195,7 @@ def _run_epochs(trainer, schedule, watch, settings, n_epochs):
 def _recover(trainer, watch, first_pass):
     """Put back the best parameters that there were; raise if they have not learnt anything."""
     state = watch.state
-    best, improved = trainer.good_parameters()
+    best, improved = trainer.best_parameters()
     if first_pass and not improved and watch.validation is None:  # random weights are not worth keeping
         raise ValueError(NON_FINITE)
     state.params[:] = best

@@ -80,7 +80,7 @@ def test_a_million_rows_at_once_and_streamed(monkeypatch):
     whole, on_gpu, _ = epoch(OnGPU, layers, X, y, batch=4096)
     assert on_gpu == pytest.approx(loss, rel=1e-3)
     assert error(whole, expected) < 1e-3
-    answers = iter([False, False])  # neither as it is nor in smaller pieces
+    answers = iter([False, False])  # neither as it is nor in smaller chunks
     monkeypatch.setattr(memory, "fits", lambda needed: next(answers, True))
     streamed, _, trainer = epoch(OnGPU, layers, X, y, batch=4096)
     assert trainer.streamed is not None

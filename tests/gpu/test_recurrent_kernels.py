@@ -87,7 +87,7 @@ class Device:
         self.work = np.zeros((n_rows + 1) * self.program.n_work, dtype)
         self.gradient = np.full(self.program.n_params, np.nan, dtype)
         self.frame.update(
-            order=self.arena.put("order", order), start=START, piece=n_rows, capacity=n_rows + 1, seed=SEED, step=STEP,
+            order=self.arena.put("order", order), start=START, chunk=n_rows, capacity=n_rows + 1, seed=SEED, step=STEP,
             training=1, window=-1, **facts,
         )  # fmt: skip
 
@@ -314,7 +314,7 @@ def test_prediction_drops_no_states(rows):
 @pytest.mark.parametrize("rows", [0, 4])
 def test_batch_without_rows_changes_nothing(rows):
     layer = Layer("gru", np.float32, n_steps=2)
-    layer.frame.update(piece=0)
+    layer.frame.update(chunk=0)
     layer.gradient[:], before = 7, layer.work.copy()
     layer.run([*layer.forward(rows), *layer.backward(rows)])
     np.testing.assert_array_equal(layer.work, before)

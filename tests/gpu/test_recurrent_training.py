@@ -93,7 +93,7 @@ def test_depth_in_parts(monkeypatch):
 
 @pytest.mark.slow
 def test_sequences_that_do_not_fit_are_streamed(monkeypatch):
-    answers = iter([False, False])  # neither as it is nor in smaller pieces
+    answers = iter([False, False])  # neither as it is nor in smaller chunks
     monkeypatch.setattr(memory, "fits", lambda needed: next(answers, True))
     monkeypatch.setattr(streaming, "WINDOW", 500)
     fit = compare(NETWORKS["plain"], np.float32, epochs=1, n_rows=20)

@@ -82,7 +82,7 @@ def test_sparse_rows():
 def test_batches_in_pieces(monkeypatch):
     monkeypatch.setattr(engine, "WORK_BYTES", 2000)
     fit = compare(NETWORKS["layer_norm"], epochs=1, batch=8)
-    assert fit.trainer.pieces > 2
+    assert fit.trainer.chunks > 2
 
 
 @pytest.mark.slow

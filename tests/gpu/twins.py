@@ -36,14 +36,14 @@ class Fit:
             self.losses += [loss for loss, _ in found]
             if self.trainer.monitor:
                 self.norms.append(self.trainer.layer_norms[: len(found)].copy())
-        self.good, self.improved = self.trainer.good_parameters()
-        self.good = self.good.copy()
+        self.best, self.improved = self.trainer.best_parameters()
+        self.best = self.best.copy()
         self.trainer.close()
 
 
 def assert_same(a, b, close):
     """Assert that two fits agree."""
-    for name in ("params", "losses", "good"):
+    for name in ("params", "losses", "best"):
         np.testing.assert_allclose(getattr(b, name), getattr(a, name), rtol=close, atol=close, err_msg=name)
     for name in ("s", "v"):
         ours, theirs = getattr(b.state, name), getattr(a.state, name)

@@ -1,1 +1,1 @@
-"""The CPU backend: Numba kernels, called through their addresses, on a crew of plain threads."""
+"""The CPU backend: Numba kernels, called through their addresses, on a pool of plain threads."""

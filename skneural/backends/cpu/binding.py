@@ -4,9 +4,9 @@ import numpy as np
 
 from skneural.backends import sources
 from skneural.backends.cpu.compiler import address, compiled_kernels, kernel
-from skneural.backends.cpu.crew import make_lead, make_serve
 from skneural.backends.cpu.layers.activation import make_activation
 from skneural.backends.cpu.layers.loss import make_output_forward
+from skneural.backends.cpu.pool import make_run_first, make_run_worker
 from skneural.backends.cpu.product import make_product
 from skneural.backends.cpu.registry import every_key, keys_of
 from skneural.backends.cpu.updates import make_optimizer
@@ -21,7 +21,9 @@ sources.import_modules(f"{__package__}.layers")  # they register their kernels
 def activation_of(operation, dtype):
     """Address of an operation's activation, 0 for none."""
     is_activation = operation.traits.derivative == "function" and operation.function is not None
-    return address(make_activation, dtype, ACTIVATIONS[operation.function]) if is_activation else 0
+    if not is_activation:
+        return 0
+    return address(make_activation, dtype, ACTIVATIONS[operation.function])
 
 
 def bind_training(program, *, constrain=False):
@@ -68,7 +70,7 @@ def every_kernel(dtypes):
         for make, registry in registries.items():
             for entry in registry.values():
                 yield make, dtype, entry
-    for make in (make_predict, make_loss_and_gradient, make_serve, make_lead):
+    for make in (make_predict, make_loss_and_gradient, make_run_worker, make_run_first):
         yield (make,)
 
 

@@ -18,9 +18,16 @@ from skneural.backends.cpu.intrinsics import float_bits, float_from_bits
 from skneural.maths import dropout, elementary, random
 
 for _function in (
-    random.mix, random.key, random.layer_key, random.at_time, random.bits, random.normal,
-    dropout.row_position, dropout.keep, dropout.noise,
-):  # fmt: skip
+    random.mix,
+    random.key,
+    random.layer_key,
+    random.at_time,
+    random.bits,
+    random.normal,
+    dropout.row_position,
+    dropout.keep,
+    dropout.noise,
+):
     formula(_function)
 
 #: The compiler leaves longer functions as calls, which would keep a loop from becoming vector code.
@@ -33,16 +40,20 @@ LN2 = (0.69314718036912382, 1.9082149292705877e-10), (0.693359375, -2.12194440e-
 def _make_exponential(number, minus_one):
     """``e^x`` or ``e^x - 1`` for one type: with x = n ln 2 + r it is ``2^n (1 + p(r))``, p a polynomial."""
     single = number == types.float32
-    real, whole = (np.float32, np.int32) if single else (np.float64, np.int64)
-    # Taylor coefficients 1/k! from high to low: with |r| <= ln(2) / 2 the remainder is below half a unit.
-    terms = [real(1 / math.factorial(k)) for k in range(7 if single else 13, 1, -1)]
-    leading, others = terms[0], tuple(terms[1:])
-    log2_e, one = real(1 / math.log(2)), real(1)
+    real = np.float32 if single else np.float64
+    whole = np.int32 if single else np.int64
+    one = real(1)
+    log2_e = real(1 / math.log(2))
     ln2_high, ln2_low = map(real, LN2[single])
-    # Adding it rounds to an integer and leaves that integer in the low bits: no conversion, which NaN would break.
-    magic = real(1.5 * 2.0 ** (23 if single else 52))
-    shift, one_bits = (23, 0x3F800000) if single else (52, 0x3FF0000000000000)
     lowest, highest = map(real, elementary.EXP_RANGE[number.name])
+    # Taylor coefficients 1/k! from high to low: with |r| <= ln(2) / 2 the remainder is below half a unit.
+    degree = 7 if single else 13
+    leading, *others = [real(1 / math.factorial(k)) for k in range(degree, 1, -1)]
+    others = tuple(others)
+    shift = 23 if single else 52
+    one_bits = 0x3F800000 if single else 0x3FF0000000000000
+    # Adding it rounds to an integer and leaves that integer in the low bits: no conversion, which NaN would break.
+    magic = real(1.5 * 2.0**shift)
 
     def exponential(x):
         x = lowest if x < lowest else x
@@ -66,23 +77,34 @@ def _make_exponential(number, minus_one):
 def _make_logarithm(number, plus_one):
     """``log(x)`` or ``log(1 + x)`` for one type: of 2^n m it is n ln 2 + log(m), m from sqrt(1/2) to sqrt(2)."""
     single = number == types.float32
-    real, whole = (np.float32, np.int32) if single else (np.float64, np.int64)
-    # log((1 + s) / (1 - s)) = 2s + s (2/3 s^2 + 2/5 s^4 + ...), and s^2 < 0.03: the remainder is below half a unit.
-    terms = [real(2 / (2 * k + 1)) for k in range(4 if single else 10, 0, -1)]
-    leading, others = terms[0], tuple(terms[1:])
-    one, two, half, zero = map(real, (1, 2, 0.5, 0))
+    real = np.float32 if single else np.float64
+    whole = np.int32 if single else np.int64
+    zero = real(0)
+    half = real(0.5)
+    one = real(1)
+    two = real(2)
+    infinity = real(np.inf)
+    nan = real(np.nan)
     ln2_high, ln2_low = map(real, LN2[single])
-    shift, root_bits = (23, 0x3F3504F3) if single else (52, 0x3FE6A09E667F3BCD)  # of sqrt(1/2)
+    # log((1 + s) / (1 - s)) = 2s + s (2/3 s^2 + 2/5 s^4 + ...), and s^2 < 0.03: the remainder is below half a unit.
+    n_terms = 4 if single else 10
+    leading, *others = [real(2 / (2 * k + 1)) for k in range(n_terms, 0, -1)]
+    others = tuple(others)
+    shift = 23 if single else 52
+    root_bits = 0x3F3504F3 if single else 0x3FE6A09E667F3BCD  # of sqrt(1/2)
     # Numbers below the normal ones are scaled up first.
-    smallest, scale, scaled = map(real, (2.0**-126, 2.0**24, 24) if single else (2.0**-1022, 2.0**54, 54))
-    infinity, nan = real(np.inf), real(np.nan)
+    scaled = 24 if single else 54
+    scale = real(2.0**scaled)
+    smallest = real(2.0**-126 if single else 2.0**-1022)
+    scaled = real(scaled)
 
     def logarithm(x):
         u = x + one if plus_one else x
         tiny = u < smallest
         bits = float_bits(u * scale if tiny else u)
         exponent = whole(whole(bits - root_bits) >> shift)
-        f = float_from_bits(whole(bits - (exponent << shift))) - one
+        mantissa = float_from_bits(whole(bits - (exponent << shift)))
+        f = mantissa - one
         n = real(exponent) - (scaled if tiny else zero)
         s = f / (f + two)
         z = s * s
@@ -123,15 +145,19 @@ def _make_erfc(number):
     """The complementary error function for one type: 2 minus it for negative x."""
     single = number == types.float32
     real = np.float32 if single else np.float64
-    numerator, denominator = (tuple(map(real, c)) for c in (ERFC_SINGLE if single else ERFC_DOUBLE))
-    zero, two, end = map(real, (0, 2, 10 if single else 28))
+    coefficients = ERFC_SINGLE if single else ERFC_DOUBLE
+    numerator, denominator = (tuple(map(real, polynomial)) for polynomial in coefficients)
+    zero = real(0)
+    two = real(2)
+    end = real(10 if single else 28)
 
     def erfc(x):
         y = abs(x)
         y = end if y > end else y
-        p, q = zero, zero
+        p = zero
         for c in numerator:
             p = p * y + c
+        q = zero
         for c in denominator:
             q = q * y + c
         tail = elementary.exp(-(x * x)) * (p / q)

@@ -7,7 +7,7 @@ import numpy as np
 from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
 from skneural.backends.cpu.binding import bind_prediction, bind_training
 from skneural.backends.cpu.compiler import address, kernel
-from skneural.backends.cpu.crew import Crew, Pace
+from skneural.backends.cpu.pool import Pace, Pool
 from skneural.backends.cpu.product import make_product, panel_size
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.backends.cpu.threads import run_together
@@ -17,13 +17,14 @@ from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
 from skneural.network.memory import aligned_zeros
 
-#: Rows of a piece of a batch, at the most: larger batches are run in pieces, so buffers stay small.
+#: Rows of a chunk of a batch, at the most: larger batches are run in chunks, so buffers stay small.
 MAX_CAPACITY = 2048
 #: Rows that a prediction runs through the network at a time.
 PREDICT_BLOCK = 112
 #: The same for sequences: as many as fit a second-level cache, but enough for a tile of a product.
-PREDICT_BYTES, SMALLEST_BLOCK = 1 << 19, 14
-#: Bytes of buffers that pieces of a batch of sequences may take.
+PREDICT_BYTES = 1 << 19
+SMALLEST_BLOCK = 14
+#: Bytes of buffers that chunks of a batch of sequences may take.
 SEQUENCE_BYTES = 1 << 26
 #: Floating-point operations a second that one thread reaches on small products: only to guess the first call's length.
 _GUESSED_SPEED = 3e10
@@ -37,7 +38,7 @@ _LINE = 16
 OVERRUN = 2
 
 
-def run_facts(program, params, ops, settings):
+def frame_fields(program, params, ops, settings):
     """Fields of a frame that say which program runs on which parameters."""
     return {
         "ops": data(ops),
@@ -47,7 +48,7 @@ def run_facts(program, params, ops, settings):
         "product": address(make_product, program.dtype.type),
         "settings": data(settings),
         "scale": 1.0,
-        "crew": 1,
+        "n_threads": 1,
     }
 
 
@@ -59,18 +60,27 @@ def set_inputs(frame, X):
     elif isinstance(X, Sequences):
         by_sample, by_step, by_feature = (stride // X.values.itemsize for stride in X.values.strides)
         frame.update(
-            inputs=data(X.values), lengths=data(X.lengths), n_rows=len(X.values), ld_inputs=by_sample,
-            ld_steps=by_step, ld_features=by_feature,
-        )  # fmt: skip
+            inputs=data(X.values),
+            lengths=data(X.lengths),
+            n_rows=len(X.values),
+            ld_inputs=by_sample,
+            ld_steps=by_step,
+            ld_features=by_feature,
+        )
     else:
-        frame.update(inputs=data(X), ld_inputs=X.shape[1], n_rows=X.shape[0])
+        n_rows, width = X.shape
+        frame.update(inputs=data(X), ld_inputs=width, n_rows=n_rows)
 
 
 def widest(program):
     """Largest depth of a product and largest padded width of the program."""
-    values = [value.ld for operation in program.operations for value in (operation.output, *operation.inputs) if value]
-    width = max([*values, *(block.ld for block in program.matrices)])
-    return max([width, *(block.n_rows for block in program.matrices)]), width
+    widths = [block.ld for block in program.matrices]
+    depths = [block.n_rows for block in program.matrices]
+    for operation in program.operations:
+        values = [operation.output, *operation.inputs]
+        widths += [value.ld for value in values if value]
+    width = max(widths)
+    return max([width, *depths]), width
 
 
 def has_steps(program):
@@ -86,12 +96,16 @@ class Predictor:
             program = program.variant(sparse=program.sparse, training=False)
         self.inputs = Inputs(program)
         self.inputs.check_vector("The vector of parameters", params)
-        self.program, self.params, self.ops = program, params, bind_prediction(program, with_loss)
-        self.itemsize, self.settings = program.dtype.itemsize, check_settings(program)
+        self.program = program
+        self.params = params
+        self.ops = bind_prediction(program, with_loss)
+        self.itemsize = program.dtype.itemsize
+        self.settings = check_settings(program)
         self.template = Frame()
-        self.template.update(**run_facts(program, params, self.ops, self.settings))
+        self.template.update(**frame_fields(program, params, self.ops, self.settings))
         self._predict = kernel(make_predict).ctypes
-        self._panel = panel_size(widest(program)[0], program.dtype.type)
+        depth, _ = widest(program)
+        self._panel = panel_size(depth, program.dtype.type)
         self._seconds_a_row = program.flops / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
         if has_steps(program):
@@ -124,17 +138,18 @@ class Predictor:
         if targets is not None:
             losses = np.empty(n_rows)
             frame.update(targets=data(targets), n_targets=targets.shape[1], weights=data(weights), losses=data(losses))
-        frame["outputs"], frame["capacity"] = data(outputs), min(self._block, n_rows)
-        pieces = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
-        crew = min(n_threads(), pieces) if n_threads and pieces > 1 else 1
-        if crew == 1:
+        frame["outputs"] = data(outputs)
+        frame["capacity"] = min(self._block, n_rows)
+        shares = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
+        size = min(n_threads(), shares) if n_threads and shares > 1 else 1
+        if size == 1:
             self._run(frame)
-        else:
-            frame["crew"] = crew
-            frames = [frame.copy() for _ in range(crew)]
-            for rank, copy in enumerate(frames):
-                copy["rank"] = rank
-            run_together(self._run, frames, held=(X, targets, weights, outputs, losses))
+            return outputs, losses
+        frame["n_threads"] = size
+        frames = [frame.copy() for _ in range(size)]
+        for rank, copy in enumerate(frames):
+            copy["rank"] = rank
+        run_together(self._run, frames, held=(X, targets, weights, outputs, losses))
         return outputs, losses
 
     def close(self):
@@ -145,12 +160,13 @@ class Predictor:
         numbers = frame["capacity"] * self.program.n_work
         memory = np.empty(numbers + self._panel + _LINE, self.program.dtype)
         work = -(-data(memory) // 64) * 64
-        frame["work"], frame["panel"] = work, work + numbers * self.itemsize
+        frame["work"] = work
+        frame["panel"] = work + numbers * self.itemsize
         self._predict(frame.address)
 
 
 class Trainer(BaseTrainer):
-    """Training on the CPU: a crew of threads, each with a frame of its own. See `BaseTrainer`.
+    """Training on the CPU: a pool of threads, each with a frame of its own. See `BaseTrainer`.
 
     Parameters
     ----------
@@ -161,19 +177,21 @@ class Trainer(BaseTrainer):
     def __init__(self, program, params, X, targets, weights, *, n_threads, **settings):
         super().__init__(program, params, X, targets, weights, **settings)
         self.ops = bind_training(program, constrain=self.template["max_norm"] > 0)
-        self.n_threads, self.frames, self.crew = n_threads, None, None
-        self.turned = aligned_zeros(max(program.n_transposed, 1), program.dtype)
-        self._turns = self._all_turns()
-        self._best = params.copy(), params.copy()
+        self.n_threads = n_threads
+        self.frames = None
+        self.pool = None
+        self.transposed = aligned_zeros(max(program.n_transposed, 1), program.dtype)
+        self._matrices = self._matrices_and_transposes()
+        self._snapshots = [params.copy(), params.copy()]
         self.passes = one_pass(program)
         set_inputs(self.template, X)
         self.template.update(
-            **run_facts(program, params, self.ops, self.settings),
+            **frame_fields(program, params, self.ops, self.settings),
             targets=data(targets),
             weights=data(weights),
-            good=data(self._best[0]),
-            candidate=data(self._best[1]),
-            transposed=data(self.turned),
+            best=data(self._snapshots[0]),
+            snapshot=data(self._snapshots[1]),
+            transposed=data(self.transposed),
             passes=data(self.passes),
             n_passes=len(self.passes),
         )
@@ -185,38 +203,54 @@ class Trainer(BaseTrainer):
 
     def prepare(self, job, batch):
         """Make buffers for batches of `batch` rows, and the threads' frames for a job."""
-        program, f = self.program, self.template
-        dtype, n_rows = program.dtype, f["n_rows"]
-        # Statistics of a batch need all of it; everything else can be had in pieces.
-        most = MAX_CAPACITY if program.n_statistics == 0 else n_rows
-        if has_steps(program):
-            most = max(1, min(most, SEQUENCE_BYTES // (program.n_work * self.itemsize)))
-        capacity = min(batch, n_rows, most)
+        program = self.program
+        f = self.template
+        dtype = program.dtype
+        n_rows = f["n_rows"]
+        capacity = self._capacity_for(batch)
         depth, width = widest(program)
-        strip = INSTRUCTION_SET.rows[0]
-        self.work, self.losses = aligned_zeros(capacity * program.n_work, dtype), np.zeros(capacity)
+        row_block = INSTRUCTION_SET.rows[0]
+        self.work = aligned_zeros(capacity * program.n_work, dtype)
+        self.losses = np.zeros(capacity)
         self.statistics = aligned_zeros(max(program.n_statistics, 1), dtype)
-        f.update(work=data(self.work), losses=data(self.losses), capacity=capacity, strip=strip, batch=batch)
-        f["statistics"] = data(self.statistics)
-        self._number_slots(strip)
+        f.update(
+            work=data(self.work),
+            losses=data(self.losses),
+            statistics=data(self.statistics),
+            capacity=capacity,
+            row_block=row_block,
+            batch=batch,
+        )
+        self._number_slots(row_block)
         stores = any(operation.traits.stores_gradient for operation in program.operations)
         if batch > capacity or f["clip_norm"] > 0 or stores:
             self.gradient = aligned_zeros(program.n_params, dtype)
             f["gradient"] = data(self.gradient)
         work = max(program.flops, 1) * 3 * min(batch, n_rows) / _GUESSED_SPEED
         size = self.n_threads if work > _WORTH_A_THREAD else 1
-        tile, panel = strip * width, panel_size(max(depth, capacity), dtype.type)
+        tile = row_block * width
+        panel = panel_size(max(depth, capacity), dtype.type)
         self._scratch = [aligned_zeros(tile + panel, dtype) for _ in range(size)]
         self.frames = []
         for scratch in self._scratch:
             frame = f.copy()
             frame.update(scratch=data(scratch), panel=data(scratch) + tile * self.itemsize)
             self.frames.append(frame)
-        self.crew = Crew(job, self.frames)
+        self.pool = Pool(job, self.frames)
         self.pace = Pace(size, work)
 
-    def _number_slots(self, strip):
-        """Every strip of weights and every bias has a place for its partial sums; a normalisation uses the first."""
+    def _capacity_for(self, batch):
+        """Rows that the buffers are made for."""
+        program = self.program
+        n_rows = self.template["n_rows"]
+        # Statistics of a batch need all of it; everything else can be had in chunks.
+        most = MAX_CAPACITY if program.n_statistics == 0 else n_rows
+        if has_steps(program):
+            most = max(1, min(most, SEQUENCE_BYTES // (program.n_work * self.itemsize)))
+        return min(batch, n_rows, most)
+
+    def _number_slots(self, row_block):
+        """Every block of weights and every bias has a slot for its partial sums; a normalisation uses the first."""
         count = 0
         f = self.template
         for op, operation in zip(self.ops, self.program.operations, strict=True):
@@ -224,8 +258,7 @@ class Trainer(BaseTrainer):
             op["n_slots"] = 0
             if op["update"]:
                 weights = [block.n_rows for block in operation.blocks if block.penalised]
-                op["slot"] = count
-                op["n_slots"] = sum(-(-n_rows // strip) for n_rows in weights) + 1
+                op["n_slots"] = sum(-(-n_rows // row_block) for n_rows in weights) + 1
                 count += int(op["n_slots"])
         self.penalties = np.zeros(count)
         self.squares = np.zeros(count) if self.monitor or f["clip_norm"] > 0 else None
@@ -233,30 +266,30 @@ class Trainer(BaseTrainer):
 
     def refresh(self):
         """Copy the parameters into the transposed weights, after a change from outside."""
-        for weights, turned in self._turns:
-            turned[...] = weights.T
+        for weights, transposed in self._matrices:
+            transposed[...] = weights.T
 
-    def _all_turns(self):
-        """Matrices of weights, and the places where they stand transposed, in rows of length `ld`."""
-        turns = []
+    def _matrices_and_transposes(self):
+        """Matrices of weights, each with where it stands transposed, in rows of length `ld`."""
+        pairs = []
         for block, start, ld in self.program.transposed:
             matrix = block.matrix(self.params)
-            turns.append((matrix, self._place_of(matrix, start, ld)))
-        return turns
-
-    def _place_of(self, matrix, start, ld):
-        n_in, n_out = matrix.shape
-        return self.turned[start : start + n_out * ld].reshape(n_out, ld)[:, :n_in]
+            n_in, n_out = matrix.shape
+            rows = self.transposed[start : start + n_out * ld].reshape(n_out, ld)
+            pairs.append((matrix, rows[:, :n_in]))
+        return pairs
 
     def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
         """Get ready to run epochs: see `BaseTrainer.start`."""
         super().start(optimizer, hyper, state, shuffle=shuffle, batch=batch, **rules)
-        dtype, f = self.program.dtype.type, self.template
-        self.order = np.arange(f["n_rows"]) if shuffle else None
-        f.update(
-            optimizer=address(make_optimizer, dtype, self.optimizer), state_s=data(state.s),
-            state_v=data(state.v), order=data(self.order),
-        )  # fmt: skip
+        dtype = self.program.dtype.type
+        self.order = np.arange(self.template["n_rows"]) if shuffle else None
+        self.template.update(
+            optimizer=address(make_optimizer, dtype, self.optimizer),
+            state_s=data(state.s),
+            state_v=data(state.v),
+            order=data(self.order),
+        )
         self.prepare((make_train, dtype), batch)
         self.refresh()
 
@@ -273,16 +306,26 @@ class Trainer(BaseTrainer):
         self.inputs.check_training(self.params, X, targets, weights)
         if not self.can_renew(len(targets)):
             raise ValueError(f"A trainer of {self.template['n_rows']} rows cannot go on with {len(targets)}.")
-        self.X, self.targets, self.weights = X, targets, weights
+        self.X = X
+        self.targets = targets
+        self.weights = weights
         set_inputs(self.frame, X)
-        for best in self._best:
-            best[:] = self.params
-        self.first_epoch, self.layer_norms = self.state.epoch, None
+        for snapshot in self._snapshots:
+            snapshot[:] = self.params
+        self.first_epoch = self.state.epoch
+        self.layer_norms = None
         self.frame.update(
-            targets=data(targets), weights=data(weights), row=0, sum_loss=0.0, step=self.state.step,
-            epoch=self.state.epoch, batches=self.state.batches, good_epoch=-1, good=data(self._best[0]),
-            candidate=data(self._best[1]),
-        )  # fmt: skip
+            targets=data(targets),
+            weights=data(weights),
+            row=0,
+            sum_loss=0.0,
+            step=self.state.step,
+            epoch=self.state.epoch,
+            batches=self.state.batches,
+            best_epoch=-1,
+            best=data(self._snapshots[0]),
+            snapshot=data(self._snapshots[1]),
+        )
         self.refresh()
 
     def release(self):
@@ -296,46 +339,54 @@ class Trainer(BaseTrainer):
         steps = min(steps, len(rates) * self.steps_per_epoch - done)
         self.step_constants = self.constants(rates, done, steps)
         first.update(
-            constants=data(self.step_constants), steps_left=steps, steps_done=0, order_keys=data(self.order_keys),
-            epoch_losses=data(self.losses_of_epochs), layer_norms=data(self.layer_norms),
-        )  # fmt: skip
+            constants=data(self.step_constants),
+            steps_left=steps,
+            steps_done=0,
+            order_keys=data(self.order_keys),
+            epoch_losses=data(self.losses_of_epochs),
+            layer_norms=data(self.layer_norms),
+        )
         self._run(size, steps, lambda: first["steps_done"])
 
-    def good_parameters(self):
+    def best_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
-        first = self.frames[0]
-        good = next(best for best in self._best if data(best) == first["good"])
-        return good, first["good_epoch"] > self.first_epoch
+        frame = self.frame
+        best = next(snapshot for snapshot in self._snapshots if data(snapshot) == frame["best"])
+        return best, frame["best_epoch"] > self.first_epoch
 
     def _run(self, size, steps, steps_done):
         """Run `steps` steps of the job on `size` threads, and note how long those took that were done."""
-        # Threads that wait for one another on busy cores may take a thousand times as long as planned: they turn back.
-        deadline, fresh = 0.0, False
-        if size > 1 and not self.crew.started:
-            fresh = self.crew.start(held=self)
-            if not fresh:  # no more threads are to be had: one does the same
-                size, self.pace = 1, Pace(1, self.pace.seconds_a_step[1])
-        if size > 1:
-            deadline = time.perf_counter() + OVERRUN * steps * self.pace.seconds_a_step[size] if steps else 0.0
-        self.frames[0].update(crew=size, deadline=deadline)
+        is_new = False
+        if size > 1 and not self.pool.started:
+            is_new = self.pool.start(held=self)
+            if not is_new:  # no more threads are to be had: one does the same
+                size = 1
+                self.pace = Pace(1, self.pace.seconds_a_step[1])
+        deadline = 0.0
+        if size > 1 and steps:
+            # Threads that wait for one another on busy cores may take a thousand times as long as planned: they turn
+            # back.
+            deadline = time.perf_counter() + OVERRUN * steps * self.pace.seconds_a_step[size]
+        self.frame.update(n_threads=size, deadline=deadline)
         for frame in self.frames[1:size]:
-            frame.follow(self.frames[0], keep=("rank", "scratch", "panel"))
+            frame.follow(self.frame, keep=("rank", "scratch", "panel"))
         begin = time.perf_counter()
-        self.crew.run(size)
-        if not fresh:  # the first call waits until new threads are on a core, which says nothing of the next
+        self.pool.run(size)
+        if not is_new:  # the first call waits until new threads are on a core, which says nothing of the next
             self.pace.record(size, steps_done(), time.perf_counter() - begin)
 
     def loss_and_gradient(self):
         """Sum of the weighted losses over all rows, and the gradient of it as a vector like `params`."""
-        if self.crew is None:
+        if self.pool is None:
             self.gradient = aligned_zeros(self.program.n_params, self.program.dtype)
             self.template["gradient"] = data(self.gradient)
             self.prepare((make_loss_and_gradient,), self.template["n_rows"])
         self.refresh()
-        self._run(self.pace.choose(CALL_SECONDS)[0], 0, lambda: 1)  # one step, which must be finished
-        return self.frames[0]["sum_loss"], self.gradient
+        size, _ = self.pace.choose(CALL_SECONDS)
+        self._run(size, 0, lambda: 1)  # one step, which must be finished
+        return self.frame["sum_loss"], self.gradient
 
     def close(self):
         """End the threads."""
-        if self.crew is not None:
-            self.crew.close()
+        if self.pool is not None:
+            self.pool.close()

@@ -1,6 +1,6 @@
 """What Numba does not offer: typed views of addresses, calls through addresses, atomics, and one tile of a product.
 
-Everything a kernel needs beyond arithmetic on arrays is here; each piece emits a few LLVM instructions.
+Everything a kernel needs beyond arithmetic on arrays is here; each part emits a few LLVM instructions.
 """
 
 import sys
@@ -16,7 +16,10 @@ from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.backends.records import FRAME, PASS
 from skneural.network.operations import KINDS, OP
 
-_I64, _I32 = ir.IntType(64), ir.IntType(32)
+_I64 = ir.IntType(64)
+_I32 = ir.IntType(32)
+_I8 = ir.IntType(8)
+_I1 = ir.IntType(1)
 _UNBOUNDED = 1 << 50  # more numbers than there are; their bytes still fit 64 bits
 
 # Symbols of the C library, found by name when cached code is loaded (a ctypes pointer would prevent caching).
@@ -126,12 +129,7 @@ def _caller(returns, *kinds):
         def codegen(context, builder, sig, args):
             kind = ir.FunctionType(context.get_value_type(returns), [context.get_value_type(k) for k in kinds])
             function = builder.inttoptr(args[0], kind.as_pointer())
-            values = [
-                context.cast(builder, value, given, wanted)
-                for value, given, wanted in zip(
-                    cgutils.unpack_tuple(builder, args[1]), sig.args[1].types, kinds, strict=True
-                )
-            ]
+            values = _values_of(context, builder, arguments, args[1], kinds)
             result = builder.call(function, values)
             return context.get_dummy_value() if returns is types.void else result
 
@@ -140,9 +138,16 @@ def _caller(returns, *kinds):
     return call
 
 
-_A, _F = types.int64, types.float64
+def _values_of(context, builder, given, packed, wanted):
+    """The numbers in a tuple, as the types that are wanted."""
+    values = cgutils.unpack_tuple(builder, packed)
+    kinds = zip(values, given.types, wanted, strict=True)
+    return [context.cast(builder, value, kind, other) for value, kind, other in kinds]
+
+
+_A = types.int64
 LAYER_KERNEL = (_A,) * 4  # op, frame, first row, last row
-ACTIVATION_KERNEL = (_A,) * 3  # values (in place), slopes or 0, how many
+ACTIVATION_KERNEL = (_A,) * 3  # values (in place), derivatives or 0, how many
 OPTIMIZER_KERNEL = (_A,) * 7  # parameters, s, v, gradient, how many, whether they are weights, frame
 PRODUCT_KERNEL = (_A,) * 14  # see make_product
 
@@ -180,7 +185,9 @@ def atomic_add(typingctx, address, value):
     """Add to the int64 at `address`; return what it was."""
 
     def codegen(context, builder, sig, args):
-        return builder.atomic_rmw("add", builder.inttoptr(args[0], _I64.as_pointer()), args[1], "seq_cst")
+        address, value = args
+        pointer = builder.inttoptr(address, _I64.as_pointer())
+        return builder.atomic_rmw("add", pointer, value, "seq_cst")
 
     return types.int64(types.int64, types.int64), codegen
 
@@ -190,7 +197,8 @@ def atomic_load(typingctx, address):
     """The int64 at `address`, with everything that was written before it was."""
 
     def codegen(context, builder, sig, args):
-        return builder.load_atomic(builder.inttoptr(args[0], _I64.as_pointer()), "acquire", 8)
+        pointer = builder.inttoptr(args[0], _I64.as_pointer())
+        return builder.load_atomic(pointer, "acquire", 8)
 
     return types.int64(types.int64), codegen
 
@@ -200,7 +208,7 @@ def prefetch(typingctx, address):
     """Ask for the cache line at `address`, without waiting for it."""
 
     def codegen(context, builder, sig, args):
-        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        pointer = builder.inttoptr(args[0], _I8.as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         builder.call(function, [pointer, _I32(0), _I32(3), _I32(1)])  # to read, keep, data
@@ -214,30 +222,34 @@ def clear(typingctx, address, size):
     """Set `size` bytes at `address` to 0."""
 
     def codegen(context, builder, sig, args):
-        cgutils.memset(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()), args[1], 0)
+        address, count = args
+        pointer = builder.inttoptr(address, _I8.as_pointer())
+        cgutils.memset(builder, pointer, count, 0)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), codegen
 
 
 @intrinsic(prefer_literal=True)
-def multiply_tile(typingctx, dtype, rows, vectors, a, a_row, a_col, b, ldb, c, ldc, depth, begin, ld_begin, scale):
+def multiply_tile(typingctx, dtype, rows, vectors, arguments):
     """One tile of C in registers: ``C[rows, vectors] = begin + sum over k of A[:, k] B[k, :]``, times C if `scale`.
 
-    Addresses are integers, strides count elements. `begin` is the address of what starts the sums, or 0: a matrix with
-    rows `ld_begin` apart, a bias where that is 0. With `scale` the result is multiplied by what C held (the slope of
-    an activation). Each element is summed over k in order.
+    The arguments are ``(a, a_row, a_col, b, ldb, c, ldc, depth, begin, ld_begin, scale)``: addresses are integers,
+    strides count elements. `begin` is the address of what starts the sums, or 0: a matrix with rows `ld_begin` apart, a
+    bias where that is 0. With `scale` the result is multiplied by what C held (the derivative of an activation). Each
+    element is summed over k in order.
     """
     if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
         return None
-    tile = (rows.literal_value, vectors.literal_value)
     number = dtype.instance_type
 
     def codegen(context, builder, sig, args):
-        _emit_tile(context.get_value_type(number), number.bitwidth // 8, tile, builder, args[3:])
+        values = _values_of(context, builder, arguments, args[3], [types.int64] * len(arguments))
+        lanes = _Vectors(builder, context.get_value_type(number), number.bitwidth // 8)
+        _emit_tile(lanes, rows.literal_value, vectors.literal_value, values)
         return context.get_dummy_value()
 
-    return types.void(dtype, rows, vectors, *(types.int64,) * 11), codegen
+    return types.void(dtype, rows, vectors, arguments), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -249,119 +261,161 @@ def transpose_block(typingctx, dtype, source, ld_source, target, ld_target, rows
     number = dtype.instance_type
 
     def codegen(context, builder, sig, args):
-        _emit_transpose(context.get_value_type(number), number.bitwidth // 8, builder, args[1:])
+        lanes = _Vectors(builder, context.get_value_type(number), number.bitwidth // 8)
+        _emit_transpose(lanes, *args[1:])
         return context.get_dummy_value()
 
     return types.void(dtype, *(types.int64,) * 5), codegen
-
-
-def _emit_transpose(element, size, builder, args):
-    """The body of `transpose_block`: load rows, interleave halves until they are columns, store what is wanted."""
-    source, ld_source, target, ld_target, rows = args
-    v = _Vectors(builder, element, size)
-    origin, goal = (builder.inttoptr(p, element.as_pointer()) for p in (source, target))
-    last, block = builder.sub(rows, _I64(1)), []
-    for k in range(v.lanes):  # what is beyond the last row is not read, and not stored either
-        row_number = builder.select(builder.icmp_signed("<", _I64(k), rows), _I64(k), last)
-        block.append(v.load(origin, builder.mul(row_number, ld_source)))
-    half = v.lanes // 2
-    mixed = [[lane + part * half + other * v.lanes for lane in range(half) for other in (0, 1)] for part in (0, 1)]
-    low, high = (ir.Constant(ir.VectorType(_I32, v.lanes), mask) for mask in mixed)
-    for _ in range(v.lanes.bit_length() - 1):
-        pairs = [(block[i], block[i + half]) for i in range(half)]
-        block = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in (low, high)]
-    flags = ir.VectorType(ir.IntType(1), v.lanes)
-    mask = ir.Constant(flags, ir.Undefined)
-    for k in range(v.lanes):
-        mask = builder.insert_element(mask, builder.icmp_signed("<", _I64(k), rows), _I32(k))
-    place = v.place(goal, _I64(0))
-    kind = ir.FunctionType(ir.VoidType(), [v.kind, place.type, _I32, flags])
-    name = f"llvm.masked.store.v{v.lanes}f{8 * size}.p0"
-    store = cgutils.get_or_insert_function(builder.module, kind, name)
-    for j, column in enumerate(block):
-        builder.call(store, [column, v.place(goal, builder.mul(_I64(j), ld_target)), _I32(size), mask])
 
 
 class _Vectors:
     """Emits vector instructions on numbers of one type."""
 
     def __init__(self, builder, element, size):
-        self.builder, self.size = builder, size
+        self.builder = builder
+        self.element = element
+        self.size = size
         self.lanes = INSTRUCTION_SET.vector_bytes // size
         self.kind = ir.VectorType(element, self.lanes)
-        self.zero, self.undefined = ir.Constant(self.kind, [0.0] * self.lanes), ir.Constant(self.kind, ir.Undefined)
-        name = f"llvm.fma.v{self.lanes}f{8 * size}"
-        self.fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(self.kind, [self.kind] * 3), name)
+        self.zero = ir.Constant(self.kind, [0.0] * self.lanes)
+        self.undefined = ir.Constant(self.kind, ir.Undefined)
+        self.suffix = f"v{self.lanes}f{8 * size}"  # of LLVM's functions
+        self.fma = self.function(f"llvm.fma.{self.suffix}", self.kind, [self.kind] * 3)
 
-    def place(self, pointer, offset):
-        return self.builder.bitcast(self.builder.gep(pointer, [offset]), self.kind.as_pointer())
+    def function(self, name, returns, arguments):
+        """A function of LLVM, by its name."""
+        kind = ir.FunctionType(returns, arguments)
+        return cgutils.get_or_insert_function(self.builder.module, kind, name)
 
-    def load(self, pointer, offset):
-        return self.builder.load(self.place(pointer, offset), align=self.size)
+    def pointer(self, address):
+        """The pointer that an integer is."""
+        return self.builder.inttoptr(address, self.element.as_pointer())
 
-    def spread(self, pointer, offset):
-        number = self.builder.load(self.builder.gep(pointer, [offset]), align=self.size)
+    def index(self, line, ld, column):
+        """Index of a number in a matrix, in a line whose number is known here."""
+        return self.builder.add(self.builder.mul(_I64(line), ld), column)
+
+    def at(self, pointer, index):
+        """Pointer to the vector that begins with the number at an index."""
+        number = self.builder.gep(pointer, [index])
+        return self.builder.bitcast(number, self.kind.as_pointer())
+
+    def load(self, pointer, index):
+        """The vector that begins there."""
+        return self.builder.load(self.at(pointer, index), align=self.size)
+
+    def spread(self, pointer, index):
+        """A vector of copies of one number."""
+        number = self.builder.load(self.builder.gep(pointer, [index]), align=self.size)
         first = self.builder.insert_element(self.undefined, number, _I32(0))
         everywhere = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, self.undefined, everywhere)
 
     def multiply_add(self, x, y, z):
+        """``x y + z``."""
         if INSTRUCTION_SET.fused:
             return self.builder.call(self.fma, [x, y, z])
         return self.builder.fadd(self.builder.fmul(x, y), z)
 
     def phi(self, *incoming):
+        """A vector that comes from one of some blocks."""
         phi = self.builder.phi(self.kind)
         for value, block in incoming:
             phi.add_incoming(value, block)
         return phi
 
 
-def _emit_tile(element, size, tile, builder, args):
+def _emit_transpose(v, source, ld_source, target, ld_target, rows):
+    """The body of `transpose_block`: load rows, interleave halves until they are columns, store what is wanted."""
+    builder = v.builder
+    origin = v.pointer(source)
+    goal = v.pointer(target)
+    last = builder.sub(rows, _I64(1))
+    is_row = [builder.icmp_signed("<", _I64(k), rows) for k in range(v.lanes)]
+    block = []
+    for k in range(v.lanes):  # what is beyond the last row is not read, and not stored either
+        number = builder.select(is_row[k], _I64(k), last)
+        block.append(v.load(origin, builder.mul(number, ld_source)))
+    half = v.lanes // 2
+    masks = []
+    for begin in (0, half):
+        pairs = [(lane, lane + v.lanes) for lane in range(begin, begin + half)]
+        masks.append(ir.Constant(ir.VectorType(_I32, v.lanes), [lane for pair in pairs for lane in pair]))
+    for _ in range(v.lanes.bit_length() - 1):
+        mixed = []
+        for upper, lower in zip(block[:half], block[half:], strict=True):
+            mixed += [builder.shuffle_vector(upper, lower, mask) for mask in masks]
+        block = mixed
+    flags = ir.VectorType(_I1, v.lanes)
+    wanted = ir.Constant(flags, ir.Undefined)
+    for k in range(v.lanes):
+        wanted = builder.insert_element(wanted, is_row[k], _I32(k))
+    pointer = v.kind.as_pointer()
+    store = v.function(f"llvm.masked.store.{v.suffix}.p0", ir.VoidType(), [v.kind, pointer, _I32, flags])
+    for j, column in enumerate(block):
+        place = v.at(goal, builder.mul(_I64(j), ld_target))
+        builder.call(store, [column, place, _I32(v.size), wanted])
+
+
+def _emit_tile(v, rows, vectors, arguments):
     """The body of `multiply_tile`: start the sums, loop over k, store."""
-    rows, vectors = tile
-    a, a_row, a_col, b, ldb, c, ldc, depth, begin, ld_begin, scale = args
-    v = _Vectors(builder, element, size)
-    pa, pb, pc, pbegin = (builder.inttoptr(p, element.as_pointer()) for p in (a, b, c, begin))
+    a, a_row, a_col, b, ldb, c, ldc, depth, begin, ld_begin, scale = arguments
+    builder = v.builder
     columns = [_I64(i * v.lanes) for i in range(vectors)]
-    with builder.if_else(builder.icmp_signed("!=", begin, _I64(0))) as (given, absent):
-        with given:
-            lines = [builder.mul(_I64(m), ld_begin) for m in range(rows)]
-            starts = [v.load(pbegin, builder.add(line, column)) for line in lines for column in columns]
-            given_end = builder.block
-        with absent:
-            absent_end = builder.block
-    initial = [v.phi((start, given_end), (v.zero, absent_end)) for start in starts]
+    a_pointer, b_pointer, c_pointer, begin_pointer = map(v.pointer, (a, b, c, begin))
+    initial = _emit_start(v, rows, columns, begin, begin_pointer, ld_begin)
     row_offsets = [builder.mul(_I64(m), a_row) for m in range(rows)]
 
-    entry, function = builder.block, builder.function
-    loop, done = function.append_basic_block("depth"), function.append_basic_block("done")
+    entry = builder.block
+    loop = builder.function.append_basic_block("depth")
+    done = builder.function.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
     k = builder.phi(_I64)
     k.add_incoming(_I64(0), entry)
     sums = [v.phi((start, entry)) for start in initial]
-    b_row, a_k = builder.mul(k, ldb), builder.mul(k, a_col)
-    bs = [v.load(pb, builder.add(b_row, column)) for column in columns]
+    b_row = builder.mul(k, ldb)
+    a_k = builder.mul(k, a_col)
+    b_vectors = [v.load(b_pointer, builder.add(b_row, column)) for column in columns]
     new = []
     for m in range(rows):
-        x = v.spread(pa, builder.add(a_k, row_offsets[m]))
-        new += [v.multiply_add(x, bs[i], sums[m * vectors + i]) for i in range(vectors)]
+        x = v.spread(a_pointer, builder.add(a_k, row_offsets[m]))
+        for i, b_vector in enumerate(b_vectors):
+            new.append(v.multiply_add(x, b_vector, sums[m * vectors + i]))
     k_next = builder.add(k, _I64(1))
     k.add_incoming(k_next, loop)
-    for s, n in zip(sums, new, strict=True):
-        s.add_incoming(n, loop)
+    for before, after in zip(sums, new, strict=True):
+        before.add_incoming(after, loop)
     builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, done)
 
     builder.position_at_end(done)
-    places = [v.place(pc, builder.add(builder.mul(_I64(m), ldc), column)) for m in range(rows) for column in columns]
-    with builder.if_else(builder.icmp_signed("!=", scale, _I64(0))) as (scaled, plain):
+    places = []
+    for m in range(rows):
+        places += [v.at(c_pointer, v.index(m, ldc, column)) for column in columns]
+    is_scaled = builder.icmp_signed("!=", scale, _I64(0))
+    with builder.if_else(is_scaled) as (scaled, plain):
         with scaled:
             for place, value in zip(places, new, strict=True):
-                builder.store(builder.fmul(value, builder.load(place, align=size)), place, align=size)
+                factor = builder.load(place, align=v.size)
+                builder.store(builder.fmul(value, factor), place, align=v.size)
         with plain:
             for place, value in zip(places, new, strict=True):
-                builder.store(value, place, align=size)
+                builder.store(value, place, align=v.size)
+
+
+def _emit_start(v, rows, columns, begin, begin_pointer, ld_begin):
+    """What the sums of a tile start with: what stands at `begin`, or 0."""
+    builder = v.builder
+    is_given = builder.icmp_signed("!=", begin, _I64(0))
+    with builder.if_else(is_given) as (given, absent):
+        with given:
+            starts = []
+            for m in range(rows):
+                starts += [v.load(begin_pointer, v.index(m, ld_begin, column)) for column in columns]
+            given_end = builder.block
+        with absent:
+            absent_end = builder.block
+    return [v.phi((start, given_end), (v.zero, absent_end)) for start in starts]
 
 
 compiling.name_intrinsics(globals())

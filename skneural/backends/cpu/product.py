@@ -12,7 +12,8 @@ from skneural.backends.cpu.simd import INSTRUCTION_SET
 
 #: B is packed when the product has this many rows and B rows of this many bytes; below, packing costs more than it
 #: saves.
-PACK_FROM, PACK_WIDTH = 96, 1024
+PACK_FROM = 96
+PACK_WIDTH = 1024
 #: Vectors of B in a tile for a single row: as many sums as a core can have under way.
 LINE = 8
 
@@ -30,62 +31,72 @@ def make_product(dtype):
     0 for nothing, a stride of 0 for one row that serves all: a bias), whether to multiply the result by what C held,
     and the address of a panel: B is packed into it where there are enough rows to repay that.
     """
-    digest, size = DIGEST, dtype().itemsize
-    r0, r1, r2, r3, r4 = INSTRUCTION_SET.rows
-    wide, narrow = INSTRUCTION_SET.wide, INSTRUCTION_SET.narrow
+    digest = DIGEST
+    size = dtype().itemsize
     lanes = INSTRUCTION_SET.vector_bytes // size
-    wide_width, pack_from, pack_width = wide * lanes, PACK_FROM, PACK_WIDTH // size
-    line, line_width = LINE, LINE * lanes
+    r0, r1, r2, r3, r4 = INSTRUCTION_SET.rows
+    wide = INSTRUCTION_SET.wide
+    narrow = INSTRUCTION_SET.narrow
+    line = LINE
+    wide_width = wide * lanes
+    narrow_width = narrow * lanes
+    line_width = line * lanes
+    pack_from = PACK_FROM
+    pack_width = PACK_WIDTH // size
 
     def product(a, a_row, a_col, b, ldb, c, ldc, m_rows, n_columns, depth, begin, ld_begin, scale, panel):
         digest  # part of the cache key
         n = 0
         while m_rows == 1 and n_columns - n >= line_width:
-            st = begin + n * size if begin != 0 else 0
-            multiply_tile(dtype, 1, line, a, a_row, a_col, b + n * size, ldb, c + n * size, ldc, depth, st, 0, scale)
+            start = begin + n * size if begin != 0 else 0
+            tile = (a, a_row, a_col, b + n * size, ldb, c + n * size, ldc, depth, start, 0, scale)
+            multiply_tile(dtype, 1, line, tile)
             n += line_width
         while n < n_columns:
             is_wide = n_columns - n >= wide_width
-            bn, ld = b + n * size, ldb
+            b_tile = b + n * size
+            ld_tile = ldb
             if is_wide and m_rows >= pack_from and ldb >= pack_width:
-                pack = vector(panel, dtype)
+                packed = vector(panel, dtype)
                 for k in range(depth):
-                    source = vector(bn + k * ldb * size, dtype)
+                    source = vector(b_tile + k * ldb * size, dtype)
                     for j in range(wide_width):
-                        pack[k * wide_width + j] = source[j]
-                bn, ld = panel, wide_width
+                        packed[k * wide_width + j] = source[j]
+                b_tile = panel
+                ld_tile = wide_width
             m = 0
             while m < m_rows:
                 left = m_rows - m
-                at = a + m * a_row * size
-                ct = c + (m * ldc + n) * size
-                st = begin + (m * ld_begin + n) * size if begin != 0 else 0
+                a_tile = a + m * a_row * size
+                c_tile = c + (m * ldc + n) * size
+                start = begin + (m * ld_begin + n) * size if begin != 0 else 0
+                tile = (a_tile, a_row, a_col, b_tile, ld_tile, c_tile, ldc, depth, start, ld_begin, scale)
                 if is_wide:
                     if left >= r0:
-                        multiply_tile(dtype, r0, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
+                        multiply_tile(dtype, r0, wide, tile)
                         m += r0
                     elif left >= r1:
-                        multiply_tile(dtype, r1, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
+                        multiply_tile(dtype, r1, wide, tile)
                         m += r1
                     elif left >= r2:
-                        multiply_tile(dtype, r2, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
+                        multiply_tile(dtype, r2, wide, tile)
                         m += r2
                     elif left >= r3:
-                        multiply_tile(dtype, r3, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
+                        multiply_tile(dtype, r3, wide, tile)
                         m += r3
                     else:
-                        multiply_tile(dtype, r4, wide, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
+                        multiply_tile(dtype, r4, wide, tile)
                         m += r4
                 else:
                     if left >= r0:
-                        multiply_tile(dtype, r0, narrow, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
+                        multiply_tile(dtype, r0, narrow, tile)
                         m += r0
                     elif left >= r2:
-                        multiply_tile(dtype, r2, narrow, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
+                        multiply_tile(dtype, r2, narrow, tile)
                         m += r2
                     else:
-                        multiply_tile(dtype, r4, narrow, at, a_row, a_col, bn, ld, ct, ldc, depth, st, ld_begin, scale)
+                        multiply_tile(dtype, r4, narrow, tile)
                         m += r4
-            n += wide_width if is_wide else narrow * lanes
+            n += wide_width if is_wide else narrow_width
 
     return PRODUCT_KERNEL, product

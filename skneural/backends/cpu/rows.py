@@ -15,13 +15,17 @@ from skneural.maths.gradients import sent
 @register_jitable(**HELPER)
 def row_at(f, buffer, ld, t, r, size):
     """Address of row r of time step t in a buffer; rows have the one step 0."""
-    return f.work + (buffer * f.capacity + (t * f.piece + r) * ld) * size
+    number = buffer * f.capacity + (t * f.chunk + r) * ld
+    return f.work + number * size
 
 
 @register_jitable(**HELPER)
 def sample_of(f, r):
-    """Which sample of the data row r of the piece is."""
-    return vector(f.order, np.int64)[f.start + r] if f.order != 0 else f.start + r
+    """Which sample of the data row r of the chunk is."""
+    number = f.start + r
+    if f.order == 0:
+        return number
+    return vector(f.order, np.int64)[number]
 
 
 @register_jitable(**HELPER)
@@ -29,8 +33,10 @@ def length_of(f, every, steps, r):
     """Number of steps of row r, each of which stands for `every` of the data; 0: all rows have all steps."""
     if f.lengths == 0 or every == 0:
         return steps
-    length = vector(f.lengths, np.int64)[sample_of(f, r)]
-    return min((length + every - 1) // every, steps)
+    sample = sample_of(f, r)
+    length = vector(f.lengths, np.int64)[sample]
+    there = (length + every - 1) // every
+    return min(there, steps)
 
 
 @register_jitable(**HELPER)
@@ -72,8 +78,10 @@ def multiply(f, a, a_row, b, ld_b, c, ld_c, n_rows, n_columns, depth, begin, ld_
 def bring(op, f, target, t, first, last, size, dtype):
     """Let rows of x at one step stand in another buffer of that width, unless they do already."""
     if target != op.x:
+        goal = row_at(f, target, op.ld_in, t, first, size)
         source = row_at(f, op.x, op.ld_in, t, first, size)
-        copy_numbers(row_at(f, target, op.ld_in, t, first, size), source, (last - first) * op.ld_in, dtype)
+        count = (last - first) * op.ld_in
+        copy_numbers(goal, source, count, dtype)
 
 
 @register_jitable(**HELPER)
@@ -82,18 +90,23 @@ def activate(op, f, t, first, last, size):
     if op.function != 0:
         y = row_at(f, op.y, op.ld_out, t, first, size)  # OUT (B, O)
         derivative = row_at(f, op.dy, op.ld_out, t, first, size) if op.dy >= 0 else 0  # OUT (B, O)
-        call_activation(op.function, (y, derivative, (last - first) * op.ld_out))
+        count = (last - first) * op.ld_out
+        call_activation(op.function, (y, derivative, count))
 
 
 @register_jitable(**HELPER)
 def clear_ended(op, f, t, first, last, size):
     """After the end of a row its values are 0; a derivative of 0 keeps gradients away."""
     if op.every != 0 and f.lengths != 0:
+        count = op.ld_out * size
+        leaves_derivative = op.dy >= 0 and op.function != 0
         for r in range(first, last):
             if t >= length_of(f, op.every, op.steps, r):
-                clear(row_at(f, op.y, op.ld_out, t, r, size), op.ld_out * size)
-                if op.dy >= 0 and op.function != 0:
-                    clear(row_at(f, op.dy, op.ld_out, t, r, size), op.ld_out * size)
+                y = row_at(f, op.y, op.ld_out, t, r, size)
+                clear(y, count)
+                if leaves_derivative:
+                    derivative = row_at(f, op.dy, op.ld_out, t, r, size)
+                    clear(derivative, count)
 
 
 @register_jitable(**HELPER)
@@ -109,9 +122,12 @@ formula(sent)
 def send_rows(f, target, begin, scale, source, ld, steps, first, last, size, dtype):
     """Send the gradient by an output on, as it is, as that by an input: rows of width `ld` of all steps."""
     begins = begin >= 0
+    others = begin if begins else target
+    scales = scale != 0
+    count = (last - first) * ld
     for t in range(steps):
         dx = vector(row_at(f, target, ld, t, first, size), dtype)  # OUT (T, B, I)
         dy = vector(row_at(f, source, ld, t, first, size), dtype)  # (T, B, O)
-        before = vector(row_at(f, begin if begins else target, ld, t, first, size), dtype)
-        for j in range((last - first) * ld):
-            dx[j] = sent(dy[j], before[j], begins, dx[j], scale != 0)
+        before = vector(row_at(f, others, ld, t, first, size), dtype)
+        for j in range(count):
+            dx[j] = sent(dy[j], before[j], begins, dx[j], scales)

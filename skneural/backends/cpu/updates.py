@@ -1,8 +1,8 @@
 """What changes parameters: optimizers, and what the layers' updates do with a gradient.
 
 Updates have the signature of other kernels of layers, but work on all rows up to `last`, for the share of the
-parameters that belongs to the thread. One sums the gradient of a strip of rows of the weight matrix and applies the
-optimizer while the strip is in the cache. A whole gradient is stored only where it comes in pieces (batches larger than
+parameters that belongs to the thread. One sums the gradient of a row block of the weight matrix and applies the
+optimizer while that is in the cache. A whole gradient is stored only where it comes in chunks (batches larger than
 the buffers), is wanted as such (L-BFGS) or must be measured before it is used (clipping by norm).
 """
 
@@ -30,7 +30,7 @@ for _function in (clip, elastic_net_gradient, lasso, ridge, shrink):
 
 @register_jitable(**SUM)
 def sum_of_squares(a, count, zero):
-    """One of the sums whose order is left to the compiler: of a fixed strip, so the same in every run."""
+    """One of the sums whose order is left to the compiler: of a fixed row block, so the same in every run."""
     total = zero
     for j in range(count):
         total += a[j] * a[j]
@@ -41,7 +41,7 @@ def sum_of_squares(a, count, zero):
 def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype):
     """Store, measure or apply the gradient of `count` parameters from `at`, as the phase has it.
 
-    `fresh` is the address of the gradient of the piece of the batch at hand: in the first piece of those that are
+    `fresh` is the address of the gradient of the chunk of the batch at hand: in the first chunk of those that are
     stored, the very place where it belongs.
     """
     stored = f.gradient + at * size
@@ -49,16 +49,16 @@ def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype)
         if f.done == 0:
             clear(stored, count * size)
         add_numbers(stored, fresh, count, dtype)
-    gradient = fresh if f.phase != COLLECT and f.phase != APPLY else stored
+    gradient = stored if f.phase == COLLECT or f.phase == APPLY else fresh
     if f.squares != 0 and f.phase != APPLY:
-        vector(f.squares, np.float64)[slot] = sum_of_squares(vector(gradient, dtype), count, dtype(0))
+        squares = sum_of_squares(vector(gradient, dtype), count, dtype(0))
+        vector(f.squares, np.float64)[slot] = squares
     if f.phase != COLLECT:
-        where = at * size
-        penalty = call_optimizer(
-            f.optimizer,
-            (f.params + where, f.state_s + where, f.state_v + where, gradient, count, weights, frame_address),
-        )
-        vector(f.penalties, np.float64)[slot] = penalty
+        params = f.params + at * size
+        state_s = f.state_s + at * size
+        state_v = f.state_v + at * size
+        arguments = (params, state_s, state_v, gradient, count, weights, frame_address)
+        vector(f.penalties, np.float64)[slot] = call_optimizer(f.optimizer, arguments)
 
 
 @register_jitable(**HELPER)
@@ -66,12 +66,13 @@ def transpose_rows(source, ld_source, width, target, ld_target, rows, dtype, lan
     """Transpose some rows of weights, `width` numbers each, block by block."""
     for j in range(0, width, lanes):
         for k in range(0, rows, lanes):
-            block, turned = source + (k * ld_source + j) * size, target + (j * ld_target + k) * size
-            transpose_block(dtype, block, ld_source, turned, ld_target, min(rows - k, lanes))
+            block = source + (k * ld_source + j) * size
+            transposed = target + (j * ld_target + k) * size
+            transpose_block(dtype, block, ld_source, transposed, ld_target, min(rows - k, lanes))
 
 
 def make_optimizer(dtype, entry):
-    """One step of an optimizer on a strip of parameters; returns the penalty on them as they were before.
+    """One step of an optimizer on a row block of parameters; returns the penalty on them as they were before.
 
     The gradient is that of the loss; here it is clipped, and that of the penalty on weights added.
     """

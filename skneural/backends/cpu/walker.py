@@ -1,8 +1,8 @@
 """The compiled loops above the kernels: walk the table of operations, step after step, epoch after epoch.
 
-Every thread of a crew runs `train` on a frame of its own. A step has two phases with a meeting after each: rows
+Every thread of a pool runs `train` on a frame of its own. A step has two phases with a barrier after each: rows
 (every thread runs its rows of the batch forward and back) and parameters (every thread updates its share). Statistics
-of the whole batch need two meetings more, and so do limits on norms. Sums that all need (losses, penalties, squared
+of the whole batch need two barriers more, and so do limits on norms. Sums that all need (losses, penalties, squared
 gradients) every thread adds up for itself, in the same order; so all take the same decisions and results do not depend
 on how many there are.
 """
@@ -34,10 +34,12 @@ from skneural.maths import random, stopping
 from skneural.network.operations import OP
 
 #: How a thread waits: it spins this often, then offers its core to others this often, then sleeps ever longer.
-SPINS, YIELDS, LONGEST_SLEEP = 2000, 400, 200
+SPINS = 2000
+YIELDS = 400
+LONGEST_SLEEP = 200
 
-#: Places on the board where threads meet, in bytes, each on a cache line of its own.
-ARRIVALS, MEETINGS, LEAVE, COMMANDS, DONE, QUIT, BOARD_SIZE = range(0, 7 * 64, 64)
+#: Offsets of the counters of a barrier, in bytes, each on a cache line of its own.
+ARRIVALS, RELEASES, TIMEOUTS, COMMANDS, DONE, QUIT, BARRIER_SIZE = range(0, 7 * 64, 64)
 
 _OP_SIZE = OP.itemsize
 _PASS_SIZE = PASS.itemsize
@@ -52,7 +54,9 @@ end_epoch = formula(stopping.end_epoch)
 @register_jitable(**HELPER)
 def wait_until(address, target):
     """Wait until the int64 at `address` is at least `target`."""
-    spins, yields, nap = 0, 0, 20
+    spins = 0
+    yields = 0
+    sleep = 20
     while atomic_load(address) < target:
         if spins < SPINS:
             spins += 1
@@ -60,19 +64,20 @@ def wait_until(address, target):
             give_up_slice()
             yields += 1
         else:
-            sleep_units(np.uint32(max(nap // SLEEP_UNIT, 1)))
-            nap = min(2 * nap, LONGEST_SLEEP)
+            sleep_units(np.uint32(max(sleep // SLEEP_UNIT, 1)))
+            sleep = min(2 * sleep, LONGEST_SLEEP)
 
 
 @register_jitable(**HELPER)
-def meet(f):
-    """Wait for all threads of the crew."""
-    if f.crew > 1:
-        meetings = atomic_load(f.board + MEETINGS)
-        if atomic_add(f.board + ARRIVALS, 1) % f.crew == f.crew - 1:
-            atomic_add(f.board + MEETINGS, 1)
+def wait_at_barrier(f):
+    """Wait for all threads of the pool."""
+    if f.n_threads > 1:
+        releases = atomic_load(f.barrier + RELEASES)
+        arrivals = atomic_add(f.barrier + ARRIVALS, 1)
+        if arrivals % f.n_threads == f.n_threads - 1:
+            atomic_add(f.barrier + RELEASES, 1)
         else:
-            wait_until(f.board + MEETINGS, meetings + 1)
+            wait_until(f.barrier + RELEASES, releases + 1)
 
 
 @register_jitable(**HELPER)
@@ -83,7 +88,8 @@ def shuffle(f):
     for i in range(f.n_rows):
         order[i] = i
     for i in range(f.n_rows - 1, 0, -1):
-        j = np.int64((_bits(key, np.uint64(i)) * np.uint64(i + 1)) >> np.uint64(32))
+        drawn = _bits(key, np.uint64(i)) * np.uint64(i + 1)
+        j = np.int64(drawn >> np.uint64(32))
         order[i], order[j] = order[j], order[i]
 
 
@@ -102,35 +108,41 @@ def walk_parameters(f, frame_address, part, rows, constrain):
 def sum_of(address, count):
     """Sum of float64 numbers, in order, four at a time."""
     a = vector(address, np.float64)
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+    s0 = 0.0
+    s1 = 0.0
+    s2 = 0.0
+    s3 = 0.0
     for i in range(0, count - 3, 4):
-        s0, s1, s2, s3 = s0 + a[i], s1 + a[i + 1], s2 + a[i + 2], s3 + a[i + 3]
+        s0 += a[i]
+        s1 += a[i + 1]
+        s2 += a[i + 2]
+        s3 += a[i + 3]
     for i in range(count - count % 4, count):
         s0 += a[i]
     return (s0 + s1) + (s2 + s3)
 
 
 @register_jitable(**HELPER)
-def walk_rows(f, frame_address, part, piece):
-    """This thread's rows of a piece, forward through the operations of a pass and back."""
-    first = f.rank * piece // f.crew
-    last = (f.rank + 1) * piece // f.crew
+def walk_rows(f, frame_address, part, chunk):
+    """This thread's rows of a chunk, forward through the operations of a pass and back."""
+    first = f.rank * chunk // f.n_threads
+    last = (f.rank + 1) * chunk // f.n_threads
     for i in range(part.begin, part.end):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
         if op.statistics_forward != 0:
-            meet(f)
-            call_layer(op.statistics_forward, (at, frame_address, 0, piece))
-            meet(f)
+            wait_at_barrier(f)
+            call_layer(op.statistics_forward, (at, frame_address, 0, chunk))
+            wait_at_barrier(f)
         if op.forward != 0:
             call_layer(op.forward, (at, frame_address, first, last))
     for i in range(part.end - 1, part.back - 1, -1):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
         if op.statistics_backward != 0:
-            meet(f)
-            call_layer(op.statistics_backward, (at, frame_address, 0, piece))
-            meet(f)
+            wait_at_barrier(f)
+            call_layer(op.statistics_backward, (at, frame_address, 0, chunk))
+            wait_at_barrier(f)
         if op.backward != 0:
             call_layer(op.backward, (at, frame_address, first, last))
 
@@ -138,9 +150,10 @@ def walk_rows(f, frame_address, part, piece):
 @register_jitable(**HELPER)
 def norm_of_gradient(f, part):
     """Norm of the gradient by the parameters of a pass."""
-    first = op_at(f.ops + part.update_begin * _OP_SIZE).slot
+    first = op_at(f.ops + part.update_begin * _OP_SIZE)
     last = op_at(f.ops + (part.update_end - 1) * _OP_SIZE)
-    return math.sqrt(sum_of(f.squares + first * 8, last.slot + last.n_slots - first))
+    count = last.slot + last.n_slots - first.slot
+    return math.sqrt(sum_of(f.squares + first.slot * 8, count))
 
 
 @register_jitable(**HELPER)
@@ -168,36 +181,37 @@ def note_layer_norms(f):
 
 @register_jitable(**HELPER)
 def keep_parameters(f, dtype):
-    """Copy the parameters: whether they are good is known when the epoch that begins with them has ended."""
-    params, candidate = vector(f.params, dtype), vector(f.candidate, dtype)
+    """Copy the parameters: whether they are the best is known when the epoch that begins with them has ended."""
+    params = vector(f.params, dtype)
+    snapshot = vector(f.snapshot, dtype)
     for j in range(f.n_params):
-        candidate[j] = params[j]
+        snapshot[j] = params[j]
 
 
 @register_jitable(**HELPER)
-def walk_pieces(f, frame_address, part, start, rows):
-    """Rows of a batch, through a pass, in pieces that fit the buffers; sum of their losses.
+def walk_chunks(f, frame_address, part, start, rows):
+    """Rows of a batch, through a pass, in chunks that fit the buffers; sum of their losses.
 
-    Every thread takes its share of the rows of a piece, then its share of the parameters.
+    Every thread takes its share of the rows of a chunk, then its share of the parameters.
     """
     loss = 0.0
     done = 0
     while done < rows:
-        piece = min(f.capacity, rows - done)
+        chunk = min(f.capacity, rows - done)
         f.start = start + done
-        f.piece = piece
+        f.chunk = chunk
         f.done = done
-        walk_rows(f, frame_address, part, piece)
-        meet(f)
-        loss += sum_of(f.losses, piece)
-        walk_parameters(f, frame_address, part, piece, False)
+        walk_rows(f, frame_address, part, chunk)
+        wait_at_barrier(f)
+        loss += sum_of(f.losses, chunk)
+        walk_parameters(f, frame_address, part, chunk, False)
         if HAS_CLOCK and f.rank == 0 and f.deadline > 0:
-            # The first thread looks at the clock; all see what it decided once they have met.
+            # The first thread looks at the clock; all see what it decided after the barrier.
             clock_gettime(MONOTONIC, frame_address + _CLOCK)
             if f.clock + 1e-9 * f.clock_fraction > f.deadline:
-                atomic_add(f.board + LEAVE, 1)
-        meet(f)
-        done += piece
+                atomic_add(f.barrier + TIMEOUTS, 1)
+        wait_at_barrier(f)
+        done += chunk
     return loss
 
 
@@ -207,7 +221,7 @@ def run_pass(f, frame_address, part, rows):
     choose_source(f, frame_address, part)
     f.factor = 1.0
     f.phase = COLLECT if rows > f.capacity or f.clip_norm > 0 else FUSED
-    loss = walk_pieces(f, frame_address, part, f.row, rows)
+    loss = walk_chunks(f, frame_address, part, f.row, rows)
     if f.layer_norms != 0 and f.rank == 0:
         note_layer_norms(f)
     if f.phase == COLLECT:
@@ -216,11 +230,24 @@ def run_pass(f, frame_address, part, rows):
             f.factor = f.clip_norm / norm if norm > f.clip_norm else 1.0
         f.phase = APPLY
         walk_parameters(f, frame_address, part, 0, False)
-        meet(f)
+        wait_at_barrier(f)
     if f.max_norm > 0:
         walk_parameters(f, frame_address, part, 0, True)
-        meet(f)
+        wait_at_barrier(f)
     return loss
+
+
+@register_jitable(**HELPER)
+def weight_of(f, rows, dtype):
+    """Sum of the weights of the rows of a batch; how many there are, if none are given."""
+    if f.weights == 0:
+        return np.float64(rows)
+    order = vector(f.order, np.int64)
+    weights = vector(f.weights, dtype)
+    total = 0.0
+    for r in range(f.row, f.row + rows):
+        total += weights[order[r] if f.order != 0 else r]
+    return total
 
 
 def make_train(dtype):
@@ -234,8 +261,6 @@ def make_train(dtype):
     def train(frame_address):
         digest  # part of the cache key
         f = frame_at(frame_address)
-        order = vector(f.order, np.int64)
-        weights = vector(f.weights, dtype)
         losses = vector(f.epoch_losses, np.float64)
         stop = False
         while f.steps_left > 0 and f.epochs_left > 0 and not stop:
@@ -244,12 +269,9 @@ def make_train(dtype):
             if f.row == 0 and f.shuffle != 0:
                 if f.rank == 0:
                     shuffle(f)
-                meet(f)
+                wait_at_barrier(f)
             rows = min(f.batch, f.n_rows - f.row)
-            weight = 0.0 if f.weights != 0 else np.float64(rows)
-            if f.weights != 0:
-                for r in range(f.row, f.row + rows):
-                    weight += weights[order[r] if f.order != 0 else r]
+            weight = weight_of(f, rows, dtype)
             f.scale = 1.0 / weight if weight > 0 else 0.0
             f.now = f.constants + f.steps_done * constants_size
             loss = 0.0
@@ -259,7 +281,7 @@ def make_train(dtype):
             penalty = f.alpha * sum_of(f.penalties, f.n_slots) if f.alpha > 0 else 0.0
             end_batch(f, loss, penalty, rows)
             f.steps_left -= 1
-            stop = f.crew > 1 and atomic_load(f.board + LEAVE) != 0
+            stop = f.n_threads > 1 and atomic_load(f.barrier + TIMEOUTS) != 0
             if f.row == f.n_rows:
                 epoch_loss = end_epoch(f)
                 losses[f.epochs_done - 1] = epoch_loss
@@ -282,7 +304,7 @@ def make_loss_and_gradient():
         for i in range(f.n_passes):
             part = pass_at(f.passes + i * _PASS_SIZE)
             choose_source(f, frame_address, part)
-            f.sum_loss += part.counts * walk_pieces(f, frame_address, part, 0, f.n_rows)
+            f.sum_loss += part.counts * walk_chunks(f, frame_address, part, 0, f.n_rows)
 
     return (types.int64,), loss_and_gradient
 
@@ -294,12 +316,12 @@ def make_predict():
     def predict(frame_address):
         digest  # part of the cache key
         f = frame_at(frame_address)
-        f.start = f.rank * f.n_rows // f.crew
-        end = (f.rank + 1) * f.n_rows // f.crew
+        f.start = f.rank * f.n_rows // f.n_threads
+        end = (f.rank + 1) * f.n_rows // f.n_threads
         f.losses += f.start * 8
         while f.start < end:
             rows = min(f.capacity, end - f.start)
-            f.piece = rows
+            f.chunk = rows
             for i in range(f.n_ops):
                 at = f.ops + i * _OP_SIZE
                 op = op_at(at)

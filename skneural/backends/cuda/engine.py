@@ -132,7 +132,7 @@ class Predictor:
         frame["params"] = run.arena.put("params", self.params)
         for begin in range(0, n_rows, frame["capacity"]):
             rows = slice(begin, begin + frame["capacity"])
-            frame.update(start=begin, piece=len(outputs[rows]))
+            frame.update(start=begin, chunk=len(outputs[rows]))
             run.push(frame)
             run.start(run.binder.forward)
             run.arena.get("outputs", outputs[rows])
@@ -232,7 +232,7 @@ class Trainer(BaseTrainer):
             n_layers = self.program.n_layers
             f.update(
                 state_s=arena.put("s", state.s), state_v=arena.put("v", state.v),
-                good=arena.put("good", self.params), candidate=arena.empty("candidate", n_params, run.dtype),
+                best=arena.put("best", self.params), snapshot=arena.empty("snapshot", n_params, run.dtype),
                 order=arena.empty("order", f["n_rows"], np.int64) if shuffle else 0,
                 constants=arena.empty("constants", self.steps_per_epoch * N_CONSTANTS, run.dtype),
                 squares=arena.zeros("squares", n_layers * MEASURING, run.dtype),
@@ -362,9 +362,9 @@ class Trainer(BaseTrainer):
         good = self.params.copy()
         with hub.readable_errors("training"), hub.on_device(self.run.device):
             arrays = self.run.arena.arrays
-            name = next(name for name in ("good", "candidate") if hub.address(arrays[name]) == f["good"])
+            name = next(name for name in ("best", "snapshot") if hub.address(arrays[name]) == f["best"])
             self.run.arena.get(name, good)
-        return good, f["good_epoch"] > self.first_epoch
+        return good, f["best_epoch"] > self.first_epoch
 
     # -- all rows at once --------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ meaning is the kernel's. Everything else stands in the frame, so a launch costs 
 every epoch.
 
 With ``NUMBA_ENABLE_CUDASIM=1`` Numba's simulator runs the kernels as plain Python, for tests: `simulator` has the
-pieces that it lacks.
+chunks that it lacks.
 """
 
 import contextlib

@@ -3,7 +3,7 @@
 A maker returns the function that `compiler.kernel` compiles. ``(op_address, frames, step)`` are the addresses of the
 operation and of the frames of all models, and a small number whose meaning is the kernel's.
 
-A row is counted over all steps: row r of step t is number ``t * f.piece + r``.
+A row is counted over all steps: row r of step t is number ``t * f.chunk + r``.
 
 Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
 """
@@ -102,7 +102,7 @@ def send(f, target, begin, scale, ld, row, j, dtype, gradient):
 @register
 def has_ended(op, f, row):
     """Whether a row of the output stands after the end of its sample."""
-    return op.every != 0 and row // f.piece >= length_of(f, op.every, op.steps, row % f.piece)
+    return op.every != 0 and row // f.chunk >= length_of(f, op.every, op.steps, row % f.chunk)
 
 
 def make_kernel(kind, work, digest=DIGEST):
@@ -136,7 +136,7 @@ def make_each_number(kind, work, *, of_input=False, digest=DIGEST):
     def each_number(op, own, f, step):
         width = op.n_in if of_input else op.n_out
         steps = op.steps_in if of_input else op.steps
-        for e in range(cuda.grid(1), steps * f.piece * width, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), steps * f.chunk * width, cuda.gridsize(1)):
             work(op, own, f, e // width, e % width)
 
     return make_kernel(kind, each_number, digest)

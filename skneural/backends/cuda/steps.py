@@ -24,7 +24,7 @@ def make_keep_parameters(dtype):
         digest  # part of the cache key
         f = model_frame(frames, 1)
         params = vector(f.params, dtype)  # OUT: candidate
-        candidate = vector(f.candidate, dtype)
+        candidate = vector(f.snapshot, dtype)
         for j in range(cuda.grid(1), f.n_params, cuda.gridsize(1)):
             candidate[j] = params[j]
 
@@ -104,7 +104,7 @@ def make_begin(dtype, scaled):
                 f.factor = 1.0
             f.done = step * f.capacity
             f.start = row + f.done
-            f.piece = max(min(f.capacity, rows - f.done), 0)
+            f.chunk = max(min(f.capacity, rows - f.done), 0)
 
     return register(begin)
 

@@ -133,11 +133,11 @@ def make_update(dtype, sparse):
         f = frame_at(frame_address)
         x = f.work + op.x * f.capacity * size  # (B, I)
         dy = f.work + op.dy * f.capacity * size  # (B, O)
-        direct = f.phase == collect and f.done == 0  # the first piece is summed where it is stored
-        strips = (op.n_in + f.strip - 1) // f.strip
-        for s in range(f.rank * strips // f.crew, (f.rank + 1) * strips // f.crew):
-            i = s * f.strip
-            rows = min(f.strip, op.n_in - i)
+        direct = f.phase == collect and f.done == 0  # the first chunk is summed where it is stored
+        strips = (op.n_in + f.row_block - 1) // f.row_block
+        for s in range(f.rank * strips // f.n_threads, (f.rank + 1) * strips // f.n_threads):
+            i = s * f.row_block
+            rows = min(f.row_block, op.n_in - i)
             at = own.weight + i * op.ld_out
             tile = f.gradient + at * size if direct else f.scratch
             if f.phase == apply:
@@ -154,7 +154,7 @@ def make_update(dtype, sparse):
                 target = f.transposed + (own.transposed + i) * size
                 weights = f.params + at * size
                 transpose_rows(weights, op.ld_out, op.ld_out, target, op.ld_in, rows, dtype, lanes, size)
-        if f.rank == f.crew - 1 and own.bias >= 0:  # the one with the fewest strips, if any has fewer
+        if f.rank == f.n_threads - 1 and own.bias >= 0:  # the one with the fewest strips, if any has fewer
             tile = f.gradient + own.bias * size if direct else f.scratch
             if f.phase != apply:
                 clear(tile, op.ld_out * size)
@@ -178,8 +178,8 @@ def make_constrain(dtype):
         own = dense_at(op_address)
         f = frame_at(frame_address)
         lines = op.ld_out * size // 64
-        begin = f.rank * lines // f.crew * (64 // size)
-        end = (f.rank + 1) * lines // f.crew * (64 // size)
+        begin = f.rank * lines // f.n_threads * (64 // size)
+        end = (f.rank + 1) * lines // f.n_threads * (64 // size)
         count = end - begin
         factor = vector(f.scratch, dtype)
         limit = dtype(f.max_norm)

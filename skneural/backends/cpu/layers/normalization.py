@@ -46,7 +46,7 @@ layer_norm_at = details_view("layer_norm")
 @register_jitable(**HELPER)
 def share_of_columns(op, f, rank, size):
     """First column of a thread's share: whole cache lines."""
-    return rank * (op.ld_out * size // 64) // f.crew * (64 // size)
+    return rank * (op.ld_out * size // 64) // f.n_threads * (64 // size)
 
 
 @register_jitable(**HELPER)
@@ -61,7 +61,7 @@ def share_of_weight(op, f, dtype):
     if op.steps == 1 and op.every == 0:
         return dtype(f.scale)
     total = 0.0
-    for r in range(f.piece):
+    for r in range(f.chunk):
         total += np.float64(weight_of(f, r, dtype)) * length_of(f, op.every, op.steps, r)
     return dtype(1.0 / total if total > 0 else 0.0)
 
@@ -338,7 +338,7 @@ def make_norm_update(dtype, batch):
         op = op_at(op_address)
         own = batch_norm_at(op_address)
         f = frame_at(frame_address)
-        if f.rank == f.crew - 1:
+        if f.rank == f.n_threads - 1:
             is_stored = f.phase == collect and f.done == 0
             fresh = f.gradient + own.weight * size if is_stored else f.scratch
             if batch and f.phase != apply:

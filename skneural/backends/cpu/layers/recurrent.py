@@ -182,7 +182,7 @@ def make_recurrent_forward(dtype, entry):
             c = row_at(f, own.cells, unit, next_slot, first, size)  # OUT (T, B, H)
             cell_rows(op, own, f, t, first, last, z, h_before, h, c_before, c)
             if masked:
-                mask = row_at(f, own.carry, unit, 2, first, size)
+                mask = row_at(f, own.d_state, unit, 2, first, size)
                 multiply_numbers(row_at(f, own.states, unit, t, first, size), mask, h, rows * unit, dtype)
 
     return LAYER_KERNEL, recurrent_forward
@@ -198,7 +198,7 @@ def make_draw_mask(dtype):
         limit = np.uint32(own.limit)
         scale = dtype(1.0 / (1.0 - own.rate))
         for r in range(first, last):
-            mask = vector(row_at(f, own.carry, op.ld_out, 2, r, size), dtype)
+            mask = vector(row_at(f, own.d_state, op.ld_out, 2, r, size), dtype)
             position = row_position(f.start + r, op.ld_out)
             for j in range(op.ld_out):
                 mask[j] = keep(key, position + np.uint64(j), limit, scale)
@@ -261,11 +261,11 @@ def make_hand_back(dtype, entry):
         weights = f.transposed + own.recurrent_transposed * size  # (G, H, H)
         zs = z + state * own.pitch * size
         masked = own.states >= 0
-        target = row_at(f, own.carry, unit, 3, first, size) if masked else dh
+        target = row_at(f, own.d_state, unit, 3, first, size) if masked else dh
         begin = 0 if masked else dh
         multiply(f, zs, own.ld_gates, weights, unit, target, unit, rows, unit, count * own.pitch, begin, unit, 0)
         if masked:
-            mask = row_at(f, own.carry, unit, 2, first, size)
+            mask = row_at(f, own.d_state, unit, 2, first, size)
             multiply_numbers(target, mask, target, rows * unit, dtype)
             add_numbers(dh, target, rows * unit, dtype)
         for r in range(rows if own.truncate > 0 else 0):
@@ -297,8 +297,8 @@ def make_recurrent_backward(dtype, entry):
         rows = last - first
         weights = f.transposed + own.transposed * size  # (G, H, I)
         nothing = row_at(f, own.cells, unit, 0, first, size)
-        dh = row_at(f, own.carry, unit, 0, first, size)
-        dc = row_at(f, own.carry, unit, 1, first, size)
+        dh = row_at(f, own.d_state, unit, 0, first, size)
+        dc = row_at(f, own.d_state, unit, 1, first, size)
         clear(dh, rows * unit * size)
         clear(dc, rows * unit * size)
         for s in range(op.steps - 1, -1, -1):
@@ -396,20 +396,20 @@ def make_recurrent_update(dtype, entry):
         f = frame_at(frame_address)
         ld = own.ld_gates
         total = op.steps * last
-        of_input = (op.n_in + f.strip - 1) // f.strip
-        of_state = (op.n_out + f.strip - 1) // f.strip
+        of_input = (op.n_in + f.row_block - 1) // f.row_block
+        of_state = (op.n_out + f.row_block - 1) // f.row_block
         strips = of_input + of_state
-        begin = f.rank * strips // f.crew
-        end = (f.rank + 1) * strips // f.crew
+        begin = f.rank * strips // f.n_threads
+        end = (f.rank + 1) * strips // f.n_threads
         dz = f.work + own.gates * f.capacity * size  # (T, B, G, H)
-        with_bias = f.rank == f.crew - 1
+        with_bias = f.rank == f.n_threads - 1
         chunk = max(chunk_rows, chunk_bytes // (ld * size))
         for k in range(0, total if f.phase != apply else 0, chunk):
             high = min(k + chunk, total)
             for s in range(begin, end):
                 is_input = s < of_input
-                i = s * f.strip if is_input else (s - of_input) * f.strip
-                rows = min(f.strip, (op.n_in if is_input else op.n_out) - i)
+                i = s * f.row_block if is_input else (s - of_input) * f.row_block
+                rows = min(f.row_block, (op.n_in if is_input else op.n_out) - i)
                 sum_strip(op, own, f, last, is_input, i, rows, k, high, total)
             if with_bias:
                 sums = f.gradient + own.bias * size
@@ -419,8 +419,8 @@ def make_recurrent_update(dtype, entry):
                     add_numbers(sums, dz + r * ld * size, n_gates * own.pitch, dtype)
         for s in range(begin, end):
             is_input = s < of_input
-            i = s * f.strip if is_input else (s - of_input) * f.strip
-            rows = min(f.strip, (op.n_in if is_input else op.n_out) - i)
+            i = s * f.row_block if is_input else (s - of_input) * f.row_block
+            rows = min(f.row_block, (op.n_in if is_input else op.n_out) - i)
             at = (own.weight if is_input else own.recurrent) + i * own.ld_weight
             gradient = f.gradient + at * size
             use_gradient(f, frame_address, at, rows * own.ld_weight, gradient, op.slot + s, 1, size, dtype)

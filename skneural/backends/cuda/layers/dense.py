@@ -127,7 +127,7 @@ def make_dense_forward(dtype, tile, activation, from_data, drops):
     stream = random.DROPOUT
 
     def sizes(op, own, f, step):
-        return f.piece, op.n_out, op.n_in
+        return f.chunk, op.n_out, op.n_in
 
     def dropout(op_address, f):
         own = dropout_at(op_address + OP_SIZE)  # of the next operation
@@ -166,7 +166,7 @@ def make_dense_backward(dtype, tile):
     """``dx = (begin + dy @ weight.T) * dx``, where the derivative of what came before waits in dx if `scale`."""
 
     def sizes(op, own, f, step):
-        return f.piece, op.n_in, op.n_out
+        return f.chunk, op.n_in, op.n_out
 
     def finish(op, own, f, step, ready, part, m, n, total):
         send(f, op.dx, op.begin, op.scale, op.ld_in, m, n, dtype, total)
@@ -180,7 +180,7 @@ def make_dense_gradient(dtype, tile, with_bias, from_data):
     size = dtype().itemsize
 
     def sizes(op, own, f, step):
-        return op.n_in + with_bias, op.n_out, f.piece
+        return op.n_in + with_bias, op.n_out, f.chunk
 
     def finish(op, own, f, step, ready, part, m, n, total):
         at = m * op.ld_out + n

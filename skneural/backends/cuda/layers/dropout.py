@@ -30,8 +30,8 @@ def make_dropout_forward(dtype):
     def work(op, own, f, row, j):
         value = get(f, op.x, op.ld_in, row, j, dtype)
         if f.training != 0:
-            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(row // f.piece))
-            factor = factor_of(op, own, f, key, row % f.piece, j, dtype)
+            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(row // f.chunk))
+            factor = factor_of(op, own, f, key, row % f.chunk, j, dtype)
             value *= factor
             if op.dy >= 0:
                 derivative = get(f, op.dy, op.ld_out, row, j, dtype) if op.scale != 0 else dtype(1)

@@ -62,8 +62,8 @@ def make_sequence_input_forward(dtype):
     size = dtype().itemsize
 
     def work(op, own, f, row, j):
-        t = row // f.piece
-        r = row % f.piece
+        t = row // f.chunk
+        r = row % f.chunk
         value = dtype(0)
         if t < length_of(f, op.every, op.steps, r):
             number = place_of(f, r) * f.ld_inputs + t * f.ld_steps + j * f.ld_features

@@ -37,7 +37,7 @@ def make_loss_forward(dtype, entry):
 
     def loss_forward(op, own, f, step):
         r = cuda.grid(1)
-        if r < f.piece:
+        if r < f.chunk:
             raw = row(row_of(f, op.x, op.ld_in, r, size), dtype, op.n_in)  # (B, I)
             dx = vector(row_of(f, op.dx, op.ld_in, r, size), dtype)  # OUT (B, I)
             if exponentials:
@@ -64,7 +64,7 @@ def make_output_forward(dtype, entry):
 
     def output_forward(op, own, f, step):
         r = cuda.grid(1)
-        if r < f.piece:
+        if r < f.chunk:
             raw = row(row_of(f, op.x, op.ld_in, r, size), dtype, op.n_in)  # (B, I)
             out = row(f.outputs + r * op.n_in * size, dtype, op.n_in)  # OUT (B, I)
             if exponentials:

@@ -25,8 +25,8 @@ def make_noise_forward(dtype):
     def work(op, own, f, row, j):
         value = get(f, op.x, op.ld_in, row, j, dtype)
         if f.training != 0 and not has_ended(op, f, row):
-            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(row // f.piece))
-            position = row_position(f.start + row % f.piece, op.ld_out) + np.uint64(j)
+            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(row // f.chunk))
+            position = row_position(f.start + row % f.chunk, op.ld_out) + np.uint64(j)
             value += noise(key, position, dtype(own.deviation))
         put(f, op.y, op.ld_out, row, j, dtype, value)
 

@@ -124,7 +124,7 @@ def make_share_of_weight(dtype):
         if op.steps == 1 and op.every == 0:
             return dtype(f.scale)
         total = dtype(0)
-        for r in range(cuda.threadIdx.x // columns, f.piece, lanes):
+        for r in range(cuda.threadIdx.x // columns, f.chunk, lanes):
             total += weight_of(f, r, dtype) * dtype(length_of(f, op.every, op.steps, r))
         total = sum_lanes(shared, total)
         return dtype(1) / total if total > dtype(0) else dtype(0)
@@ -142,10 +142,10 @@ def make_batch_norm_statistics(dtype):
     @register
     def sum_of_powers(op, f, j, share, centre, squares):
         total = dtype(0)
-        for r in range(cuda.threadIdx.x // columns, f.piece if j < op.n_out else 0, lanes):
+        for r in range(cuda.threadIdx.x // columns, f.chunk if j < op.n_out else 0, lanes):
             part = share * weight_of(f, r, dtype)
             for t in range(length_of(f, op.every, op.steps, r)):
-                d = get(f, op.x, op.ld_out, t * f.piece + r, j, dtype) - centre
+                d = get(f, op.x, op.ld_out, t * f.chunk + r, j, dtype) - centre
                 total += part * (d * d if squares else d)
         return total
 
@@ -154,7 +154,7 @@ def make_batch_norm_statistics(dtype):
         lane, j = lane_and_column()
         share = share_of_weight(op, f, shared)
         rows = dtype(0)  # that have weight
-        for r in range(lane, f.piece, lanes):
+        for r in range(lane, f.chunk, lanes):
             rows += dtype(1) if share * weight_of(f, r, dtype) > dtype(0) else dtype(0)
         rows = sum_lanes(shared, rows)
         mean = sum_lanes(shared, sum_of_powers(op, f, j, share, dtype(0), False))
@@ -164,7 +164,7 @@ def make_batch_norm_statistics(dtype):
             statistics = vector(f.statistics, dtype)  # OUT (4, O): the first two
             statistics[at] = mean
             statistics[at + op.ld_out] = one_over_deviation(variance, dtype(own.epsilon))
-            fresh = running_share(dtype(f.batches), dtype(f.piece), dtype(min(f.batch, f.n_rows)), rows)
+            fresh = running_share(dtype(f.batches), dtype(f.chunk), dtype(min(f.batch, f.n_rows)), rows)
             at = own.weight + 2 * op.ld_out + j
             running = vector(f.params, dtype)  # OUT (4, O): the last two
             running[at] += fresh * (mean - running[at])
@@ -227,9 +227,9 @@ def make_norm_gradient(dtype, batch):
         inside = j < op.n_out
         by_scale = dtype(0)
         by_shift = dtype(0)
-        for r in range(lane, f.piece if inside else 0, lanes):
+        for r in range(lane, f.chunk if inside else 0, lanes):
             for t in range(length_of(f, op.every, op.steps, r)):
-                row = t * f.piece + r
+                row = t * f.chunk + r
                 dy = get(f, op.dy, op.ld_out, row, j, dtype)
                 by_scale += dy * get(f, own.normalized, op.ld_out, row, j, dtype)
                 by_shift += dy
@@ -269,7 +269,7 @@ def make_batch_norm_backward(dtype):
             scale = parameter(f, own.weight + j, dtype)
             n = get(f, own.normalized, ld, row, j, dtype)
             dy = get(f, op.dy, ld, row, j, dtype)
-            weight = weight_of(f, row % f.piece, dtype)  # one over the sum of all weights is in both sums already
+            weight = weight_of(f, row % f.chunk, dtype)  # one over the sum of all weights is in both sums already
             gradient = batch_norm_gradient(dy, n, factor, scale, weight, by_scale, by_shift)
         send(f, op.dx, op.begin, op.scale, ld, row, j, dtype, gradient)
 
@@ -291,7 +291,7 @@ def make_layer_norm_forward(dtype, activation):
         row = cuda.blockIdx.x
         thread = cuda.threadIdx.x
         width = cuda.blockDim.x
-        if row >= op.steps * f.piece:
+        if row >= op.steps * f.chunk:
             return
         x = vector(row_of(f, op.x, op.ld_out, row, size), dtype)  # (T, B, O)
         share = dtype(1) / dtype(op.n_out)
@@ -322,7 +322,7 @@ def make_layer_norm_backward(dtype):
         row = cuda.blockIdx.x
         thread = cuda.threadIdx.x
         width = cuda.blockDim.x
-        if row >= op.steps * f.piece:
+        if row >= op.steps * f.chunk:
             return
         scale = vector(f.params + own.weight * size, dtype)
         n = vector(row_of(f, own.normalized, op.ld_out, row, size), dtype)  # (T, B, O)

@@ -31,16 +31,16 @@ def make_pool_forward(dtype, how):
     step = step_type(dtype)
 
     def work(op, own, f, row, j):
-        r = row % f.piece
-        beginning = row // f.piece * own.window
+        r = row % f.chunk
+        beginning = row // f.chunk * own.window
         end = min(beginning + own.window, length_of(f, op.every_in, op.steps_in, r))
         value = dtype(0)
         winner = beginning
         if beginning < end:
             first = end - 1 if is_last and j < own.n_forwards else beginning
-            value = get(f, op.x, op.ld_in, first * f.piece + r, j, dtype)
+            value = get(f, op.x, op.ld_in, first * f.chunk + r, j, dtype)
             for t in range(beginning + 1, beginning if is_last else end):
-                number = get(f, op.x, op.ld_in, t * f.piece + r, j, dtype)
+                number = get(f, op.x, op.ld_in, t * f.chunk + r, j, dtype)
                 if not is_max:
                     value += number
                 elif is_new_maximum(number, value):
@@ -65,19 +65,19 @@ def make_pool_backward(dtype, how):
     step = step_type(dtype)
 
     def work(op, own, f, row, j):
-        t = row // f.piece
-        r = row % f.piece
+        t = row // f.chunk
+        r = row % f.chunk
         w = t // own.window
         beginning = w * own.window
         length = length_of(f, op.every_in, op.steps_in, r)
         end = min(beginning + own.window, length)
         gradient = dtype(0)
         if t < length:
-            gradient = get(f, op.dy, op.ld_out, w * f.piece + r, j, dtype)
+            gradient = get(f, op.dy, op.ld_out, w * f.chunk + r, j, dtype)
             if is_last:
                 source = end - 1 if j < own.n_forwards else beginning
             elif is_max:
-                source = get(f, own.winners, op.ld_out, w * f.piece + r, j, step)
+                source = get(f, own.winners, op.ld_out, w * f.chunk + r, j, step)
             else:
                 source = t
                 gradient *= dtype(1) / dtype(end - beginning)

@@ -251,7 +251,7 @@ def own_units(op, f, top, rows):
     thread = cuda.threadIdx.x
     every = cuda.blockDim.x // op.n_out
     first = thread // op.n_out
-    n_rows = min(rows, f.piece - top) if first < every else 0
+    n_rows = min(rows, f.chunk - top) if first < every else 0
     return thread % op.n_out, first, every, n_rows
 
 
@@ -292,7 +292,7 @@ def make_recurrent_forward(dtype, entry, rows):
     def recurrent_forward(op, own, f, step):
         top = cuda.blockIdx.x * rows
         shared = cuda.shared.array(0, dtype)
-        if top >= f.piece:
+        if top >= f.chunk:
             return
         pitch = own.pitch
         width = count * pitch
@@ -314,7 +314,7 @@ def make_recurrent_forward(dtype, entry, rows):
         t = time_of(op, own, 0)
         turn = -1 if own.reverse != 0 else 1
         passes = own.states >= 0
-        piece = f.piece
+        piece = f.chunk
         steps = op.steps
         row = t * piece + top + first
         bias = f.params + (own.bias + j) * size
@@ -385,7 +385,7 @@ def make_recurrent_backward(dtype, entry, rows):
     def recurrent_backward(op, own, f, step):
         top = cuda.blockIdx.x * rows
         shared = cuda.shared.array(0, dtype)
-        if top >= f.piece:
+        if top >= f.chunk:
             return
         pitch = own.pitch
         layout = lay_out(op, own, f, count * pitch)
@@ -406,7 +406,7 @@ def make_recurrent_backward(dtype, entry, rows):
         hold(registers, shared, step, layout)
         read_rows(op, own, f, top, units, length, factor, dh, dc)
         clear_shared(shared, parts, dtype(0))
-        piece = f.piece
+        piece = f.chunk
         steps = op.steps
         t = time_of(op, own, steps - 1)
         turn = 1 if own.reverse != 0 else -1

@@ -167,22 +167,22 @@ def make_cell_forward(dtype, entry):
         t = time_of(op, own, step)
         z = cuda.local.array((n_gates, 1), dtype)
         apart = own.pitch * size
-        for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
+        for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             r = e // op.n_out
             j = e % op.n_out
-            row = t * f.piece + r
+            row = t * f.chunk + r
             gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
             y = unit_at(f, op.y, op.ld_out, row, j, size)
-            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
+            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.chunk + r, j, size)
             states = unit_at(f, own.states, op.ld_out, row, j, size)
             read_gates(z, 0, gates, f.params + (own.bias + j) * size, apart, step == 0)
             h = dtype(0)
             c = dtype(0)
             if step > 0:
-                before = time_of(op, own, step - 1) * f.piece + r
+                before = time_of(op, own, step - 1) * f.chunk + r
                 h = get(f, op.y, op.ld_out, before, j, dtype)
                 if memory:
-                    c = get(f, own.cells, op.ld_out, step * f.piece + r, j, dtype)
+                    c = get(f, own.cells, op.ld_out, step * f.chunk + r, j, dtype)
             factor = state_factor(op, own, f, r, j)
             runs = t < length_of(f, op.every, op.steps, r)
             unit_forward(z, 0, h, c, factor, runs, gates, apart, y, cells, own.states >= 0, states)
@@ -204,25 +204,25 @@ def make_cell_backward(dtype, entry):
         known = cuda.local.array((4, 1), dtype)
         t = time_of(op, own, step)
         apart = own.pitch * size
-        cells_step = f.piece * op.ld_out * size
-        for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
+        cells_step = f.chunk * op.ld_out * size
+        for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             r = e // op.n_out
             j = e % op.n_out
-            row = t * f.piece + r
+            row = t * f.chunk + r
             length = length_of(f, op.every, op.steps, r)
             dh = dtype(0)
             dc = dtype(0)
             if step + 1 < op.steps and not is_cut(op, own, step + 1, length):
                 dh = get(f, own.carry, op.ld_out, r, j, dtype)
-                dc = get(f, own.carry, op.ld_out, f.piece + r, j, dtype)
+                dc = get(f, own.carry, op.ld_out, f.chunk + r, j, dtype)
             gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
             dy = unit_at(f, op.dy, op.ld_out, row, j, size)
-            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
-            before = unit_at(f, op.y, op.ld_out, time_of(op, own, step - 1) * f.piece + r, j, size)
+            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.chunk + r, j, size)
+            before = unit_at(f, op.y, op.ld_out, time_of(op, own, step - 1) * f.chunk + r, j, size)
             read_unit(a, known, 0, step > 0, gates, apart, before, cells, cells_step, dy)
             dh, dc = unit_backward(a, known, 0, dh, dc, t < length, gates, apart)
             put(f, own.carry, op.ld_out, r, j, dtype, dh)
-            put(f, own.carry, op.ld_out, f.piece + r, j, dtype, dc)
+            put(f, own.carry, op.ld_out, f.chunk + r, j, dtype, dc)
 
     return make_kernel("recurrent", cell_backward, digest_of_cell(entry))
 
@@ -235,14 +235,14 @@ def make_recurrent_step_forward(dtype, tile, entry):
     state = n_gates - count  # the first gate with weights of the state before
 
     def sizes(op, own, f, step):
-        return f.piece if step > 0 else 0, count * own.pitch, op.n_out
+        return f.chunk if step > 0 else 0, count * own.pitch, op.n_out
 
     def states(op, own, f, step, number):
         passed = own.states if own.states >= 0 else op.y
-        return row_of(f, passed, op.ld_out, time_of(op, own, step - 1) * f.piece + number, size)
+        return row_of(f, passed, op.ld_out, time_of(op, own, step - 1) * f.chunk + number, size)
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        row = time_of(op, own, step) * f.piece + m
+        row = time_of(op, own, step) * f.chunk + m
         at = state * own.pitch + n
         if at < count * own.pitch:
             before = get(f, own.gates, own.ld_gates, row, at, dtype)
@@ -263,14 +263,14 @@ def make_recurrent_step_backward(dtype, tile, entry):
     state_factor = make_factor(dtype)
 
     def sizes(op, own, f, step):
-        return f.piece if step > 0 else 0, op.n_out, count * own.pitch
+        return f.chunk if step > 0 else 0, op.n_out, count * own.pitch
 
     def finish(op, own, f, step, ready, part, m, n, total):
         dh = get(f, own.carry, op.ld_out, m, n, dtype)
         put(f, own.carry, op.ld_out, m, n, dtype, dh + state_factor(op, own, f, m, n) * total)
 
     def gates(op, own, f, step, number):
-        row = time_of(op, own, step) * f.piece + number
+        row = time_of(op, own, step) * f.chunk + number
         return row_of(f, own.gates, own.ld_gates, row, size) + state * own.pitch * size
 
     weights = make_weight_lines(dtype, of_state=True)
@@ -316,7 +316,7 @@ def make_recurrent_inputs(dtype, tile, entry):
     count = weighted_gates(entry)
 
     def sizes(op, own, f, step):
-        return op.steps * f.piece, count * own.pitch, op.n_in
+        return op.steps * f.chunk, count * own.pitch, op.n_in
 
     def finish(op, own, f, step, ready, part, m, n, total):
         put(f, own.gates, own.ld_gates, m, n, dtype, total + parameter(f, own.bias + n, dtype))
@@ -331,7 +331,7 @@ def make_recurrent_inputs_backward(dtype, tile, entry):
     count = weighted_gates(entry)
 
     def sizes(op, own, f, step):
-        return op.steps * f.piece, op.n_in, count * own.pitch
+        return op.steps * f.chunk, op.n_in, count * own.pitch
 
     def finish(op, own, f, step, ready, part, m, n, total):
         send(f, op.dx, op.begin, op.scale, op.ld_in, m, n, dtype, total)

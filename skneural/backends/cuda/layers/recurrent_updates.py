@@ -49,20 +49,20 @@ def make_recurrent_gradient(dtype, tile, entry, of_state):
     if of_state:  # no state comes before the first step, which is the last in memory if time runs backwards
 
         def sizes(op, own, f, step):
-            return op.n_out, count * own.pitch, (op.steps - 1) * f.piece
+            return op.n_out, count * own.pitch, (op.steps - 1) * f.chunk
 
         def numbers(op, own, f, step, number):
             passed = own.states if own.states >= 0 else op.y
-            return row_of(f, passed, op.ld_out, number + (f.piece if own.reverse != 0 else 0), size)
+            return row_of(f, passed, op.ld_out, number + (f.chunk if own.reverse != 0 else 0), size)
 
         def gates(op, own, f, step, number):
-            row = number + (f.piece if own.reverse == 0 else 0)
+            row = number + (f.chunk if own.reverse == 0 else 0)
             return row_of(f, own.gates, own.ld_gates, row, size) + state * own.pitch * size
 
     else:
 
         def sizes(op, own, f, step):
-            return op.n_in, count * own.pitch, op.steps * f.piece
+            return op.n_in, count * own.pitch, op.steps * f.chunk
 
         numbers = make_x_lines(dtype)
         gates = make_gate_lines(dtype)
@@ -94,7 +94,7 @@ def make_recurrent_bias(dtype, entry):
         line = thread // columns
         column = cuda.blockIdx.x * columns + thread % columns
         known = column < n_gates * own.pitch
-        n_rows = op.steps * f.piece
+        n_rows = op.steps * f.chunk
         each = (n_rows + op.n_slots - 1) // op.n_slots
         total = dtype(0)
         if known:

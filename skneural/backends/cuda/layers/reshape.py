@@ -11,8 +11,8 @@ from skneural.backends.cuda.rows import get, make_each_number, put, send
 @register
 def output_of(op, f, row, j):
     """Row and column of the output where number j of a row of the input stands."""
-    number = row // f.piece * op.n_in + j
-    return number // op.n_out * f.piece + row % f.piece, number % op.n_out
+    number = row // f.chunk * op.n_in + j
+    return number // op.n_out * f.chunk + row % f.chunk, number % op.n_out
 
 
 @layer_kernel("reshape", "forward", of_input=True)

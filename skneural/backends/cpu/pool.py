@@ -1,6 +1,6 @@
-"""A crew: one compiled function run by several plain Python threads, and how many of them it pays to use.
+"""A pool of workers: one compiled function run by several plain Python threads, and how many of them it pays to use.
 
-The threads live as long as a fit. Between calls the hands wait in compiled code, without the GIL: they spin, then
+The threads live as long as a fit. Between calls the workers wait in compiled code, without the GIL: they spin, then
 yield, then sleep. A call commands them, does its own part and waits for theirs, in one compiled function: so an
 interrupt (Ctrl-C) finds either all threads at work or none.
 """
@@ -14,43 +14,48 @@ from numba import types
 from skneural.backends.cpu.compiler import DIGEST, address, kernel
 from skneural.backends.cpu.intrinsics import atomic_add, atomic_load, call_job
 from skneural.backends.cpu.threads import join_all, start_all
-from skneural.backends.cpu.walker import BOARD_SIZE, COMMANDS, DONE, LEAVE, QUIT, wait_until
+from skneural.backends.cpu.walker import BARRIER_SIZE, COMMANDS, DONE, QUIT, TIMEOUTS, wait_until
 from skneural.backends.frame import data
 
 
-def make_serve():
-    """Kernel of a hand, ``serve(job, frame, board)``: wait for a command, do the job, say so; until told to quit."""
-    digest, commands, done, leave = DIGEST, COMMANDS, DONE, QUIT
+def make_run_worker():
+    """Kernel of a worker, ``run_worker(job, frame, barrier)``: until told to quit, wait for a command, do the job."""
+    digest = DIGEST
+    commands = COMMANDS
+    done = DONE
+    quit_at = QUIT
 
-    def serve(job, frame_address, board):
+    def run_worker(job, frame_address, barrier):
         digest  # part of the cache key
         seen = 0
         while True:
             seen += 1
-            wait_until(board + commands, seen)
-            if atomic_load(board + leave) != 0:
+            wait_until(barrier + commands, seen)
+            if atomic_load(barrier + quit_at) != 0:
                 return
             call_job(job, (frame_address,))
-            atomic_add(board + done, 1)
+            atomic_add(barrier + done, 1)
 
-    return (types.int64,) * 3, serve
+    return (types.int64,) * 3, run_worker
 
 
-def make_lead():
-    """Kernel of the first thread, ``lead(job, frame, board, hands)``: command the hands, do the job, wait for them."""
-    digest, commands, done = DIGEST, COMMANDS, DONE
+def make_run_first():
+    """Kernel of the first thread, ``run_first(job, frame, barrier, workers)``: command workers, do the job, wait."""
+    digest = DIGEST
+    commands = COMMANDS
+    done = DONE
 
-    def lead(job, frame_address, board, hands):
+    def run_first(job, frame_address, barrier, workers):
         digest  # part of the cache key
-        finished = atomic_load(board + done) + hands
-        atomic_add(board + commands, 1)
+        finished = atomic_load(barrier + done) + workers
+        atomic_add(barrier + commands, 1)
         call_job(job, (frame_address,))
-        wait_until(board + done, finished)
+        wait_until(barrier + done, finished)
 
-    return (types.int64,) * 4, lead
+    return (types.int64,) * 4, run_first
 
 
-class Crew:
+class Pool:
     """Threads that run one job, each on a frame of its own.
 
     Parameters
@@ -69,11 +74,12 @@ class Crew:
 
     def run(self, size):
         """Run the job on the first `size` frames: on one, or on all once their threads have been started."""
+        first = self.frames[0]
         if size == 1:
-            self._alone(self.frames[0].address)
+            self._alone(first.address)
             return
-        self.board[LEAVE // 8] = 0
-        self._lead(self._job, self.frames[0].address, data(self.board), size - 1)
+        self.barrier[TIMEOUTS // 8] = 0
+        self._run_first(self._job, first.address, data(self.barrier), size - 1)
 
     @property
     def started(self):
@@ -85,14 +91,14 @@ class Crew:
 
         They hold `held`, what stands behind the addresses in the frames, for as long as they live.
         """
-        serve = kernel(make_serve).ctypes
-        self._lead = kernel(make_lead).ctypes
-        self.board = np.zeros(BOARD_SIZE // 8, np.int64)
+        run_worker = kernel(make_run_worker).ctypes
+        self._run_first = kernel(make_run_first).ctypes
+        self.barrier = np.zeros(BARRIER_SIZE // 8, np.int64)
         for rank, frame in enumerate(self.frames):
-            frame.update(rank=rank, board=data(self.board))
+            frame.update(rank=rank, barrier=data(self.barrier))
         for frame in self.frames[1:]:
-            arguments = serve, self._job, frame, self.board, held
-            self._threads.append(threading.Thread(target=_serve, args=arguments, daemon=True, name="skneural"))
+            arguments = (run_worker, self._job, frame, self.barrier, held)
+            self._threads.append(threading.Thread(target=_work, args=arguments, daemon=True, name="skneural"))
         try:
             refused = start_all(self._threads)
         except BaseException:
@@ -103,18 +109,19 @@ class Crew:
         return not refused
 
     def close(self):
-        """Send the hands home."""
+        """End the workers."""
         if not self._threads:
             return
-        self.board[QUIT // 8] = 1
-        self.board[COMMANDS // 8] += 1
-        threads, self._threads = self._threads, []
+        self.barrier[QUIT // 8] = 1
+        self.barrier[COMMANDS // 8] += 1
+        threads = self._threads
+        self._threads = []
         join_all(threads)
 
 
-def _serve(serve, job, frame, board, held):
-    """A hand's life. It holds what stands behind the addresses."""
-    serve(job, frame.address, data(board))
+def _work(run_worker, job, frame, barrier, held):
+    """A worker's life. It holds what stands behind the addresses."""
+    run_worker(job, frame.address, data(barrier))
 
 
 class Pace:
