@@ -100,6 +100,36 @@ def send(f, target, begin, scale, ld, row, j, dtype, gradient):
 
 
 @register
+def get_x(op, f, row, j, dtype):
+    """Number j of a row of the input."""
+    return get(f, op.x, op.ld_in, row, j, dtype)
+
+
+@register
+def get_dy(op, f, row, j, dtype):
+    """The gradient by number j of a row of the output."""
+    return get(f, op.dy, op.ld_out, row, j, dtype)
+
+
+@register
+def put_y(op, f, row, j, dtype, number):
+    """Write number j of a row of the output."""
+    put(f, op.y, op.ld_out, row, j, dtype, number)
+
+
+@register
+def put_dy(op, f, row, j, dtype, derivative):
+    """Let the derivative of number j of a row of the output wait for its gradient."""
+    put(f, op.dy, op.ld_out, row, j, dtype, derivative)
+
+
+@register
+def send_x(op, f, row, j, dtype, gradient):
+    """Send the gradient by number j of a row of the input on."""
+    send(f, op.dx, op.begin, op.scale, op.ld_in, row, j, dtype, gradient)
+
+
+@register
 def has_ended(op, f, row):
     """Whether a row of the output stands after the end of its sample."""
     return op.every != 0 and row // f.piece >= length_of(f, op.every, op.steps, row % f.piece)

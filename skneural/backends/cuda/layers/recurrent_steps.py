@@ -17,7 +17,7 @@ from skneural.backends.cuda.compiler import digest_of, formula
 from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import details_view, vector
 from skneural.backends.cuda.product import make_product
-from skneural.backends.cuda.rows import factor_of, get, length_of, make_kernel, parameter, put, row_of, send
+from skneural.backends.cuda.rows import factor_of, get, length_of, make_kernel, parameter, put, row_of, send_x
 from skneural.backends.gates import functions_of, gate_activations, gate_reader, gate_writer
 from skneural.maths import random
 from skneural.maths.activations import logistic, tanh
@@ -334,7 +334,7 @@ def make_recurrent_inputs_backward(dtype, tile, entry):
         return op.steps * f.piece, op.n_in, count * own.pitch
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        send(f, op.dx, op.begin, op.scale, op.ld_in, m, n, dtype, total)
+        send_x(op, f, m, n, dtype, total)
 
     gates = make_gate_lines(dtype)
     weights = make_weight_lines(dtype, of_state=False)
