@@ -16,6 +16,7 @@ from skneural.backends.cuda.intrinsics import details_view, model_frame, op_at, 
 from skneural.maths import random
 from skneural.maths.dropout import keep, noise, row_position
 from skneural.maths.gradients import sent
+from skneural.maths.random import at_time, layer_key
 
 for _function in (
     random.mix,
@@ -84,11 +85,22 @@ def weight_of(f, r, dtype):
 
 
 @register
+def key_at(f, stream, number, row):
+    """Random key of the time step of a row, in this step of the optimizer."""
+    return at_time(layer_key(f.seed, stream, number, f.step), np.uint64(row // f.piece))
+
+
+@register
+def position_of(op, f, r, j):
+    """Where the bits of number j of row r are drawn: rows are counted in the order of the epoch."""
+    return row_position(f.start + r, op.ld_out) + np.uint64(j)
+
+
+@register
 def factor_of(op, own, f, key, r, j, dtype):
-    """What dropout multiplies number j of row r by: rows are counted in the order of the epoch."""
-    position = row_position(f.start + r, op.ld_out) + np.uint64(j)
+    """What dropout multiplies number j of row r by."""
     scale = dtype(1) / (dtype(1) - dtype(own.rate))
-    return keep(key, position, np.uint32(own.limit), scale)
+    return keep(key, position_of(op, f, r, j), np.uint32(own.limit), scale)
 
 
 @register

@@ -3,13 +3,10 @@
 Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
 """
 
-import numpy as np
-
 from skneural.backends.cuda.launches import layer_launches
 from skneural.backends.cuda.layers.dense import takes_dropout
-from skneural.backends.cuda.rows import factor_of, get_dy, get_x, make_each_number, put_dy, put_y
+from skneural.backends.cuda.rows import factor_of, get_dy, get_x, key_at, make_each_number, put_dy, put_y
 from skneural.maths import random
-from skneural.maths.random import at_time, layer_key
 
 
 @layer_launches("dropout", "forward")
@@ -30,7 +27,7 @@ def make_dropout_forward(dtype):
     def work(op, own, f, row, j):
         value = get_x(op, f, row, j, dtype)
         if f.training != 0:
-            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(row // f.piece))
+            key = key_at(f, stream, own.stream, row)
             factor = factor_of(op, own, f, key, row % f.piece, j, dtype)
             value *= factor
             if op.dy >= 0:

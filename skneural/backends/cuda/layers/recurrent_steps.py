@@ -72,6 +72,28 @@ def unit_at(f, buffer, ld, row, j, size):
     return row_of(f, buffer, ld, row, size) + j * size
 
 
+@register
+def addresses_forward(op, own, f, s, r, j, size):
+    """Addresses of a unit in step s: of its first gate, its state, its memory and its masked state."""
+    row = time_of(op, own, s) * f.piece + r
+    gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
+    y = unit_at(f, op.y, op.ld_out, row, j, size)
+    cells = unit_at(f, own.cells, op.ld_out, (s + 1) * f.piece + r, j, size)
+    states = unit_at(f, own.states, op.ld_out, row, j, size)
+    return gates, y, cells, states
+
+
+@register
+def addresses_backward(op, own, f, s, r, j, size):
+    """The same on the way back: of its first gate, the gradient by its state, its memory and the state before."""
+    row = time_of(op, own, s) * f.piece + r
+    gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
+    dy = unit_at(f, op.dy, op.ld_out, row, j, size)
+    cells = unit_at(f, own.cells, op.ld_out, (s + 1) * f.piece + r, j, size)
+    before = unit_at(f, op.y, op.ld_out, time_of(op, own, s - 1) * f.piece + r, j, size)
+    return gates, dy, cells, before
+
+
 def make_unit_forward(dtype, entry):
     """Two functions: read the pre-activations of a unit's gates into ``z[:, i]``; the cell, from there.
 
@@ -170,11 +192,7 @@ def make_cell_forward(dtype, entry):
         for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
             r = e // op.n_out
             j = e % op.n_out
-            row = t * f.piece + r
-            gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
-            y = unit_at(f, op.y, op.ld_out, row, j, size)
-            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
-            states = unit_at(f, own.states, op.ld_out, row, j, size)
+            gates, y, cells, states = addresses_forward(op, own, f, step, r, j, size)
             read_gates(z, 0, gates, f.params + (own.bias + j) * size, apart, step == 0)
             h = dtype(0)
             c = dtype(0)
@@ -208,17 +226,13 @@ def make_cell_backward(dtype, entry):
         for e in range(cuda.grid(1), f.piece * op.n_out, cuda.gridsize(1)):
             r = e // op.n_out
             j = e % op.n_out
-            row = t * f.piece + r
             length = length_of(f, op.every, op.steps, r)
             dh = dtype(0)
             dc = dtype(0)
             if step + 1 < op.steps and not is_cut(op, own, step + 1, length):
                 dh = get(f, own.carry, op.ld_out, r, j, dtype)
                 dc = get(f, own.carry, op.ld_out, f.piece + r, j, dtype)
-            gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
-            dy = unit_at(f, op.dy, op.ld_out, row, j, size)
-            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.piece + r, j, size)
-            before = unit_at(f, op.y, op.ld_out, time_of(op, own, step - 1) * f.piece + r, j, size)
+            gates, dy, cells, before = addresses_backward(op, own, f, step, r, j, size)
             read_unit(a, known, 0, step > 0, gates, apart, before, cells, cells_step, dy)
             dh, dc = unit_backward(a, known, 0, dh, dc, t < length, gates, apart)
             put(f, own.carry, op.ld_out, r, j, dtype, dh)
