@@ -115,11 +115,13 @@ else:
         The compiler drops those that nobody asks for. The others it need not read again after every store and every
         barrier, as it must those of a record in memory.
         """
-        kinds = [types.int64 if record[name] == np.int64 else types.float64 for name in record.names]
-        known = types.NamedTuple(kinds, fields)
 
         @intrinsic
         def read(typingctx, address):
+            # Numba's types count themselves: one in the closure would make another key of the cache in every process.
+            kinds = [types.int64 if record[name] == np.int64 else types.float64 for name in record.names]
+            known = types.NamedTuple(kinds, fields)
+
             def codegen(context, builder, sig, args):
                 values = []
                 for name, kind in zip(record.names, kinds, strict=True):
