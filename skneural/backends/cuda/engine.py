@@ -105,10 +105,12 @@ class Predictor:
         facts = {"sparse": isinstance(X, tuple), "with_loss": targets is not None}
         run.bind(self.precision, capacity, frame, nominal=nominal, training=False, **facts)
         frame.update(
-            settings=run.arena.put("settings", self.settings), scale=1.0, window=-1,
+            settings=run.arena.put("settings", self.settings),
+            scale=1.0,
+            window=-1,
             outputs=run.arena.empty("outputs", capacity * self.program.n_outputs, run.dtype),
             losses=run.arena.empty("losses", capacity, run.dtype),
-        )  # fmt: skip
+        )
         results = []
         for begin in range(0, n_rows, part):
             rows = slice(begin, begin + part)
@@ -116,9 +118,10 @@ class Predictor:
             if targets is not None:
                 own = None if weights is None else weights[rows]
                 frame.update(
-                    targets=run.arena.put("targets", targets[rows]), n_targets=targets.shape[1],
+                    targets=run.arena.put("targets", targets[rows]),
+                    n_targets=targets.shape[1],
                     weights=run.arena.put("weights", own),
-                )  # fmt: skip
+                )
             results.append(self._predict(X, run, frame, min(part, n_rows - begin)))
         outputs, losses = zip(*results, strict=True)
         losses = None if targets is None else np.concatenate(losses)
@@ -208,12 +211,18 @@ class Trainer(BaseTrainer):
         blocks = over(program.n_params)[0]
         scratch = max(run.binder.n_scratch * run.size, n_rows * 8 if f["shuffle"] else 0)
         f.update(
-            params=arena.put("params", self.params), gradient=arena.zeros("gradient", program.n_params, dtype),
-            roles=arena.put("roles", roles_of(program)), settings=arena.put("settings", self.settings),
-            targets=arena.put("targets", self.targets), weights=arena.put("weights", self.weights),
-            losses=arena.zeros("losses", batch, dtype), penalties=arena.zeros("penalties", blocks, dtype),
-            n_slots=blocks, scratch=arena.empty("scratch", scratch // 8 + 1, np.int64), batch=batch,
-        )  # fmt: skip
+            params=arena.put("params", self.params),
+            gradient=arena.zeros("gradient", program.n_params, dtype),
+            roles=arena.put("roles", roles_of(program)),
+            settings=arena.put("settings", self.settings),
+            targets=arena.put("targets", self.targets),
+            weights=arena.put("weights", self.weights),
+            losses=arena.zeros("losses", batch, dtype),
+            penalties=arena.zeros("penalties", blocks, dtype),
+            n_slots=blocks,
+            scratch=arena.empty("scratch", scratch // 8 + 1, np.int64),
+            batch=batch,
+        )
         if streamed:
             self.streamed = Stream(run, self.X, batch, f)
         else:
@@ -231,13 +240,15 @@ class Trainer(BaseTrainer):
             n_params = self.program.n_params
             n_layers = self.program.n_layers
             f.update(
-                state_s=arena.put("s", state.s), state_v=arena.put("v", state.v),
-                best=arena.put("best", self.params), snapshot=arena.empty("snapshot", n_params, run.dtype),
+                state_s=arena.put("s", state.s),
+                state_v=arena.put("v", state.v),
+                best=arena.put("best", self.params),
+                snapshot=arena.empty("snapshot", n_params, run.dtype),
                 order=arena.empty("order", f["n_rows"], np.int64) if shuffle else 0,
                 constants=arena.empty("constants", self.steps_per_epoch * N_CONSTANTS, run.dtype),
                 squares=arena.zeros("squares", n_layers * MEASURING, run.dtype),
                 layer_norms=arena.zeros("layer_norms", n_layers, run.dtype) if self.monitor else 0,
-            )  # fmt: skip
+            )
             self._bind_steps()
 
     def _bind_steps(self):

@@ -115,16 +115,18 @@ else:
         The compiler drops those that nobody asks for. The others it need not read again after every store and every
         barrier, as it must those of a record in memory.
         """
-        kinds = [types.int64 if record[name] == np.int64 else types.float64 for name in record.names]
-        known = types.NamedTuple(kinds, fields)
 
         @intrinsic
         def read(typingctx, address):
+            # Numba's types count themselves: one in the closure would make another key of the cache in every process.
+            kinds = [types.int64 if record[name] == np.int64 else types.float64 for name in record.names]
+            known = types.NamedTuple(kinds, fields)
+
             def codegen(context, builder, sig, args):
                 values = []
                 for name, kind in zip(record.names, kinds, strict=True):
-                    place = builder.add(args[0], _I64(offset + record.fields[name][1]))
-                    values.append(builder.load(_global_pointer(builder, place, context.get_value_type(kind))))
+                    start = builder.add(args[0], _I64(offset + record.fields[name][1]))
+                    values.append(builder.load(_global_pointer(builder, start, context.get_value_type(kind))))
                 return context.make_tuple(builder, known, values)
 
             return known(types.int64), codegen
@@ -227,12 +229,12 @@ else:
         """
 
         def codegen(context, builder, sig, args):
-            def places(kind, array, begin, count):
+            def pointers(kind, array, begin, count):
                 return [_element(context, builder, kind, array, builder.add(begin, _I64(i))) for i in range(count)]
 
-            sums = places(sig.args[0], args[0], args[1], 4)
-            factors = places(sig.args[2], args[2], args[4], 4) + places(sig.args[3], args[3], args[5], 2)
-            bits = [builder.bitcast(builder.load(place), _I32) for place in factors]
+            sums = pointers(sig.args[0], args[0], args[1], 4)
+            factors = pointers(sig.args[2], args[2], args[4], 4) + pointers(sig.args[3], args[3], args[5], 2)
+            bits = [builder.bitcast(builder.load(pointer), _I32) for pointer in factors]
             product = ir.InlineAsm(
                 ir.FunctionType(ir.LiteralStructType([_F32] * 4), [_I32] * 6 + [_F32] * 4),
                 "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
@@ -242,8 +244,8 @@ else:
             )
             # Convergent: all lanes take part, so no optimisation may put it where only some of them come.
             result = builder.call(product, [*bits, *map(builder.load, sums)], attrs=("convergent",))
-            for i, place in enumerate(sums):
-                builder.store(builder.extract_value(result, i), place)
+            for i, pointer in enumerate(sums):
+                builder.store(builder.extract_value(result, i), pointer)
             return context.get_dummy_value()
 
         return types.void(c, types.int64, a, b, types.int64, types.int64), codegen

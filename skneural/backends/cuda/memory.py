@@ -124,9 +124,12 @@ def _put_sequences(arena, X):
         values = np.ascontiguousarray(values)
     by_sample, by_step, by_feature = (stride // size for stride in values.strides)
     return {
-        "inputs": arena.put("x", flat) + offset * size, "lengths": arena.put("lengths", X.lengths),
-        "ld_inputs": by_sample, "ld_steps": by_step, "ld_features": by_feature,
-    }  # fmt: skip
+        "inputs": arena.put("x", flat) + offset * size,
+        "lengths": arena.put("lengths", X.lengths),
+        "ld_inputs": by_sample,
+        "ld_steps": by_step,
+        "ld_features": by_feature,
+    }
 
 
 def fits(needed):

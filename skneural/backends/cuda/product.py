@@ -104,16 +104,16 @@ def make_fetch(dtype, along, lines, depth, threads, address, *, ones=False, gath
     across = (depth if along else lines) // vector
     assert count * threads * vector == lines * depth, "every thread has as many vectors as the others"
 
-    def find(op, own, f, step, places, thread, begin, n_lines):
+    def find(op, own, f, step, addresses, thread, begin, n_lines):
         if along:
             for i in range(count):
                 line = begin + (thread + i * threads) // across
-                places[i] = address(op, own, f, step, line) if line < n_lines else 0
+                addresses[i] = address(op, own, f, step, line) if line < n_lines else 0
         elif not gathered:
-            places[0] = address(op, own, f, step, 0)
-            places[1] = address(op, own, f, step, 1) - places[0]
+            addresses[0] = address(op, own, f, step, 0)
+            addresses[1] = address(op, own, f, step, 1) - addresses[0]
 
-    def fetch(op, own, f, step, places, taken, thread, begin, n_lines, start, n_depth):
+    def fetch(op, own, f, step, addresses, taken, thread, begin, n_lines, start, n_depth):
         for i in range(count):
             e = thread + i * threads
             if along:
@@ -125,11 +125,11 @@ def make_fetch(dtype, along, lines, depth, threads, address, *, ones=False, gath
             known = n_lines - 1 if ones else n_lines
             if line < known and k < n_depth:
                 if along:
-                    at = places[i] + k * size
+                    at = addresses[i] + k * size
                 elif gathered:
                     at = address(op, own, f, step, k) + line * size
                 else:
-                    at = places[0] + k * places[1] + line * size
+                    at = addresses[0] + k * addresses[1] + line * size
                 load_vector(taken, i * vector, at)
             else:
                 for j in range(vector):
@@ -151,7 +151,7 @@ def make_stage(dtype, along, tile, lines, threads):
     across = (depth if along else lines) // vector
     pitch = lines + tile.pad
 
-    def stage(shared, place, taken, thread):
+    def stage(shared, offset, taken, thread):
         if tensor:
             for i in range(count * vector):
                 taken[i] = to_tf32(taken[i])
@@ -161,11 +161,11 @@ def make_stage(dtype, along, tile, lines, threads):
                 line = e // across
                 k = e % across * vector
                 for j in range(vector):
-                    shared[place + (k + j) * pitch + line] = taken[i * vector + j]
+                    shared[offset + (k + j) * pitch + line] = taken[i * vector + j]
             else:
                 k = e // across
                 line = e % across * vector
-                put_vector(shared, place + k * pitch + line, taken, i * vector)
+                put_vector(shared, offset + k * pitch + line, taken, i * vector)
 
     return register(stage)
 
@@ -313,8 +313,8 @@ def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
     threads = tile.threads(16 // dtype().itemsize)
     a_along = layout[0] == "N"
     b_along = layout[1] == "T"
-    find_a, fetch_a, a_places, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, **facts)
-    find_b, fetch_b, b_places, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b)
+    find_a, fetch_a, n_addresses_a, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, **facts)
+    find_b, fetch_b, n_addresses_b, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b)
     stage_a = make_stage(dtype, a_along, tile, rows, threads)
     stage_b = make_stage(dtype, b_along, tile, columns, threads)
     multiply, n_sums = make_tensor_multiply(tile) if tile.tensor else make_multiply(dtype, tile)
@@ -328,9 +328,9 @@ def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
         thread = cuda.threadIdx.x % threads
         a = cuda.local.array(a_count, dtype)
         b = cuda.local.array(b_count, dtype)
-        place = slice_ * 2 * both
-        at_a = cuda.local.array(a_places, whole)
-        at_b = cuda.local.array(b_places, whole)
+        offset = slice_ * 2 * both
+        at_a = cuda.local.array(n_addresses_a, whole)
+        at_b = cuda.local.array(n_addresses_b, whole)
         find_a(op, own, f, step, at_a, thread, top, n_rows)
         find_b(op, own, f, step, at_b, thread, left, n_columns)
         steps = (n_depth + depth - 1) // depth
@@ -339,12 +339,12 @@ def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
         end = min(n_depth, k + each * depth)
         fetch_a(op, own, f, step, at_a, a, thread, top, n_rows, k, end)
         fetch_b(op, own, f, step, at_b, b, thread, left, n_columns, k, end)
-        stage_a(shared, place, a, thread)
-        stage_b(shared, place + a_stage, b, thread)
+        stage_a(shared, offset, a, thread)
+        stage_b(shared, offset + a_stage, b, thread)
         cuda.syncthreads()
         for s in range(each):
-            now = place + s % 2 * both
-            after = place + (s + 1) % 2 * both
+            now = offset + s % 2 * both
+            after = offset + (s + 1) % 2 * both
             if s + 1 < each:
                 fetch_a(op, own, f, step, at_a, a, thread, top, n_rows, k + (s + 1) * depth, end)
                 fetch_b(op, own, f, step, at_b, b, thread, left, n_columns, k + (s + 1) * depth, end)

@@ -16,6 +16,7 @@ from skneural.backends.cuda.intrinsics import details_view, model_frame, op_at, 
 from skneural.maths import random
 from skneural.maths.dropout import keep, noise, row_position
 from skneural.maths.gradients import sent
+from skneural.maths.random import at_time, layer_key
 
 for _function in (
     random.mix,
@@ -84,11 +85,22 @@ def weight_of(f, r, dtype):
 
 
 @register
+def key_at(f, stream, number, row):
+    """Random key of the time step of a row, in this step of the optimizer."""
+    return at_time(layer_key(f.seed, stream, number, f.step), np.uint64(row // f.chunk))
+
+
+@register
+def position_of(op, f, r, j):
+    """Where the bits of number j of row r are drawn: rows are counted in the order of the epoch."""
+    return row_position(f.start + r, op.ld_out) + np.uint64(j)
+
+
+@register
 def factor_of(op, own, f, key, r, j, dtype):
-    """What dropout multiplies number j of row r by: rows are counted in the order of the epoch."""
-    position = row_position(f.start + r, op.ld_out) + np.uint64(j)
+    """What dropout multiplies number j of row r by."""
     scale = dtype(1) / (dtype(1) - dtype(own.rate))
-    return keep(key, position, np.uint32(own.limit), scale)
+    return keep(key, position_of(op, f, r, j), np.uint32(own.limit), scale)
 
 
 @register
@@ -97,6 +109,36 @@ def send(f, target, begin, scale, ld, row, j, dtype, gradient):
     before = get(f, begin, ld, row, j, dtype) if begin >= 0 else dtype(0)
     waiting = get(f, target, ld, row, j, dtype) if scale != 0 else dtype(0)
     put(f, target, ld, row, j, dtype, sent(gradient, before, begin >= 0, waiting, scale != 0))
+
+
+@register
+def get_x(op, f, row, j, dtype):
+    """Number j of a row of the input."""
+    return get(f, op.x, op.ld_in, row, j, dtype)
+
+
+@register
+def get_dy(op, f, row, j, dtype):
+    """The gradient by number j of a row of the output."""
+    return get(f, op.dy, op.ld_out, row, j, dtype)
+
+
+@register
+def put_y(op, f, row, j, dtype, number):
+    """Write number j of a row of the output."""
+    put(f, op.y, op.ld_out, row, j, dtype, number)
+
+
+@register
+def put_dy(op, f, row, j, dtype, derivative):
+    """Let the derivative of number j of a row of the output wait for its gradient."""
+    put(f, op.dy, op.ld_out, row, j, dtype, derivative)
+
+
+@register
+def send_x(op, f, row, j, dtype, gradient):
+    """Send the gradient by number j of a row of the input on."""
+    send(f, op.dx, op.begin, op.scale, op.ld_in, row, j, dtype, gradient)
 
 
 @register

@@ -38,10 +38,12 @@ class Run:
         arena = self.arena
         dtype = self.dtype
         frame.update(
-            capacity=capacity, ops=self.ops, n_ops=len(self.binder.ops),
+            capacity=capacity,
+            ops=self.ops,
+            n_ops=len(self.binder.ops),
             work=arena.zeros("work", capacity * self.program.n_work, dtype),
             statistics=arena.zeros("statistics", self.program.n_statistics, dtype),
-        )  # fmt: skip
+        )
 
     def start(self, launches, stream=None):
         """Launch kernels, or add them to a graph."""

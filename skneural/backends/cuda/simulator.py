@@ -56,17 +56,17 @@ def allocate(count, dtype):
     begin = -raw.__array_interface__["data"][0] % 64
     block = raw[begin : begin + count * np.dtype(dtype).itemsize]
     start = block.__array_interface__["data"][0]
-    place = bisect.bisect(_starts, start)
-    _starts.insert(place, start)
-    _blocks.insert(place, block)
+    index = bisect.bisect(_starts, start)
+    _starts.insert(index, start)
+    _blocks.insert(index, block)
     return block.view(dtype)
 
 
 def _bytes_at(address):
-    place = bisect.bisect(_starts, address) - 1
-    if place < 0 or address - _starts[place] > len(_blocks[place]):
+    index = bisect.bisect(_starts, address) - 1
+    if index < 0 or address - _starts[index] > len(_blocks[index]):
         raise IndexError(f"No memory of the device at {address}.")
-    return _blocks[place][int(address) - _starts[place] :]
+    return _blocks[index][int(address) - _starts[index] :]
 
 
 def vector(address, dtype):

@@ -18,13 +18,13 @@ WINDOW = 1 << 20 if hub.IS_SIMULATED else 1 << 28
 
 
 def make_set_window():
-    """Say where the rows at hand stand: `op_address` is their address, `step` the first one's place in the epoch."""
+    """Say where the rows at hand stand: `address` is theirs, `step` the number of the first one in the epoch."""
     digest = DIGEST
 
-    def set_window(op_address, frames, step):
+    def set_window(address, frames, step):
         digest  # part of the cache key
         f = model_record(frames)
-        f.inputs = op_address
+        f.inputs = address
         f.window = step
 
     return set_window
@@ -55,9 +55,9 @@ class Stream:
         self.pinned = [hub.pinned(self.window, dtype) for _ in range(2)]
         for buffer in self.pinned:
             buffer[:] = 0
-        self.places = [run.arena.zeros(f"window {i}", self.window, dtype) for i in range(2)]
+        addresses = [run.arena.zeros(f"window {i}", self.window, dtype) for i in range(2)]
         self.copies = hub.new_stream(run.device)
-        self.set_window = Launch((make_set_window,), block=1)
+        self._announce = [Launch((make_set_window,), block=1, address=address) for address in addresses]
         frame.update(ld_inputs=self.row, window=0)
         if isinstance(X, Sequences):
             features = X.values.shape[2]
@@ -101,17 +101,10 @@ class Stream:
             hub.copy_in_later(run.arena.arrays[f"window {turn}"], self.pinned[turn], self.copies)
             copied[turn] = hub.mark(self.copies)
             hub.wait_for(run.stream, copied[turn])
-            self._announce(turn, first * self.batch)
+            self._announce[turn].step = first * self.batch
+            self._announce[turn].start(run.stream, run.ops, run.frames)
             run_steps(min(self.steps, steps_per_epoch - first))
             used[turn] = hub.mark(run.stream)
-
-    def _announce(self, turn, place):
-        """Tell the kernels where the rows stand."""
-        launch = self.set_window
-        launch.get_ready()
-        hub.launch(
-            launch.kernel, launch.grid, launch.block, 0, self.run.stream, (self.places[turn], self.run.frames, place)
-        )
 
     def _gather(self, buffer, order, begin):
         """Copy the rows of a window side by side."""

@@ -5,7 +5,7 @@ Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
 
 from skneural.backends.cuda.compiler import digest_of, formula
 from skneural.backends.cuda.launches import layer_kernel
-from skneural.backends.cuda.rows import get, has_ended, make_each_number, put, send
+from skneural.backends.cuda.rows import get_dy, get_x, has_ended, make_each_number, put_dy, put_y, send_x
 from skneural.maths.activations import ACTIVATIONS
 
 
@@ -15,13 +15,13 @@ def make_activation_forward(dtype, entry):
     value_and_derivative = formula(entry.formula)
 
     def work(op, own, f, row, j):
-        value, derivative = value_and_derivative(get(f, op.x, op.ld_in, row, j, dtype))
+        value, derivative = value_and_derivative(get_x(op, f, row, j, dtype))
         if has_ended(op, f, row):
             value = dtype(0)
             derivative = dtype(0)
-        put(f, op.y, op.ld_out, row, j, dtype, value)
+        put_y(op, f, row, j, dtype, value)
         if op.dy >= 0:
-            put(f, op.dy, op.ld_out, row, j, dtype, derivative)
+            put_dy(op, f, row, j, dtype, derivative)
 
     return make_each_number("activation", work, digest=digest_of(entry.formula))
 
@@ -33,6 +33,6 @@ def make_pass_backward(dtype):
     """Send dy on. What the operation's derivative is has been multiplied in by whoever read y."""
 
     def work(op, own, f, row, j):
-        send(f, op.dx, op.begin, op.scale, op.ld_in, row, j, dtype, get(f, op.dy, op.ld_out, row, j, dtype))
+        send_x(op, f, row, j, dtype, get_dy(op, f, row, j, dtype))
 
     return make_each_number("activation", work)

@@ -8,7 +8,7 @@ from skneural.backends.cuda.hub import cuda
 from skneural.backends.cuda.intrinsics import OP_SIZE, details_view, vector
 from skneural.backends.cuda.launches import Launch, layer_launches, over
 from skneural.backends.cuda.product import make_product, nothing
-from skneural.backends.cuda.rows import factor_of, make_kernel, parameter, place_of, put, row_of, send
+from skneural.backends.cuda.rows import factor_of, make_kernel, parameter, place_of, put_dy, put_y, row_of, send_x
 from skneural.maths import random
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.elementary import sqrt
@@ -144,8 +144,8 @@ def make_dense_forward(dtype, tile, activation, from_data, drops):
                 total *= factor
                 derivative *= factor
             if f.training != 0 and op.dy >= 0:
-                put(f, op.dy, op.ld_out, m, n, dtype, derivative)
-        put(f, op.y, op.ld_out, m, n, dtype, total)
+                put_dy(op, f, m, n, dtype, derivative)
+        put_y(op, f, m, n, dtype, total)
 
     return make_product(
         dtype,
@@ -169,7 +169,7 @@ def make_dense_backward(dtype, tile):
         return f.chunk, op.n_in, op.n_out
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        send(f, op.dx, op.begin, op.scale, op.ld_in, m, n, dtype, total)
+        send_x(op, f, m, n, dtype, total)
 
     dy = make_dy_lines(dtype)
     return make_product(dtype, tile, "NT", "dense", sizes, dy, make_weight_lines(dtype), finish, DIGEST)

@@ -3,13 +3,10 @@
 Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
 """
 
-import numpy as np
-
 from skneural.backends.cuda.launches import layer_launches
 from skneural.backends.cuda.layers.dense import takes_dropout
-from skneural.backends.cuda.rows import factor_of, get, make_each_number, put
+from skneural.backends.cuda.rows import factor_of, get_dy, get_x, key_at, make_each_number, put_dy, put_y
 from skneural.maths import random
-from skneural.maths.random import at_time, layer_key
 
 
 @layer_launches("dropout", "forward")
@@ -28,14 +25,14 @@ def make_dropout_forward(dtype):
     stream = random.DROPOUT
 
     def work(op, own, f, row, j):
-        value = get(f, op.x, op.ld_in, row, j, dtype)
+        value = get_x(op, f, row, j, dtype)
         if f.training != 0:
-            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(row // f.chunk))
+            key = key_at(f, stream, own.stream, row)
             factor = factor_of(op, own, f, key, row % f.chunk, j, dtype)
             value *= factor
             if op.dy >= 0:
-                derivative = get(f, op.dy, op.ld_out, row, j, dtype) if op.scale != 0 else dtype(1)
-                put(f, op.dy, op.ld_out, row, j, dtype, factor * derivative)
-        put(f, op.y, op.ld_out, row, j, dtype, value)
+                derivative = get_dy(op, f, row, j, dtype) if op.scale != 0 else dtype(1)
+                put_dy(op, f, row, j, dtype, factor * derivative)
+        put_y(op, f, row, j, dtype, value)
 
     return make_each_number("dropout", work)

@@ -9,7 +9,7 @@ from skneural.backends.cuda.compiler import formula
 from skneural.backends.cuda.intrinsics import vector
 from skneural.backends.cuda.launches import layer_kernel, layer_launches
 from skneural.backends.cuda.layers.dense import reads_data
-from skneural.backends.cuda.rows import length_of, make_each_number, place_of, put, sample_of
+from skneural.backends.cuda.rows import length_of, make_each_number, place_of, put_y, sample_of
 from skneural.maths.sparse import first_from
 
 formula(first_from)
@@ -30,7 +30,7 @@ def make_input_forward(dtype):
 
     def work(op, own, f, row, j):
         x = vector(f.inputs + place_of(f, row) * f.ld_inputs * size, dtype)
-        put(f, op.y, op.ld_out, row, j, dtype, x[j])
+        put_y(op, f, row, j, dtype, x[j])
 
     return make_each_number("input", work)
 
@@ -48,7 +48,7 @@ def make_sparse_input_forward(dtype):
         while k < end and indices[k] == j:  # entries given twice are added
             total += vector(f.inputs, dtype)[k]
             k += 1
-        put(f, op.y, op.ld_out, row, j, dtype, total)
+        put_y(op, f, row, j, dtype, total)
 
     return make_each_number("input", work)
 
@@ -71,6 +71,6 @@ def make_sequence_input_forward(dtype):
             if own.scaling >= 0:
                 scaling = vector(f.params + own.scaling * size, dtype)  # (2, O): mean and deviation
                 value = (value - scaling[j]) / scaling[op.ld_out + j]
-        put(f, op.y, op.ld_out, row, j, dtype, value)
+        put_y(op, f, row, j, dtype, value)
 
     return make_each_number("sequence_input", work)

@@ -3,13 +3,10 @@
 Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
 """
 
-import numpy as np
-
 from skneural.backends.cuda.launches import layer_launches
-from skneural.backends.cuda.rows import get, has_ended, make_each_number, put
+from skneural.backends.cuda.rows import get_x, has_ended, key_at, make_each_number, position_of, put_y
 from skneural.maths import random
-from skneural.maths.dropout import noise, row_position
-from skneural.maths.random import at_time, layer_key
+from skneural.maths.dropout import noise
 
 
 @layer_launches("noise", "forward")
@@ -23,11 +20,10 @@ def make_noise_forward(dtype):
     stream = random.NOISE
 
     def work(op, own, f, row, j):
-        value = get(f, op.x, op.ld_in, row, j, dtype)
+        value = get_x(op, f, row, j, dtype)
         if f.training != 0 and not has_ended(op, f, row):
-            key = at_time(layer_key(f.seed, stream, own.stream, f.step), np.uint64(row // f.chunk))
-            position = row_position(f.start + row % f.chunk, op.ld_out) + np.uint64(j)
-            value += noise(key, position, dtype(own.deviation))
-        put(f, op.y, op.ld_out, row, j, dtype, value)
+            key = key_at(f, stream, own.stream, row)
+            value += noise(key, position_of(op, f, row % f.chunk, j), dtype(own.deviation))
+        put_y(op, f, row, j, dtype, value)
 
     return make_each_number("noise", work)

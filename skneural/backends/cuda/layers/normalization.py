@@ -15,14 +15,18 @@ from skneural.backends.cuda.intrinsics import vector
 from skneural.backends.cuda.launches import THREADS, Launch, layer_kernel, layer_launches
 from skneural.backends.cuda.rows import (
     get,
+    get_dy,
+    get_x,
     has_ended,
     length_of,
     make_each_number,
     make_kernel,
     parameter,
     put,
+    put_dy,
+    put_y,
     row_of,
-    send,
+    send_x,
     weight_of,
 )
 from skneural.backends.cuda.updates import make_sum_block
@@ -145,7 +149,7 @@ def make_batch_norm_statistics(dtype):
         for r in range(cuda.threadIdx.x // columns, f.chunk if j < op.n_out else 0, lanes):
             part = share * weight_of(f, r, dtype)
             for t in range(length_of(f, op.every, op.steps, r)):
-                d = get(f, op.x, op.ld_out, t * f.chunk + r, j, dtype) - centre
+                d = get_x(op, f, t * f.chunk + r, j, dtype) - centre
                 total += part * (d * d if squares else d)
         return total
 
@@ -186,9 +190,9 @@ def make_finish(dtype, activation):
         if active:
             value, derivative = value_and_derivative(value)
             if f.training != 0 and op.dy >= 0:
-                put(f, op.dy, op.ld_out, row, j, dtype, dtype(0) if ended else derivative)
+                put_dy(op, f, row, j, dtype, dtype(0) if ended else derivative)
         put(f, own.normalized, op.ld_out, row, j, dtype, n)
-        put(f, op.y, op.ld_out, row, j, dtype, dtype(0) if ended else value)
+        put_y(op, f, row, j, dtype, dtype(0) if ended else value)
 
     return register(finish), digest_of(activation.formula) if active else DIGEST
 
@@ -207,7 +211,7 @@ def make_batch_norm_forward(dtype, activation):
             running = own.weight + 2 * op.ld_out + j
             mean = parameter(f, running, dtype)
             factor = one_over_deviation(parameter(f, running + op.ld_out, dtype), dtype(own.epsilon))
-        finish(op, own, f, row, j, normalize(get(f, op.x, op.ld_in, row, j, dtype), mean, factor))
+        finish(op, own, f, row, j, normalize(get_x(op, f, row, j, dtype), mean, factor))
 
     return make_each_number("batch_norm", work, digest=digest)
 
@@ -230,7 +234,7 @@ def make_norm_gradient(dtype, batch):
         for r in range(lane, f.chunk if inside else 0, lanes):
             for t in range(length_of(f, op.every, op.steps, r)):
                 row = t * f.chunk + r
-                dy = get(f, op.dy, op.ld_out, row, j, dtype)
+                dy = get_dy(op, f, row, j, dtype)
                 by_scale += dy * get(f, own.normalized, op.ld_out, row, j, dtype)
                 by_shift += dy
         by_scale = sum_lanes(shared, by_scale)
@@ -268,10 +272,10 @@ def make_batch_norm_backward(dtype):
             by_shift = statistics[at + 3 * ld]
             scale = parameter(f, own.weight + j, dtype)
             n = get(f, own.normalized, ld, row, j, dtype)
-            dy = get(f, op.dy, ld, row, j, dtype)
+            dy = get_dy(op, f, row, j, dtype)
             weight = weight_of(f, row % f.chunk, dtype)  # one over the sum of all weights is in both sums already
             gradient = batch_norm_gradient(dy, n, factor, scale, weight, by_scale, by_shift)
-        send(f, op.dx, op.begin, op.scale, ld, row, j, dtype, gradient)
+        send_x(op, f, row, j, dtype, gradient)
 
     return make_each_number("batch_norm", work)
 
@@ -335,9 +339,9 @@ def make_layer_norm_backward(dtype):
             total += scale[j] * dy[j]
             products += scale[j] * dy[j] * n[j]
         mean = share * sum_block(shared, total)
-        slope = share * sum_block(shared, products)
+        mean_of_products = share * sum_block(shared, products)
         for j in range(thread, op.n_out, width):
-            gradient = layer_norm_gradient(scale[j] * dy[j], n[j], factor, mean, slope)
-            send(f, op.dx, op.begin, op.scale, op.ld_out, row, j, dtype, gradient)
+            gradient = layer_norm_gradient(scale[j] * dy[j], n[j], factor, mean, mean_of_products)
+            send_x(op, f, row, j, dtype, gradient)
 
     return make_kernel("layer_norm", layer_norm_backward)

@@ -7,7 +7,7 @@ import numpy as np
 
 from skneural.backends.cuda.compiler import formula
 from skneural.backends.cuda.launches import layer_kernel
-from skneural.backends.cuda.rows import get, length_of, make_each_number, put, send
+from skneural.backends.cuda.rows import get, get_dy, get_x, length_of, make_each_number, put, put_y, send_x
 from skneural.maths.pooling import is_new_maximum
 
 formula(is_new_maximum)
@@ -38,9 +38,9 @@ def make_pool_forward(dtype, how):
         winner = beginning
         if beginning < end:
             first = end - 1 if is_last and j < own.n_forwards else beginning
-            value = get(f, op.x, op.ld_in, first * f.chunk + r, j, dtype)
+            value = get_x(op, f, first * f.chunk + r, j, dtype)
             for t in range(beginning + 1, beginning if is_last else end):
-                number = get(f, op.x, op.ld_in, t * f.chunk + r, j, dtype)
+                number = get_x(op, f, t * f.chunk + r, j, dtype)
                 if not is_max:
                     value += number
                 elif is_new_maximum(number, value):
@@ -50,7 +50,7 @@ def make_pool_forward(dtype, how):
                 value *= dtype(1) / dtype(end - beginning)
         if is_max and own.winners >= 0:
             put(f, own.winners, op.ld_out, row, j, step, winner)
-        put(f, op.y, op.ld_out, row, j, dtype, value)
+        put_y(op, f, row, j, dtype, value)
 
     return make_each_number("pool_max", work)
 
@@ -73,7 +73,7 @@ def make_pool_backward(dtype, how):
         end = min(beginning + own.window, length)
         gradient = dtype(0)
         if t < length:
-            gradient = get(f, op.dy, op.ld_out, w * f.chunk + r, j, dtype)
+            gradient = get_dy(op, f, w * f.chunk + r, j, dtype)
             if is_last:
                 source = end - 1 if j < own.n_forwards else beginning
             elif is_max:
@@ -82,6 +82,6 @@ def make_pool_backward(dtype, how):
                 source = t
                 gradient *= dtype(1) / dtype(end - beginning)
             gradient = gradient if t == source else dtype(0)
-        send(f, op.dx, op.begin, op.scale, op.ld_in, row, j, dtype, gradient)
+        send_x(op, f, row, j, dtype, gradient)
 
     return make_each_number("pool_max", work, of_input=True)

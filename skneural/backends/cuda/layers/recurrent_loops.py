@@ -20,13 +20,14 @@ import numpy as np
 from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
 from skneural.backends.cuda.intrinsics import get_vector, load_vector, put_vector
 from skneural.backends.cuda.layers.recurrent_steps import (
+    addresses_backward,
+    addresses_forward,
     digest_of_cell,
     is_cut,
     make_factor,
     make_unit_backward,
     make_unit_forward,
     time_of,
-    unit_at,
 )
 from skneural.backends.cuda.rows import length_of, make_kernel
 from skneural.maths.cells import weighted_gates
@@ -316,15 +317,11 @@ def make_recurrent_forward(dtype, entry, rows):
         passes = own.states >= 0
         piece = f.chunk
         steps = op.steps
-        row = t * piece + top + first
         bias = f.params + (own.bias + j) * size
         apart = pitch * size
         row_bytes = op.ld_out * size
         gates_bytes = own.ld_gates * size
-        gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
-        y = unit_at(f, op.y, op.ld_out, row, j, size)
-        cells = unit_at(f, own.cells, op.ld_out, piece + top + first, j, size)
-        states = unit_at(f, own.states, op.ld_out, row, j, size)
+        gates, y, cells, states = addresses_forward(op, own, f, 0, top + first, j, size)
         cuda.syncthreads()
         for s in range(steps):
             for i in range(items):
@@ -410,14 +407,10 @@ def make_recurrent_backward(dtype, entry, rows):
         steps = op.steps
         t = time_of(op, own, steps - 1)
         turn = 1 if own.reverse != 0 else -1
-        row = top + first
         apart = pitch * size
         row_bytes = op.ld_out * size
         gates_bytes = own.ld_gates * size
-        gates = unit_at(f, own.gates, own.ld_gates, t * piece + row, j, size)
-        dy = unit_at(f, op.dy, op.ld_out, t * piece + row, j, size)
-        before = unit_at(f, op.y, op.ld_out, (t + turn) * piece + row, j, size)
-        cells = unit_at(f, own.cells, op.ld_out, steps * piece + row, j, size)
+        gates, dy, cells, before = addresses_backward(op, own, f, steps - 1, top + first, j, size)
         cuda.syncthreads()
         for s in range(steps - 1, -1, -1):
             for i in range(items):

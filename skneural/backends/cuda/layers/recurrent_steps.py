@@ -17,7 +17,7 @@ from skneural.backends.cuda.compiler import digest_of, formula
 from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import details_view, vector
 from skneural.backends.cuda.product import make_product
-from skneural.backends.cuda.rows import factor_of, get, length_of, make_kernel, parameter, put, row_of, send
+from skneural.backends.cuda.rows import factor_of, get, length_of, make_kernel, parameter, put, row_of, send_x
 from skneural.backends.gates import functions_of, gate_activations, gate_reader, gate_writer
 from skneural.maths import random
 from skneural.maths.activations import logistic, tanh
@@ -70,6 +70,28 @@ def make_factor(dtype):
 def unit_at(f, buffer, ld, row, j, size):
     """Address of unit j of a row of a buffer."""
     return row_of(f, buffer, ld, row, size) + j * size
+
+
+@register
+def addresses_forward(op, own, f, s, r, j, size):
+    """Addresses of a unit in step s: of its first gate, its state, its memory and its masked state."""
+    row = time_of(op, own, s) * f.chunk + r
+    gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
+    y = unit_at(f, op.y, op.ld_out, row, j, size)
+    cells = unit_at(f, own.cells, op.ld_out, (s + 1) * f.chunk + r, j, size)
+    states = unit_at(f, own.states, op.ld_out, row, j, size)
+    return gates, y, cells, states
+
+
+@register
+def addresses_backward(op, own, f, s, r, j, size):
+    """The same on the way back: of its first gate, the gradient by its state, its memory and the state before."""
+    row = time_of(op, own, s) * f.chunk + r
+    gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
+    dy = unit_at(f, op.dy, op.ld_out, row, j, size)
+    cells = unit_at(f, own.cells, op.ld_out, (s + 1) * f.chunk + r, j, size)
+    before = unit_at(f, op.y, op.ld_out, time_of(op, own, s - 1) * f.chunk + r, j, size)
+    return gates, dy, cells, before
 
 
 def make_unit_forward(dtype, entry):
@@ -170,11 +192,7 @@ def make_cell_forward(dtype, entry):
         for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             r = e // op.n_out
             j = e % op.n_out
-            row = t * f.chunk + r
-            gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
-            y = unit_at(f, op.y, op.ld_out, row, j, size)
-            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.chunk + r, j, size)
-            states = unit_at(f, own.states, op.ld_out, row, j, size)
+            gates, y, cells, states = addresses_forward(op, own, f, step, r, j, size)
             read_gates(z, 0, gates, f.params + (own.bias + j) * size, apart, step == 0)
             h = dtype(0)
             c = dtype(0)
@@ -208,17 +226,13 @@ def make_cell_backward(dtype, entry):
         for e in range(cuda.grid(1), f.chunk * op.n_out, cuda.gridsize(1)):
             r = e // op.n_out
             j = e % op.n_out
-            row = t * f.chunk + r
             length = length_of(f, op.every, op.steps, r)
             dh = dtype(0)
             dc = dtype(0)
             if step + 1 < op.steps and not is_cut(op, own, step + 1, length):
                 dh = get(f, own.carry, op.ld_out, r, j, dtype)
                 dc = get(f, own.carry, op.ld_out, f.chunk + r, j, dtype)
-            gates = unit_at(f, own.gates, own.ld_gates, row, j, size)
-            dy = unit_at(f, op.dy, op.ld_out, row, j, size)
-            cells = unit_at(f, own.cells, op.ld_out, (step + 1) * f.chunk + r, j, size)
-            before = unit_at(f, op.y, op.ld_out, time_of(op, own, step - 1) * f.chunk + r, j, size)
+            gates, dy, cells, before = addresses_backward(op, own, f, step, r, j, size)
             read_unit(a, known, 0, step > 0, gates, apart, before, cells, cells_step, dy)
             dh, dc = unit_backward(a, known, 0, dh, dc, t < length, gates, apart)
             put(f, own.carry, op.ld_out, r, j, dtype, dh)
@@ -334,7 +348,7 @@ def make_recurrent_inputs_backward(dtype, tile, entry):
         return op.steps * f.chunk, op.n_in, count * own.pitch
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        send(f, op.dx, op.begin, op.scale, op.ld_in, m, n, dtype, total)
+        send_x(op, f, m, n, dtype, total)
 
     gates = make_gate_lines(dtype)
     weights = make_weight_lines(dtype, of_state=False)

@@ -5,7 +5,7 @@ Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded
 
 from skneural.backends.cuda.hub import register
 from skneural.backends.cuda.launches import layer_kernel
-from skneural.backends.cuda.rows import get, make_each_number, put, send
+from skneural.backends.cuda.rows import get_dy, get_x, make_each_number, put_y, send_x
 
 
 @register
@@ -21,7 +21,7 @@ def make_reshape_forward(dtype):
 
     def work(op, own, f, row, j):
         target, column = output_of(op, f, row, j)
-        put(f, op.y, op.ld_out, target, column, dtype, get(f, op.x, op.ld_in, row, j, dtype))
+        put_y(op, f, target, column, dtype, get_x(op, f, row, j, dtype))
 
     return make_each_number("reshape", work, of_input=True)
 
@@ -32,7 +32,7 @@ def make_reshape_backward(dtype):
 
     def work(op, own, f, row, j):
         source, column = output_of(op, f, row, j)
-        dy = get(f, op.dy, op.ld_out, source, column, dtype)
-        send(f, op.dx, op.begin, op.scale, op.ld_in, row, j, dtype, dy)
+        dy = get_dy(op, f, source, column, dtype)
+        send_x(op, f, row, j, dtype, dy)
 
     return make_each_number("reshape", work, of_input=True)
