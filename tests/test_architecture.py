@@ -172,9 +172,9 @@ def test_modules_without_kernels_need_no_compiler():
     assert imported(HOST, compilers) == []
 
 
-def test_files_are_short():
-    lengths = {name_of(path): len(path.read_text().splitlines()) for path in FILES}
-    assert {name: length for name, length in lengths.items() if length > 400} == {}
+#: What the package keeps to: nodes of the syntax tree a line of functions, as scikit-learn has them, and assignments
+#: of a tuple to a tuple, which put several thoughts on a line, a thousand lines.
+MOST_NODES, MOST_TUPLES = 12.6, 27.0
 
 
 def functions_of(tree):
@@ -190,10 +190,44 @@ def length(function):
     return lines
 
 
-def test_functions_are_short():
-    functions = [(module, function) for module, tree in MODULES.items() for function in functions_of(tree)]
-    lengths = {f"{module}.{function.name}": length(function) for module, function in functions}
-    assert {name: length for name, length in lengths.items() if length > 60} == {}
+def density(trees):
+    """Nodes of the syntax tree a line of functions, those within others counted once."""
+    n_nodes = n_lines = 0
+    for tree in trees:
+        functions = functions_of(tree)
+        within_others = {
+            id(inner) for function in functions for inner in functions_of(function) if inner is not function
+        }
+        outermost = [function for function in functions if id(function) not in within_others]
+        n_nodes += sum(1 for function in outermost for _ in ast.walk(function))
+        n_lines += sum(length(function) for function in outermost)
+    return n_nodes / n_lines
+
+
+def is_packed(node):
+    """Whether a node assigns a tuple to a tuple."""
+    return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+
+
+def test_functions_have_a_thought_a_line():
+    assert density(TREES.values()) <= MOST_NODES
+
+
+def test_few_assignments_are_packed():
+    n_packed = sum(is_packed(node) for tree in TREES.values() for node in ast.walk(tree))
+    n_lines = sum(len(path.read_text().splitlines()) for path in FILES)
+    assert 1000 * n_packed / n_lines <= MOST_TUPLES
+
+
+def test_density_counts_nodes_a_line():
+    sparse = 'def f(a):\n    """Docstring."""\n    b = a\n    return b\n'
+    dense = "def f(a):\n    b, c = a, [d + e for d, e in zip(a, a)]; return b * c + b\n"
+    assert density([ast.parse(sparse)]) < 7 < 14 < density([ast.parse(dense)])
+    assert [is_packed(ast.parse(text).body[0]) for text in ("a, b = b, a", "a, b = c", "a = b, c")] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def undescribed(module):
