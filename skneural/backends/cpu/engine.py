@@ -44,6 +44,16 @@ def one_pass(program):
     return np.array([(0, n_ops, 0, 0, n_ops, 0, 1.0)], PASS)
 
 
+def check_passes(passes, n_ops):
+    """Raise unless passes name operations that there are; in compiled code nobody would look."""
+    if passes.dtype != PASS or passes.ndim != 1 or not len(passes):
+        raise ValueError(f"Passes must be an array of {PASS.names}, got one of {passes.dtype} of shape {passes.shape}.")
+    for begin, end in (("begin", "end"), ("back", "end"), ("update_begin", "update_end")):
+        if (passes[begin] < 0).any() or (passes[begin] >= passes[end]).any() or (passes[end] > n_ops).any():
+            raise ValueError(f"Passes go from {begin!r} to {end!r}, within {n_ops} operations.")
+    return np.ascontiguousarray(passes)
+
+
 def run_facts(program, params, ops, settings):
     """Fields of a frame that say which program runs on which parameters."""
     return {
@@ -163,16 +173,23 @@ class Trainer(BaseTrainer):
     ----------
     n_threads : int
         At most.
+    passes : ndarray of `records.PASS`, default=None
+        What a step consists of: by default one pass over all operations, which updates all parameters.
+
+    Raises
+    ------
+    ValueError
+        If a pass names operations that there are not.
     """
 
-    def __init__(self, program, params, X, targets, weights, *, n_threads, **settings):
+    def __init__(self, program, params, X, targets, weights, *, n_threads, passes=None, **settings):
         super().__init__(program, params, X, targets, weights, **settings)
         self.ops = bind_training(program, constrain=self.template["max_norm"] > 0)
         self.n_threads, self.frames, self.crew = n_threads, None, None
         self.turned = aligned_zeros(max(program.n_transposed, 1), program.dtype)
         self._turns = self._all_turns()
         self._best = params.copy(), params.copy()
-        self.passes = one_pass(program)
+        self.passes = one_pass(program) if passes is None else check_passes(passes, len(program.ops))
         set_inputs(self.template, X)
         self.template.update(
             **run_facts(program, params, self.ops, self.settings),
