@@ -63,7 +63,9 @@ def recurrent_layers(program):
 def twin_of(program, params, masks=None):
     """The network as one of `recurrent_reference`, on a copy in float64; `masks`, one a direction."""
     params, masks, layers = params.astype(np.float64), iter(masks or cycle([None])), []
-    arrays = zip(program.coefs(params), program.recurrent_coefs(params), program.intercepts(params), strict=False)
+    arrays = zip(
+        program.coefs(params), program.views(params)["recurrent_coefs_"], program.intercepts(params), strict=False
+    )
     for layer in recurrent_layers(program):
         ends = (False, True)[: 1 + layer.bidirectional]
         layers.append([Direction(layer.cell, *next(arrays), end, next(masks), layer.truncate) for end in ends])
@@ -78,7 +80,7 @@ def lengths_of(X):
 def flat(program, arrays):
     """What the twin learns, or its gradients, laid out like the parameters."""
     result = np.zeros(program.n_params)
-    places = program.coefs(result), program.intercepts(result), program.recurrent_coefs(result)
+    places = program.coefs(result), program.intercepts(result), program.views(result)["recurrent_coefs_"]
     for views, number in zip(places, (0, -1, 1), strict=True):
         for view, of_layer in zip(views, arrays, strict=False):
             view[...] = of_layer[number]
@@ -368,7 +370,7 @@ def test_golden_values_of_keras():
     program = lower(layers, 4, dtype=np.float32, loss="squared_error", n_timesteps=6)
     params = initialize(program, 0)
     values = 0.01, np.eye(3), 0.03, 0.0, 0.02
-    views = program.coefs(params) + program.intercepts(params) + program.recurrent_coefs(params)
+    views = program.coefs(params) + program.intercepts(params) + program.views(params)["recurrent_coefs_"]
     for view, value in zip(views, values, strict=True):
         view[...] = value
     X = np.arange(72, dtype=np.float32).reshape(3, 6, 4)

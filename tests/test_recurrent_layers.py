@@ -131,7 +131,7 @@ def test_summary(cell):
     summary = small("multiclass", cell, **settings, pooling="mean").fit(X, y).summary()
     rows = [(row.layer, row.shape) for row in summary.rows]
     assert rows == [
-        ("input", "(n, 6, 3)"), ("standardize", "(n, 6, 3)"), ("recurrent", "(n, 6, 10)"), ("pool", "(n, 10)"),
+        ("input", "(n, 6, 3)"), ("standardize", "(n, 6, 3)"), ("recurrent", "(n, 6, 10)"), ("globalpool", "(n, 10)"),
         ("dropout", "(n, 10)"), ("dense", "(n, 4)"), ("dense", "(n, 3)"),
     ]  # fmt: skip
     assert summary.rows[2].details.startswith(cell)

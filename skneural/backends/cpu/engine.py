@@ -15,6 +15,7 @@ from skneural.backends.cpu.updates import make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
+from skneural.backends.records import PASS
 from skneural.network.memory import aligned_zeros
 
 #: Rows of a chunk of a batch, at the most: larger batches are run in chunks, so buffers stay small.
@@ -36,6 +37,16 @@ _WORTH_A_CALL = 2e-4
 _LINE = 16
 #: How many times longer than planned a call on several threads may take.
 OVERRUN = 2
+
+
+def check_passes(passes, n_ops):
+    """Raise unless passes name operations that there are; in compiled code nobody would look."""
+    if passes.dtype != PASS or passes.ndim != 1 or not len(passes):
+        raise ValueError(f"Passes must be an array of {PASS.names}, got one of {passes.dtype} of shape {passes.shape}.")
+    for begin, end in (("begin", "end"), ("back", "end"), ("update_begin", "update_end")):
+        if (passes[begin] < 0).any() or (passes[begin] >= passes[end]).any() or (passes[end] > n_ops).any():
+            raise ValueError(f"Passes go from {begin!r} to {end!r}, within {n_ops} operations.")
+    return np.ascontiguousarray(passes)
 
 
 def frame_fields(program, params, ops, settings):
@@ -172,9 +183,16 @@ class Trainer(BaseTrainer):
     ----------
     n_threads : int
         At most.
+    passes : ndarray of `records.PASS`, default=None
+        What a step consists of: by default one pass over all operations, which updates all parameters.
+
+    Raises
+    ------
+    ValueError
+        If a pass names operations that there are not.
     """
 
-    def __init__(self, program, params, X, targets, weights, *, n_threads, **settings):
+    def __init__(self, program, params, X, targets, weights, *, n_threads, passes=None, **settings):
         super().__init__(program, params, X, targets, weights, **settings)
         self.ops = bind_training(program, constrain=self.template["max_norm"] > 0)
         self.n_threads = n_threads
@@ -183,7 +201,7 @@ class Trainer(BaseTrainer):
         self.transposed = aligned_zeros(max(program.n_transposed, 1), program.dtype)
         self._matrices = self._matrices_and_transposes()
         self._snapshots = [params.copy(), params.copy()]
-        self.passes = one_pass(program)
+        self.passes = one_pass(program) if passes is None else check_passes(passes, len(program.ops))
         set_inputs(self.template, X)
         self.template.update(
             **frame_fields(program, params, self.ops, self.settings),
