@@ -208,12 +208,11 @@ def test_list_is_set_before_layers_and_layers_before_settings():
         ("layers__units", "Invalid parameter 'layers__units' for estimator NetworkClassifier"),
         ("layers__0__unit", r"Invalid parameter 'unit' for estimator Dense\(.*Valid parameters are: \['units'"),
         ("layers__0__units__x", "Invalid parameter 'x' for estimator 8"),
-        ("alpha__x", ""),
     ],
 )
 def test_unknown_names_are_refused_as_scikit_learn_does(name, words):
     est = network()
-    with pytest.raises((ValueError, AttributeError), match=words):
+    with pytest.raises(ValueError, match=words):
         est.set_params(**{name: 3})
     assert est.layers is STACK
 
@@ -362,9 +361,9 @@ def test_a_fit_forgets_what_the_one_before_read():
     est = network([Recurrent("gru", 4), GlobalPool()]).fit(Z, target)
     est.set_params(layers=STACK).fit(pd.DataFrame(X).rename(columns=str), y)
     assert not {"recurrent_coefs_", "n_timesteps_in_", "_n_channels", "_table"} & vars(est).keys()
-    assert_same(est, network().fit(X, y), X)
-    loaded = pickle.loads(pickle.dumps(est))
-    assert_array_equal(loaded.predict_proba(X), est.predict_proba(X))
+    table = pd.DataFrame(X).rename(columns=str)
+    assert_array_equal(est.predict_proba(table), network().fit(X, y).predict_proba(X))
+    assert_array_equal(pickle.loads(pickle.dumps(est)).predict_proba(table), est.predict_proba(table))
     est.set_params(layers=[Recurrent("gru", 4), GlobalPool()]).fit(Z, target)
     assert not hasattr(est, "feature_names_in_")
     assert len(est.recurrent_coefs_) == 1

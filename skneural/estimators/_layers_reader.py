@@ -8,6 +8,7 @@ from skneural.estimators._layers import needs_one_length, reads_rows
 from skneural.estimators._rows import RowReader
 from skneural.estimators._sequence_reader import SequenceReader
 from skneural.estimators._sequences import dimensions
+from skneural.layers import Dense
 
 #: What a fit on sequences leaves behind, and one on rows takes away.
 OF_SEQUENCES = ("n_timesteps_in_", "_n_channels", "_n_axes", "_table")
@@ -69,7 +70,7 @@ class LayersReader:
             return self._rows.validate(est, X, y, reset, dtype)
         X, y = self._sequences.validate(est, X, y, reset, dtype)
         if not reset:
-            X = self._at_length(est, X, est._hidden_layers())
+            X = self._at_length(est, X, [*est._hidden_layers(), Dense(1)])
         return X, y
 
     def validate_prediction(self, est, X):
