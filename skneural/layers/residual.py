@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from skneural.network.layer import Layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Residual(Layer):
     """Layers with a shortcut around them: their input is added to their output (He et al., 2016).
 

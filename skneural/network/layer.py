@@ -54,6 +54,16 @@ class Layer:
         super().__init_subclass__()
         LAYERS[cls.__name__] = cls
 
+    def __repr__(self):
+        shown = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.default is dataclasses.MISSING:
+                shown.append(repr(value))
+            elif value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{name_of(self)}({', '.join(shown)})"
+
     def build(self, net, x):
         """Describe what the layer does with its input.
 
