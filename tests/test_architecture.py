@@ -194,7 +194,7 @@ MOST_PACKED_TUPLES = 15 / 1000
 MOST_NODES_A_LINE_OF_A_FILE = 14
 #: Safety nets only: a file or a function of this length has more than one task.
 MOST_LINES_OF_A_FILE = 500
-MOST_LINES_OF_A_FUNCTION = 80
+MOST_LINES_OF_A_FUNCTION = 100
 
 
 def functions_of(tree):

@@ -197,7 +197,7 @@ def test_passes_read_rows_of_their_own():
     second.close()
     assert_allclose(losses, expected, rtol=1e-12)
     assert_array_equal(params, others)
-    assert_array_equal(state["s"], shared["s"])
+    assert_array_equal(state.s, shared.s)
 
 
 def test_gradients_of_passes_come_together():
