@@ -22,6 +22,14 @@ CHOICES = {
 }
 
 
+#: Numbers that fields of layers may have: the least, what they must be below, and both in words.
+RANGES = {
+    "rate": (0, 1, "a number in [0, 1)"),
+    "deviation": (0, math.inf, "a number that is not negative"),
+}
+ANY_NUMBER = (-math.inf, math.inf, "a finite number")
+
+
 class Layer:
     """Base of all layers. Subclasses are frozen dataclasses, whose fields are the settings.
 
@@ -129,8 +137,7 @@ def expected(field, value):
         fine = type(value) is int and 1 <= value <= LARGEST
         return None if fine else f"an integer from 1 to {LARGEST}{or_none}"
     if hint == "float":
-        limit = 1 if field.name == "rate" else math.inf
-        fine = type(value) in (int, float) and 0 <= value < limit
-        words = "a number in [0, 1)" if limit == 1 else "a number that is not negative"
+        least, limit, words = RANGES.get(field.name, ANY_NUMBER)
+        fine = type(value) in (int, float) and math.isfinite(value) and least <= value < limit
         return None if fine else words + or_none
     return None
