@@ -2,21 +2,31 @@
 
 import ast
 import pathlib
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from networks import assert_right_gradient
+from stacks import data, network, predict
 
 import skneural
 from skneural.backends.base import OptimizerState
+from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.engine import Predictor, Trainer
-from skneural.layers import Dense
+from skneural.backends.cpu.intrinsics import LAYER_KERNEL, details_view, frame_at, op_at, vector
+from skneural.backends.cpu.registry import KERNELS, layer_kernel
+from skneural.backends.cpu.rows import row_at, sent
+from skneural.layers import BUILT_IN, Dense, Dropout, Layer, Residual
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.elementary import log1p
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import SCHEDULES
+from skneural.network.description import describe, lower_description
 from skneural.network.initializers import initialize
+from skneural.network.layer import LAYERS
+from skneural.network.operations import KINDS, operation
 from skneural.network.program import lower
 from skneural.training.schedule import Schedule
 from skneural.training.state import SolverState
@@ -91,9 +101,9 @@ LATE = {
     "skneural.timeseries._forecaster": ["skneural"],
     "skneural.plotting._importance": ["skneural.inspection"],
 }
-KERNELS = ("skneural.backends.cpu", "skneural.backends.cuda")
+BACKENDS = ("skneural.backends.cpu", "skneural.backends.cuda")
 #: Modules of the backends without kernels: all that belong to none of them.
-HOST = [m for m in MODULES if within(m, "skneural.backends") and not within(m, *KERNELS)]
+HOST = [m for m in MODULES if within(m, "skneural.backends") and not within(m, *BACKENDS)]
 #: These stand above all others.
 TOP = ("skneural", "skneural.__main__")
 
@@ -173,7 +183,7 @@ def test_backends_are_loaded_when_they_are_needed():
 def test_modules_without_kernels_need_no_compiler():
     def compilers(module):
         at_once = imports_of(MODULES[module], module_level_only=True)
-        kernels = [name for name in at_once if within(name, "cuda", *KERNELS)]
+        kernels = [name for name in at_once if within(name, "cuda", *BACKENDS)]
         return kernels + [name for name in imports_of(MODULES[module]) if within(name, "numba", "llvmlite")]
 
     assert imported(HOST, compilers) == []
@@ -284,6 +294,14 @@ def test_no_file_or_function_is_endless():
     }
     assert {name: lines for name, lines in files.items() if lines >= MOST_LINES_OF_A_FILE} == {}
     assert {name: lines for name, lines in functions.items() if lines >= MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def test_kernels_stand_in_a_file_of_the_name_of_the_layer():
+    of_layers = {path.stem for path in (ROOT / "layers").glob("*.py")}
+    of_kernels = {path.stem for path in (ROOT / "backends" / "cpu" / "layers").glob("*.py")}
+    assert of_kernels - of_layers == {"input", "loss"}  # what is at the ends of a network
+    assert set(BUILT_IN) - set(KERNELS) == {"sparse_input"}  # which only a GPU has
+    assert [kind for kind, fields in KERNELS.items() if "forward" not in fields] == []
 
 
 def undescribed(module):
@@ -416,6 +434,81 @@ def test_new_optimizer_is_one_function(dummy):
     for dtype in (np.float64, np.float32):
         losses, _, _ = train(optimizer=dummy, hyper=(0.5,), dtype=dtype)
         assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.fixture
+def new_layer():
+    """A layer with kernels of its own: what a file of it and one of its kernels would hold."""
+    kind = "dummy_of_the_tests"
+    operation(kind, ["factor:f8"])
+    details_at = details_view(kind)
+
+    @dataclass(frozen=True)
+    class Scaled(Layer):
+        """Its input times a constant."""
+
+        factor: float
+
+        def build(self, net, x):
+            net.dense(x)
+            return net.add(kind, x, shape=x.shape, forwards=x.forwards, factor=self.factor)
+
+    @layer_kernel(kind, "forward")
+    def make_scaled_forward(dtype):
+        digest = DIGEST
+        size = dtype().itemsize
+
+        def scaled_forward(op_address, frame_address, first, last):
+            digest  # noqa: B018
+            op = op_at(op_address)
+            f = frame_at(frame_address)
+            factor = dtype(details_at(op_address).factor)
+            for t in range(op.steps):
+                x = vector(row_at(f, op.x, op.ld_in, t, first, size), dtype)
+                y = vector(row_at(f, op.y, op.ld_out, t, first, size), dtype)
+                for j in range((last - first) * op.ld_out):
+                    y[j] = factor * x[j]
+
+        return LAYER_KERNEL, scaled_forward
+
+    @layer_kernel(kind, "backward")
+    def make_scaled_backward(dtype):
+        digest = DIGEST
+        size = dtype().itemsize
+
+        def scaled_backward(op_address, frame_address, first, last):
+            digest  # noqa: B018
+            op = op_at(op_address)
+            f = frame_at(frame_address)
+            factor = dtype(details_at(op_address).factor)
+            begin = op.begin if op.begin >= 0 else op.dx
+            for t in range(op.steps):
+                dy = vector(row_at(f, op.dy, op.ld_out, t, first, size), dtype)
+                dx = vector(row_at(f, op.dx, op.ld_in, t, first, size), dtype)
+                before = vector(row_at(f, begin, op.ld_in, t, first, size), dtype)
+                for j in range((last - first) * op.ld_out):
+                    dx[j] = sent(factor * dy[j], before[j], op.begin >= 0, dx[j], op.scale != 0)
+
+        return LAYER_KERNEL, scaled_backward
+
+    yield Scaled
+    for registry, name in ((KINDS, kind), (KERNELS, kind), (LAYERS, "Scaled")):
+        del registry[name]
+
+
+def test_new_layer_is_a_class_and_its_kernels(new_layer):
+    layers = (Dense(5, "tanh"), Dropout(0.2), Residual((new_layer(0.7), Dense(5, "tanh"))), new_layer(-2.0), Dense(2))
+    program, params = network(layers)
+    assert_right_gradient(program, params, *data(2), seed=3)
+    X, _, _ = data(2)
+    W, U, V = program.coefs(params)
+    a, b, c = program.intercepts(params)
+    hidden = np.tanh(X @ W + a)
+    hidden = hidden + np.tanh(0.7 * hidden @ U + b)
+    np.testing.assert_allclose(predict(program, params, X)[0], -2 * hidden @ V + c, rtol=1e-12)
+    described = describe(program)
+    assert described["layers"][3] == {"kind": "Scaled", "factor": -2.0}
+    assert lower_description(described).ops.tobytes() == program.ops.tobytes()
 
 
 def test_new_schedule_is_one_function(dummy):

@@ -39,8 +39,11 @@ def start(program, params, X, y, weights, batch=None, n_threads=1, hyper=(0.9, 0
 
 
 def run(trainer, n_epochs, rate=RATE):
-    epochs, *_ = trainer.run_epochs(np.full(n_epochs, rate), np.inf, 0)
-    return [loss for loss, _ in epochs]
+    losses = []
+    for _ in range(n_epochs):  # a call may end before all that it was asked for
+        epochs, *_ = trainer.run_epochs(np.array([rate]), np.inf, 0)
+        losses += [loss for loss, _ in epochs]
+    return losses
 
 
 def two_networks(layers=LAYERS, n_steps=0, border=2):

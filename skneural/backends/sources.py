@@ -64,8 +64,10 @@ def import_modules(package):
 
 def _content_of(module):
     """Source of a module as it is now, or the byte code where there is no source."""
-    package = importlib.util.find_spec(module.rpartition(".")[0])  # which is not imported: it may need the digest
-    loader = importlib.machinery.PathFinder.find_spec(module, package.submodule_search_locations).loader
+    package, _, _ = module.rpartition(".")
+    # The package is not imported: it may be one that needs the digest.
+    path = importlib.util.find_spec(package).submodule_search_locations if package else None
+    loader = importlib.machinery.PathFinder.find_spec(module, path).loader
     source = loader.get_source(module)
     return code_bytes(loader.get_code(module)) if source is None else source.encode()
 

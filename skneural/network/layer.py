@@ -28,6 +28,14 @@ CHOICES = {
 PLAIN = (int, float, str, bool, type(None), tuple)
 
 
+#: Numbers that fields of layers may have: the least, what they must be below, and both in words.
+RANGES = {
+    "rate": (0, 1, "a number in [0, 1)"),
+    "deviation": (0, math.inf, "a number that is not negative"),
+}
+ANY_NUMBER = (-math.inf, math.inf, "a finite number")
+
+
 class Layer:
     """Base of all layers. Subclasses are frozen dataclasses, whose fields are the settings.
 
@@ -146,13 +154,11 @@ def _checks(cls):
     for field in dataclasses.fields(cls):
         hint = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
         may_be_none = "None" in hint
-        rule = _rule(field.name, hint.removesuffix(" | None"))
-        if rule is not None:
-            is_right, words = rule
-            if may_be_none:
-                is_right = _or_none(is_right)
-                words += " or None"
-            checks.append((field.name, is_right, words))
+        is_right, words = _rule(field.name, hint.removesuffix(" | None"))
+        if may_be_none:
+            is_right = _or_none(is_right)
+            words += " or None"
+        checks.append((field.name, is_right, words))
     return checks
 
 
@@ -161,7 +167,7 @@ def _or_none(is_right):
 
 
 def _rule(name, hint):
-    """What a setting of some name and type must be: a function, and in words. None if that is not known."""
+    """What a setting of some name and type must be: a function, and in words."""
     if name in CHOICES:
         known = CHOICES[name]
         return lambda value: type(value) is str and value in known, f"one of {sorted(known)}"
@@ -169,9 +175,11 @@ def _rule(name, hint):
         return lambda value: type(value) is bool, "True or False"
     if hint == "int":
         return lambda value: type(value) is int and 1 <= value <= LARGEST, f"an integer from 1 to {LARGEST}"
-    if hint == "float" and name == "rate":
-        return lambda value: type(value) in (int, float) and 0 <= value < 1, "a number in [0, 1)"
     if hint == "float":
-        words = "a number that is not negative"
-        return lambda value: type(value) in (int, float) and 0 <= value < math.inf, words
-    return None
+        least, limit, words = RANGES.get(name, ANY_NUMBER)
+
+        def is_right(value):
+            return type(value) in (int, float) and math.isfinite(value) and least <= value < limit
+
+        return is_right, words
+    return lambda value: True, "anything"

@@ -120,11 +120,15 @@ def compiled_kernels():
 
 def cache_state():
     """Where kernels are kept: ``(folder, writable, number of kernels, bytes)``; the folder is None if there is none."""
-    sources.locate(cache_state)
-    try:
-        folder = pathlib.Path(FunctionCache(cache_state).cache_path)
-    except (RuntimeError, OSError):
-        return None, False, 0, 0
-    indexes = list(folder.glob("*.nbi"))
-    size = sum(path.stat().st_size for path in folder.glob("*.nb[ic]"))
-    return str(folder), os.access(folder, os.W_OK), len(indexes), size
+    from skneural.backends.cpu.layers.dense import make_update  # whose kernels are kept in another folder
+
+    folders = []
+    for function in (cache_state, make_update):
+        sources.locate(function)
+        try:
+            folders.append(pathlib.Path(FunctionCache(function).cache_path))
+        except (RuntimeError, OSError):
+            return None, False, 0, 0
+    n_kernels = sum(len(list(folder.glob("*.nbi"))) for folder in folders)
+    size = sum(path.stat().st_size for folder in folders for path in folder.glob("*.nb[ic]"))
+    return str(folders[0]), os.access(folders[0], os.W_OK), n_kernels, size
