@@ -112,20 +112,18 @@ def _graph_of(nodes, launch, stream):
 def make_plain_product(dtype, tile, layout):
     """C = A B: A stands in buffer x, B in dy, C in y."""
     from skneural.backends.cuda import compiler
-    from skneural.backends.cuda.intrinsics import vector
-    from skneural.backends.cuda.kernels import make_lines, row_of
+    from skneural.backends.cuda.layers.dense import make_dy_lines, make_x_lines
     from skneural.backends.cuda.product import make_product
+    from skneural.backends.cuda.rows import put
 
-    size = dtype().itemsize
-
-    def sizes(op, f, step):
+    def sizes(op, own, f, step):
         return op.steps, op.n_out, op.n_in
 
-    def finish(op, f, step, ready, part, m, n, total):
-        vector(row_of(f, op.y, op.ld_gates, m, size), dtype)[n] = total
+    def finish(op, own, f, step, ready, part, m, n, total):
+        put(f, op.y, op.slot, m, n, dtype, total)
 
-    lines, digest = [make_lines(dtype, buffer, "") for buffer in ("x", "dy")], compiler.DIGEST + layout + tile.name
-    return make_product(dtype, tile, layout, sizes, *lines, finish, digest)
+    lines = make_x_lines(dtype, from_data=False), make_dy_lines(dtype)
+    return make_product(dtype, tile, layout, "dense", sizes, *lines, finish, compiler.DIGEST + layout + tile.name)
 
 
 def tiles():
@@ -175,18 +173,18 @@ def on_device(f):
 
 def our_product(f, tile):
     """One of our tiles."""
-    from skneural.backends.cuda.binding import bind_product
+    from skneural.backends.cuda.launches import product_launch
     from skneural.backends.frame import Frame
     from skneural.network.operations import OP
 
     arena, memory, work = on_device(f)
     (m, n, k), op, frame = f.shape, np.zeros(1, OP), Frame()
     op["dy"], op["y"] = f.stored[0].size, f.stored[0].size + f.stored[1].size
-    op["ld_in"], op["ld_out"], op["ld_gates"] = f.stored[0].shape[1], f.stored[1].shape[1], f.ld
+    op["ld_in"], op["ld_out"], op["slot"] = f.stored[0].shape[1], f.stored[1].shape[1], f.ld
     op["steps"], op["n_out"], op["n_in"] = m, n, k
     frame.update(work=work, capacity=1)
     ops, frames = arena.put("ops", op.view(np.int64)), arena.put("frames", frame.numbers)
-    launch = bind_product((make_plain_product, np.float32, tile, f.layout), tile, 4, m, n, 0)
+    launch = product_launch((make_plain_product, np.float32, tile, f.layout), tile, 4, m, n, 0)
     seconds = timed_graph(lambda stream: launch.start(stream, ops, frames), arena.stream)
     arena.get("work", memory)
     arena.close()

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from skneural import layers
 from skneural.estimators.mlp import MLPClassifier, MLPRegressor
+from skneural.estimators.network import NetworkClassifier, NetworkRegressor
 from skneural.estimators.recurrent import (
     GRUClassifier,
     GRURegressor,
@@ -16,7 +18,7 @@ from skneural.persistence import load, save
 
 __all__ = [
     "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "MLPClassifier", "MLPRegressor",
-    "RNNClassifier", "RNNRegressor", "load", "save", "warmup",
+    "NetworkClassifier", "NetworkRegressor", "RNNClassifier", "RNNRegressor", "layers", "load", "save", "warmup",
 ]  # fmt: skip
 __version__ = "0.1.0"
 

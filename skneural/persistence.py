@@ -235,7 +235,7 @@ def encode(est, *, for_serving=False):
         As `save` does.
     """
     from skneural.estimators._saved import check_saved  # stand above this module
-    from skneural.estimators._state import CALLBACKS
+    from skneural.estimators._state import CALLBACKS, CLASSES
     from skneural.estimators._state import for_serving as without_training
 
     cls = type(est)
@@ -244,7 +244,7 @@ def encode(est, *, for_serving=False):
         raise TypeError(
             f"Only the networks of skneural can be saved, got an object of type {cls.__qualname__}. {ELSEWHERE}"
         )
-    state = {name: value for name, value in est.__getstate__().items() if name not in CALLBACKS}
+    state = {name: value for name, value in est.__getstate__().items() if name not in (*CALLBACKS, CLASSES)}
     if for_serving:
         state = without_training(state)
     encoder = Encoder()

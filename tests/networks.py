@@ -87,12 +87,12 @@ def sum_and_gradient(program, params, X, targets, weights, seed=0, n_threads=1):
     return loss, gradient / trainer.template["scale"]
 
 
-def central_differences(program, params, X, targets, weights, h=1e-5, seed=0):
+def central_differences(program, params, X, targets, weights, h=1e-5, seed=0, places=None):
     """Gradient by central differences. Truncation is about h^2 = 1e-10, rounding 1e-15 / h = 1e-10."""
     params = params.copy()
     trainer = make_trainer(program, params, X, targets, weights, seed=seed, whole=True)
     result = np.zeros(len(params))
-    for place in program.learnt_index():
+    for place in program.learnt_index() if places is None else places:
         value = params[place]
         params[place] = value + h
         above = trainer.loss_and_gradient()[0]
@@ -104,11 +104,23 @@ def central_differences(program, params, X, targets, weights, h=1e-5, seed=0):
     return result
 
 
-def assert_right_gradient(program, params, X, targets, weights, seed=0):
-    """The gradient is that of central differences."""
+def assert_right_gradient(program, params, X, targets, weights, seed=0, n_places=None):
+    """The gradient is that of central differences: all of it, or at some places.
+
+    A step that is too long for a strong curve, or goes over a bend, is made shorter.
+    """
     gradient = sum_and_gradient(program, params, X, targets, weights, seed)[1]
-    expected = central_differences(program, params, X, targets, weights, seed=seed)
-    assert np.abs(gradient - expected).max() <= 1e-6 * np.abs(expected).max()
+    assert not np.delete(gradient, program.learnt_index()).any()  # by the padding
+    places = np.arange(program.n_params)
+    if n_places is not None:
+        places = np.random.default_rng(seed).permutation(program.learnt_index())[:n_places]
+    errors = []
+    for h in (1e-5, 1e-6, 1e-7):
+        expected = central_differences(program, params, X, targets, weights, h, seed, places if n_places else None)
+        errors.append(np.abs(gradient - expected)[places].max())
+        if errors[-1] <= 1e-6 * np.abs(gradient).max():
+            return
+    raise AssertionError(f"The gradient, of up to {np.abs(gradient).max()}, is wrong by {errors}.")
 
 
 def fresh_state(program):

@@ -22,7 +22,7 @@ from skneural.layers import (
     Residual,
 )
 from skneural.network.initializers import initialize
-from skneural.network.layer import CHOICES, LAYERS, Layer
+from skneural.network.layer import CHOICES, LAYERS
 from skneural.network.program import lower
 
 N_FEATURES = 3

@@ -475,9 +475,8 @@ def test_formulas_over_a_variable_are_told_apart(dummy):
 
 
 def test_activation_that_does_not_exist():
-    program = lower([Dense(3, "no such activation"), Dense(1)], 2, dtype=np.float64, loss="squared_error")
-    with pytest.raises(KeyError, match="no such activation"):
-        Predictor(program, initialize(program, 0))
+    with pytest.raises(ValueError, match=r"activation of Dense must be one of .* or None, got 'no such activation'"):
+        lower([Dense(3, "no such activation"), Dense(1)], 2, dtype=np.float64, loss="squared_error")
 
 
 def test_helpers_that_close_over_values_get_names_of_their_own():

@@ -362,7 +362,7 @@ CELL = """
 import numba
 from skneural.backends.cpu import binding  # with all that a kernel may call
 from skneural.backends.cpu.compiler import kernel
-from skneural.backends.cpu.recurrent import make_recurrent_forward
+from skneural.backends.cpu.layers.recurrent import make_recurrent_forward
 from skneural.maths.cells import CELLS
 
 numba.config.CACHE_DIR = FOLDER

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from skneural.layers import Dense
 
 import skneural
 from skneural._declare import COUNT, NOT_NEGATIVE, declare, documented, options, parameter
 from skneural.estimators._tasks import BaseClassifier
+from skneural.layers import Dense
 
 ESTIMATORS = [cls for name in skneural.__all__ if hasattr(cls := getattr(skneural, name), "get_params")]
 #: What may be given without its name, in order.

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from skneural.backends.cpu.recurrent import runs_of
 from test_recurrent_engine import make_network, stack_of, test_gradient_is_that_of_central_differences
 
+from skneural.backends.cpu.layers.recurrent import runs_of
 from skneural.backends.gates import gate_activations, gate_reader, gate_writer
 from skneural.maths.activations import logistic, relu, tanh
 from skneural.maths.cells import CELLS

@@ -11,17 +11,18 @@ import pytest
 from conftest import one_at_a_time
 from numba import cfunc
 from scipy import sparse
-from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 
 from skneural import MLPClassifier, MLPRegressor
-from skneural.backends.cpu import binding, compiler, engine, intrinsics, pool
+from skneural.backends.cpu import compiler, engine, intrinsics, pool
 from skneural.backends.cpu.engine import Trainer
+from skneural.backends.cpu.layers.activation import make_activation
+from skneural.backends.cpu.layers.loss import make_output_forward
 from skneural.backends.cpu.product import make_product
-from skneural.backends.cpu.updates import make_constrain, make_optimizer
+from skneural.backends.cpu.registry import KERNELS as OF_LAYERS
+from skneural.backends.cpu.updates import make_optimizer
 from skneural.layers import Dense, Dropout
 from skneural.maths.activations import ACTIVATIONS
-from skneural.maths.cells import CELLS
-from skneural.maths.losses import LINKS, LOSSES
+from skneural.maths.losses import LINKS
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
 from skneural.network.program import lower
@@ -288,24 +289,29 @@ def test_sparse_X_gives_the_fit_of_dense_X(settings):
         np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-10)
 
 
+def kernels_of_layers():
+    """Makers of the kernels of operations and their further arguments, by kind, row of the registry, and field."""
+    kernels = {}
+    for kind, fields in OF_LAYERS.items():
+        for field, (make, options, registry) in fields.items():
+            if registry is None:
+                kernels[f"{kind} {field}"] = (make, *options)
+            else:
+                kernels |= {f"{kind} {name} {field}": (make, *options, entry) for name, entry in registry.items()}
+    return kernels
+
+
 KERNELS = {
     "product": (make_product,),
-    "constrain": (make_constrain,),
-    **{f"{kind} {field}": key for kind, fields in binding.KERNELS.items() for field, key in fields.items()},
-    **{
-        f"recurrent {name} {field}": (make, entry)
-        for name, entry in CELLS.items()
-        for field, make in binding.RECURRENT.items()
-    },
+    **kernels_of_layers(),
     **{f"activation {name}": (make_activation, entry) for name, entry in ACTIVATIONS.items()},
-    **{f"loss {name}": (make_loss_forward, entry) for name, entry in LOSSES.items()},
     **{f"output {name}": (make_output_forward, entry) for name, entry in LINKS.items()},
     **{f"optimizer {name}": (make_optimizer, entry) for name, entry in OPTIMIZERS.items()},
 }
 #: Of the kernels that differ by a formula or a setting alone, those that are looked at by default: formulas have tests
 #: of their own. Of a maker that is not named here it is the first; all others are looked at with `-m slow`.
 CHOSEN = (
-    "activation mish", "loss log_cosh", "output softmax", "optimizer nadam",
+    "activation mish", "loss log_cosh forward", "output softmax", "optimizer nadam",
     "recurrent rnn forward", "recurrent rnn backward", "recurrent rnn update",
 )  # fmt: skip
 
@@ -318,7 +324,7 @@ def kernels(pattern):
 
 
 #: Kernels that meet no float64 number at all: not even a setting, a sum of losses or a sum of squares.
-PURE = "product|input|(sparse_)?dense (for|back)ward|activation|output|residual"
+PURE = "product|input|(sparse_)?dense (for|back)ward|activation|output|sum|concatenate|reshape"
 
 
 @pytest.fixture(scope="module")
@@ -457,7 +463,7 @@ def test_exponentials_are_not_calls(code, name):
     assert not re.findall(r"call [^\n]*@(?:llvm\.)?(?:exp|expm1|log|log1p|erfc?|tanh|cosh|pow)[\w.]*\(", code(name))
 
 
-VECTORS = "product|activation|dropout|noise|residual|.*_norm|optimizer|recurrent|sequence_dropout|pool"
+VECTORS = "product|activation \\w+$|dropout|noise|sum|.*_norm|optimizer|recurrent|pool"
 
 
 @pytest.mark.parametrize("name", kernels(VECTORS))

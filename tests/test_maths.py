@@ -16,13 +16,14 @@ from sklearn.metrics import (
     mean_poisson_deviance,
     mean_squared_error,
 )
-from skneural.backends.cpu.outputs import make_activation, make_loss_forward, make_output_forward
 
 from skneural import MLPClassifier
 from skneural.backends.base import OptimizerState
 from skneural.backends.cpu import binding  # noqa: F401  (teaches the compiler exp and its kin)
 from skneural.backends.cpu.compiler import STRICT, formula, kernel
 from skneural.backends.cpu.engine import Trainer
+from skneural.backends.cpu.layers.activation import make_activation
+from skneural.backends.cpu.layers.loss import make_loss_forward, make_output_forward
 from skneural.backends.cpu.updates import make_optimizer
 from skneural.backends.records import FRAME, N_CONSTANTS
 from skneural.layers import Dense

@@ -11,13 +11,26 @@ from networks import assert_right_gradient, constants_of, fresh_state
 
 from skneural import MLPClassifier
 from skneural.backends.cpu.engine import Trainer
-from skneural.layers import Dense, Dropout, Noise, Residual
+from skneural.layers import (
+    Activation,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    LayerNorm,
+    MaxPool1D,
+    Noise,
+    Recurrent,
+    Reshape,
+    Residual,
+    Standardize,
+)
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
 from skneural.network.memory import ALIGNMENT, aligned_zeros, padded
-from skneural.network.operations import KINDS
 from skneural.network.program import Program, lower
 
 DTYPES = [np.float32, np.float64]
@@ -74,31 +87,29 @@ def overlapping(spans):
     return [(a, b) for a, b in combinations(spans, 2) if max(a[0], b[0]) < min(a[1], b[1])]
 
 
-def is_kind(op, *kinds):
-    return KINDS[op["kind"]] in kinds
+def operations_of(program, *kinds):
+    """The operations of some kinds."""
+    return [operation for operation in program.operations if operation.kind in kinds]
 
 
 def buffers(program):
-    """The (first, end) of every buffer, in numbers a row, by the operations that own them."""
-    spans = []
-    for op in program.ops:
-        if is_kind(op, "input"):
-            spans.append((op["y"], op["y"] + op["ld_out"]))
-        elif is_kind(op, "dense", "sparse_dense", "batch_norm", "layer_norm", "residual"):
-            spans += [(op[field], op[field] + op["ld_out"]) for field in ("y", "dy")]
-        if is_kind(op, "layer_norm"):
-            spans.append((op["statistics"], op["statistics"] + padded(1, program.dtype)))
-    return [(int(a), int(b)) for a, b in spans]
+    """The (first, end) of every buffer, in numbers a row; those that several operations share stand there once."""
+    spans = set()
+    for op, operation in zip(program.ops, program.operations, strict=True):
+        for field in ("y", "dy"):
+            spans.add((op[field], op[field] + op["ld_out"]))
+        for field in ("x", "dx", "begin", "other", "d_other", "begin_other"):
+            spans.add((op[field], op[field] + op["ld_in"]))
+        if "normalized" in operation.details:
+            normalized, deviations = (operation.details.get(name, -1) for name in ("normalized", "deviations"))
+            spans.add((normalized, normalized + op["ld_out"]))
+            width = padded(1, program.dtype) if operation.kind == "layer_norm" else op["ld_out"]
+            spans.add((deviations, deviations + width))
+    return sorted((int(a), int(b)) for a, b in spans if a >= 0 and b > a)
 
 
 def spans_of_parameters(program):
-    spans = [(t.weight, t.weight + t.n_in * t.ld) for t in program.tensors]
-    spans += [(t.bias, t.bias + t.ld) for t in program.tensors]
-    for norm in program.norms:
-        # The shift of batch normalisation is the bias of its layer.
-        places = [0, 2, 3] if norm.running else [0, 1]
-        spans += [(norm.start + i * norm.ld, norm.start + (i + 1) * norm.ld) for i in places]
-    return spans
+    return [(block.start, block.start + block.size) for block in program.blocks]
 
 
 @given(networks())
@@ -117,8 +128,9 @@ def test_buffers_never_overlap(network):
 @examples(100)
 def test_statistics_of_a_batch_never_overlap(network):
     program = lower(**network)
-    ops = [op for op in program.ops if is_kind(op, "batch_norm")]
-    spans = [(int(op["statistics"]), int(op["statistics"] + 4 * op["ld_out"])) for op in ops]
+    operations = operations_of(program, "batch_norm")
+    begins = [operation.details["statistics"] for operation in operations]
+    spans = [(begin, begin + 4 * op.output.ld) for begin, op in zip(begins, operations, strict=True)]
     assert not overlapping(spans)
     assert sum(b - a for a, b in spans) == program.n_statistics == max([b for _, b in spans], default=0)
 
@@ -126,34 +138,40 @@ def test_statistics_of_a_batch_never_overlap(network):
 @given(networks())
 @examples(100)
 def test_operations_are_linked(network):
-    # Every operation reads what the one before it wrote, and sends its gradient back to the same place.
+    # Every operation reads what one before it wrote; of those that read a value, one sends the sum of all gradients.
     program = lower(**network)
-    y = dy = ld = width = None
-    written = {}
-    for op in program.ops:
-        if is_kind(op, "dense", "batch_norm", "layer_norm", "loss"):
-            assert (op["x"], op["dx"], op["ld_in"], op["n_in"]) == (y, dy, ld, width)
-        if is_kind(op, "dropout"):
-            assert (op["y"], op["dy"], op["ld_out"], op["n_out"]) == (y, dy, ld, width)
-        if is_kind(op, "noise"):
-            assert (op["y"], op["ld_out"], op["n_out"]) == (y, ld, width)
-        if is_kind(op, "residual"):
-            assert (op["x"], op["dx"], op["ld_out"], op["n_out"]) == (y, dy, ld, width)
-            # The shortcut begins at an output of equal width; there its gradient joins that of the first layer inside.
-            assert written[int(op["skip"])] == width
-            (first,) = [other for other in program.ops if is_kind(other, "dense") and other["skip"] == op["dy"]]
-            assert first["x"] == op["skip"]
-        if not is_kind(op, "loss", "noise"):
-            y, dy, ld, width = op["y"], op["dy"], op["ld_out"], op["n_out"]
-            written[int(y)] = width
-    assert is_kind(program.ops[0], "sparse_dense" if network["sparse"] else "input")
-    assert is_kind(program.ops[-1], "loss")
+    made, sends = set(), {}
+    for op, operation in zip(program.ops, program.operations, strict=True):
+        assert made.issuperset(value for value in operation.inputs if not value.is_sparse)
+        if operation.inputs:
+            x = operation.inputs[0]
+            assert (op["x"], op["ld_in"], op["n_in"]) == (x.y, x.ld, x.width)
+            sends.setdefault(x, []).append(int(op["dx"]))
+        if len(operation.inputs) == 2:
+            other = operation.inputs[1]
+            assert (op["other"], other.ld, other.width) == (other.y, op["ld_in"], op["n_in"])
+            sends.setdefault(other, []).append(int(op["d_other"]))
+        if operation.output is not None:
+            y = operation.output
+            assert (op["y"], op["dy"], op["ld_out"], op["n_out"]) == (y.y, y.dy, y.ld, y.width)
+            made.add(y)
+    for value, targets in sends.items():
+        learns = value.dy >= 0
+        passed_on = [
+            reader.output.dy for reader, _ in value.readers if reader.traits.passes or reader.traits.elementwise
+        ]
+        last, *others = targets
+        assert last == (-1 if value.dy in passed_on and len(targets) == 1 else value.dy) or not learns
+        assert learns or set(targets) <= {-1}
+        assert len(others) < 2  # a shortcut and the layer inside
+    kinds = [operation.kind for operation in program.operations]
+    assert kinds[0] == ("sparse_dense" if network["sparse"] else "input")
+    assert kinds[-1] == "loss"
     assert program.n_outputs == network["layers"][-1].units
-    shortcuts = [op for op in program.ops if is_kind(op, "residual")]
-    assert len([op for op in program.ops if is_kind(op, "dense") and op["skip"] >= 0]) == len(shortcuts)
+    shortcuts = operations_of(program, "sum")
     assert len(shortcuts) == sum(isinstance(layer, Residual) for layer in network["layers"])
     # One stream of random numbers each, else two layers of equal width would drop the same units.
-    streams = [int(op["stream"]) for op in program.ops if is_kind(op, "dropout")]
+    streams = [operation.details["stream"] for operation in operations_of(program, "dropout")]
     assert len(set(streams)) == len(streams)
 
 
@@ -164,14 +182,10 @@ def test_parameters_fill_the_vector_without_overlap(network):
     spans = spans_of_parameters(program)
     assert not overlapping(spans)
     assert sum(b - a for a, b in spans) == program.n_params == max(b for _, b in spans)
-    turned = [
-        (int(op["transposed"]), int(op["transposed"] + op["ld_out"] * op["ld_in"]))
-        for op in program.ops
-        if op["transposed"] >= 0
-    ]
+    turned = [(start, start + block.ld * ld) for block, start, ld in program.transposed]
     assert not overlapping(turned)
     assert sum(b - a for a, b in turned) == program.n_transposed
-    assert len(turned) == len(program.tensors) - 1  # the first layer's input has no gradient
+    assert len(turned) == len(program.matrices) - 1  # the first layer's input has no gradient
 
 
 @given(networks())
@@ -185,7 +199,6 @@ def test_views_cover_exactly_what_is_not_padding(network):
     assert [c.shape for c in coefs] == list(pairwise(widths))
     assert [b.shape for b in intercepts] == [(units,) for units in widths[1:]]
     normalized = [layer for layer in layers if layer.normalization]
-    assert program.n_norms == tuple(sum(layer.normalization == n for layer in layers) for n in ("batch", "layer"))
     for layer, views in zip(normalized, norms, strict=True):
         assert list(views) == ["scale", "shift"] if layer.normalization == "layer" else ["scale", "mean", "variance"]
         assert {view.shape for view in views.values()} == {(layer.units,)}
@@ -207,9 +220,10 @@ def test_views_cover_exactly_what_is_not_padding(network):
 
 def assert_equal_programs(a, b):
     assert a.ops.tobytes() == b.ops.tobytes()
-    assert (a.functions, a.tensors, a.norms, a.dtype, a.source) == (b.functions, b.tensors, b.norms, b.dtype, b.source)
+    assert (a.blocks, a.dtype, a.source, a.sparse, a.training) == (b.blocks, b.dtype, b.source, b.sparse, b.training)
+    assert [operation.function for operation in a.operations] == [operation.function for operation in b.operations]
     assert (a.n_params, a.n_transposed, a.n_work, a.n_outputs) == (b.n_params, b.n_transposed, b.n_work, b.n_outputs)
-    assert (a.n_statistics, a.settings, a.n_norms) == (b.n_statistics, b.settings, b.n_norms)
+    assert (a.transposed, a.n_statistics, a.n_layers) == (b.transposed, b.n_statistics, b.n_layers)
     assert a.same_parameters(b)
 
 
@@ -229,16 +243,17 @@ def test_variants_put_parameters_at_the_same_places(network):
     program = lower(**network)
     dense, sparse = program.variant(sparse=False), program.variant(sparse=True)
     assert_equal_programs(program, sparse if network["sparse"] else dense)
-    assert (dense.tensors, dense.norms) == (sparse.tensors, sparse.norms)
+    assert dense.blocks == sparse.blocks
     assert dense.same_parameters(sparse)
     assert (dense.n_params, dense.n_transposed) == (sparse.n_params, sparse.n_transposed)
     # Sparse rows are never spread out: no buffer for them.
     assert sparse.n_work == dense.n_work - padded(network["n_features"], network["dtype"])
     assert_equal_programs(sparse.variant(sparse=False), dense)
     # The same random numbers for the same layer, else dropout on a sparse X were another fit.
-    assert [op["stream"] for op in dense.ops if is_kind(op, "dropout")] == [
-        op["stream"] for op in sparse.ops if is_kind(op, "dropout")
-    ]
+    streams, same = (
+        [operation.details["stream"] for operation in operations_of(variant, "dropout")] for variant in (dense, sparse)
+    )
+    assert streams == same
 
 
 @given(st.integers(1, 5000), st.sampled_from(DTYPES))
@@ -265,8 +280,7 @@ def test_zeros_are_aligned(count, dtype):
 def used_places(program):
     """Places of all parameters that are not padding, learnt or not."""
     places = np.arange(program.n_params)
-    running = [view for views in program.norm_views(places) for view in views.values()]
-    return np.concatenate([program.learnt_index(), *running])
+    return np.concatenate([block.view(places).ravel() for block in program.blocks])
 
 
 @given(network=networks(noise=False), seed=st.integers(0, 2**62 - 1))
@@ -276,10 +290,10 @@ def test_initial_parameters(network, seed):
     params = initialize(program, seed)
     assert params.dtype == network["dtype"]
     assert not np.delete(params, used_places(program)).any()
-    for tensor in program.tensors:
-        bound = np.sqrt(6 / (tensor.n_in + tensor.n_out)) * (1 + 1e-6)  # rounding to float32
-        assert np.abs(tensor.coef(params)).max() <= bound
-        assert np.abs(tensor.intercept(params)).max() <= bound
+    for coef, intercept in zip(program.coefs(params), program.intercepts(params), strict=True):
+        bound = np.sqrt(6 / sum(coef.shape)) * (1 + 1e-6)  # rounding to float32
+        assert np.abs(coef).max() <= bound
+        assert np.abs(intercept).max() <= bound
     for views in program.norm_views(params):
         for name, view in views.items():
             assert (view == {"scale": 1, "variance": 1}.get(name, 0)).all()
@@ -375,14 +389,90 @@ def test_padding_stays_zero(network, optimizer, batch, limits):
     ],
 )
 def test_layers_that_would_train_wrongly_are_refused_or_right(layers):
-    # The kernels expect a slope in every hidden gradient buffer, and that nobody but the loss writes the last one.
+    # Where derivatives wait, and that nobody but the loss writes the last gradient, depends on what stands where.
     try:
         program = lower(layers, 5, dtype=np.float64, loss="squared_error")
     except ValueError:
         return
-    for op in program.ops:
-        assert not is_kind(op, "dropout") or min(op["y"], op["dy"]) >= 0, "it would write before the first buffer"
+    for op, operation in zip(program.ops, program.operations, strict=True):
+        assert operation.kind != "dropout" or op["y"] >= 0, "it would write before the first buffer"
     rng = np.random.default_rng(0)
     assert_right_gradient(
         program, initialize(program, 3), rng.normal(size=(20, 5)), rng.normal(size=(20, 2)), None, seed=3
     )
+
+
+RECURRENT = Recurrent("gru", 4)
+
+
+@pytest.mark.parametrize(
+    ("layers", "n_timesteps", "sparse", "message"),
+    [
+        ([], 0, False, "A network needs at least one layer"),
+        ([Dropout(0.5)], 0, False, "A network needs at least one layer that learns"),
+        ([RECURRENT, Dense(2)], 5, False, r"Dense needs rows, got sequences of shape \(5, 4\): put Global"),
+        ([Dense(2)], 5, False, r"Dense needs rows, got sequences of shape \(5, 3\)"),
+        ([RECURRENT, Dense(2)], 0, False, r"Recurrent needs sequences, got rows of shape \(3,\)"),
+        ([RECURRENT, GlobalPool(), GlobalPool()], 5, False, r"GlobalPool needs sequences, got rows of shape \(4,\)"),
+        ([MaxPool1D(), Dense(2)], 0, False, "MaxPool1D needs sequences"),
+        ([RECURRENT], 5, False, r"The last layer must return rows, got sequences of shape \(5, 4\)"),
+        ([Dense(2, "tanh")], 0, False, "The last layer must be Dense, without an activation"),
+        ([Dense(2), Activation("tanh")], 0, False, "The last layer must be Dense, without an activation"),
+        ([Dense(2), Dropout(0.1)], 0, False, "The last layer must be Dense, without an activation"),
+        ([Dropout(0.1), Dense(2)], 0, True, "Dropout needs dense rows, got those of a sparse matrix"),
+        ([Noise(0.1), Dense(2)], 0, True, "Noise needs dense rows"),
+        ([BatchNorm(), Dense(2)], 0, True, "BatchNorm needs dense rows"),
+        ([LayerNorm(), Dense(2)], 0, True, "LayerNorm needs dense rows"),
+        ([Activation("relu"), Dense(2)], 0, True, "Activation needs dense rows"),
+        ([Residual((Dense(3),)), Dense(2)], 0, True, "Residual needs dense rows"),
+        ([Flatten(), Dense(2)], 0, True, "Flatten needs dense rows"),
+        ([Reshape((3, 1)), GlobalPool(), Dense(2)], 0, True, "Reshape needs dense rows"),
+        ([Reshape((2, 2)), GlobalPool(), Dense(2)], 0, False, r"Reshape needs a shape of 3 numbers, .* got \(2, 2\)"),
+        ([Residual((Dense(4),)), Dense(2)], 0, False, r"Residual needs layers that keep the shape, got \(3,\)"),
+        ([Residual(()), Dense(2)], 0, False, "Residual needs at least one layer"),
+        ([RECURRENT, Standardize(), GlobalPool(), Dense(2)], 5, False, "Standardize must be the first layer"),
+        ([Standardize(), Standardize(), GlobalPool(), Dense(2)], 5, False, "Standardize must be the first layer"),
+        ([Dense(0)], 0, False, "units of Dense must be an integer from 1 to"),
+        ([Dense(2.5)], 0, False, "units of Dense must be an integer from 1 to"),
+        ([Dense(True)], 0, False, "units of Dense must be an integer from 1 to"),
+        ([Dense(3, "no"), Dense(2)], 0, False, "activation of Dense must be one of"),
+        ([Dense(3, None, "no"), Dense(2)], 0, False, r"normalization of Dense must be one of \['batch', 'layer'\]"),
+        ([Dropout(1.0), Dense(2)], 0, False, r"rate of Dropout must be a number in \[0, 1\)"),
+        ([Noise(-1), Dense(2)], 0, False, "deviation of Noise must be a number that is not negative"),
+        ([Noise(np.nan), Dense(2)], 0, False, "deviation of Noise must be a number that is not negative"),
+        ([Recurrent("gru", 4, truncate=0), GlobalPool(), Dense(2)], 5, False, "truncate of Recurrent must be an int"),
+        ([GlobalPool("sum"), Dense(2)], 5, False, "pooling of GlobalPool must be one of"),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("training", [True, False])
+def test_what_cannot_be_is_refused_with_a_sentence(layers, n_timesteps, sparse, message, training):
+    options = {"n_timesteps": n_timesteps, "sparse": sparse, "training": training}
+    if not training and any(isinstance(layer, Dropout | Noise) for layer in layers):
+        return  # they are left out
+    with pytest.raises(ValueError, match=message):
+        lower(layers, 3, dtype=np.float64, loss="squared_error", **options)
+
+
+def test_what_is_no_layer_is_refused():
+    for wrong in ("Dense", Dense, None, 3, {"units": 3}):
+        with pytest.raises(TypeError, match=r"Layers must be those of skneural.layers, or subclasses of Layer, got"):
+            lower([wrong, Dense(2)], 3, dtype=np.float64, loss="squared_error")
+
+
+@given(networks())
+@examples(50)
+def test_programs_for_prediction_have_no_room_for_the_way_back(network):
+    program = lower(**network)
+    predicting = program.variant(sparse=network["sparse"], training=False)
+    assert predicting.same_parameters(program)
+    assert predicting.n_work <= program.n_work
+    assert predicting.n_transposed == predicting.n_statistics == 0
+    assert not operations_of(predicting, "dropout", "noise")
+    assert (predicting.ops["dx"][:-1] == -1).all()
+    assert (predicting.ops["dy"][:-2] == -1).all()  # the loss writes its gradient
+
+
+def test_there_is_no_gradient_by_sparse_rows():
+    with pytest.raises(ValueError, match="no gradient by the rows of a sparse matrix"):
+        lower([Dense(2)], 3, dtype=np.float64, loss="squared_error", sparse=True, input_gradient=True)

@@ -18,7 +18,6 @@ from skneural.backends.inputs import Sequences
 from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent
 from skneural.maths import random
 from skneural.network.initializers import initialize
-from skneural.network.operations import KINDS
 from skneural.network.program import lower
 
 #: Noise, and either kind of dropout in the first two layers.
@@ -146,14 +145,15 @@ def buffers_of_steps(layers, kind, names, value, n_epochs=2):
     X = Sequences(np.full((N_ROWS, N_STEPS, WIDTH), value), None)
     trainer = Trainer(program, initialize(program, 1), X, np.zeros((N_ROWS, 1)), None, alpha=0.0, seed=5, n_threads=1)
     state = OptimizerState.fresh(program)
-    op = next(op for op in program.ops if op["kind"] == KINDS.index(kind))
+    operation = next(operation for operation in program.operations if operation.kind == kind)
+    places = {"x": operation.inputs[0], "y": operation.output}
     found = {name: [] for name in names}
     try:
         trainer.start("sgd", (0.0, False), state, batch=N_ROWS, shuffle=False, tol=0.0, patience=np.inf)
         for _ in range(n_epochs):
             trainer.run_epochs(np.array([0.0]), np.inf, 0)
             for name in names:
-                begin, width = int(op[name]) * trainer.frame["capacity"], int(op["ld_out"])
+                begin, width = places[name].y * trainer.frame["capacity"], places[name].ld
                 buffer = trainer.work[begin : begin + N_STEPS * N_ROWS * width]
                 found[name].append(buffer.reshape(N_STEPS, N_ROWS, width)[:, :, :WIDTH].copy())
     finally:
@@ -180,7 +180,7 @@ def test_noise_of_sequences_is_drawn_anew_for_every_row_and_step():
 
 def test_dropout_between_recurrent_layers_is_drawn_anew_for_every_row_and_step():
     layers = [Recurrent("rnn", WIDTH), Dropout(0.5), Recurrent("rnn", 3), GlobalPool("last"), Dense(1)]
-    x, y = buffers_of_steps(layers, "sequence_dropout", ["x", "y"], value=1.0)
+    x, y = buffers_of_steps(layers, "dropout", ["x", "y"], value=1.0)
     assert (x != 0).all()
     kept = (y != 0).astype(float)
     assert abs(kept.mean() - 0.5) < 5 * 0.5 / np.sqrt(kept.size)

@@ -10,10 +10,10 @@ import pytest
 from conftest import one_at_a_time
 from networks import assert_right_gradient, run_epochs, sum_and_gradient
 from recurrent_reference import Direction, Network, Pytorch
-from skneural.backends.cpu.recurrent import make_recurrent_backward, make_recurrent_forward
 
 from skneural.backends.cpu import engine
 from skneural.backends.cpu.engine import Predictor, Trainer
+from skneural.backends.cpu.layers.recurrent import make_recurrent_backward, make_recurrent_forward
 from skneural.backends.inputs import Sequences
 from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Standardize
 from skneural.maths import random
@@ -63,7 +63,9 @@ def recurrent_layers(program):
 def twin_of(program, params, masks=None):
     """The network as one of `recurrent_reference`, on a copy in float64; `masks`, one a direction."""
     params, masks, layers = params.astype(np.float64), iter(masks or cycle([None])), []
-    arrays = zip(program.coefs(params), program.recurrent_coefs(params), program.intercepts(params), strict=False)
+    arrays = zip(
+        program.coefs(params), program.views(params)["recurrent_coefs_"], program.intercepts(params), strict=False
+    )
     for layer in recurrent_layers(program):
         ends = (False, True)[: 1 + layer.bidirectional]
         layers.append([Direction(layer.cell, *next(arrays), end, next(masks), layer.truncate) for end in ends])
@@ -78,7 +80,7 @@ def lengths_of(X):
 def flat(program, arrays):
     """What the twin learns, or its gradients, laid out like the parameters."""
     result = np.zeros(program.n_params)
-    places = program.coefs(result), program.intercepts(result), program.recurrent_coefs(result)
+    places = program.coefs(result), program.intercepts(result), program.views(result)["recurrent_coefs_"]
     for views, number in zip(places, (0, -1, 1), strict=True):
         for view, of_layer in zip(views, arrays, strict=False):
             view[...] = of_layer[number]
@@ -168,11 +170,12 @@ def test_truncated_gradients(cell, ragged, pooling, both):
 def masks_of(program, rows, seed, step):
     """Masks of the states, drawn as the registry of random numbers says: by position in the epoch and unit."""
     masks = []
-    for op in (op for op in program.ops if op["recurrent"] >= 0):
-        k = random.key(np.uint64(seed), np.uint64(random.RECURRENT_DROPOUT + 16 * int(op["stream"])), np.uint64(step))
-        position = np.array(rows)[:, None] * int(op["ld_out"]) + np.arange(int(op["n_out"]))
-        drawn = random.bits(k, position.astype(np.uint64)) >= op["rate"] * 2**32
-        masks.append(drawn / (1 - op["rate"]))
+    for operation in (operation for operation in program.operations if operation.kind == "recurrent"):
+        stream, rate = operation.details["stream"], operation.details["rate"]
+        k = random.key(np.uint64(seed), np.uint64(random.RECURRENT_DROPOUT + 16 * stream), np.uint64(step))
+        position = np.array(rows)[:, None] * operation.output.ld + np.arange(operation.output.width)
+        drawn = random.bits(k, position.astype(np.uint64)) >= rate * 2**32
+        masks.append(drawn / (1 - rate))
     return masks
 
 
@@ -367,7 +370,7 @@ def test_golden_values_of_keras():
     program = lower(layers, 4, dtype=np.float32, loss="squared_error", n_timesteps=6)
     params = initialize(program, 0)
     values = 0.01, np.eye(3), 0.03, 0.0, 0.02
-    views = program.coefs(params) + program.intercepts(params) + program.recurrent_coefs(params)
+    views = program.coefs(params) + program.intercepts(params) + program.views(params)["recurrent_coefs_"]
     for view, value in zip(views, values, strict=True):
         view[...] = value
     X = np.arange(72, dtype=np.float32).reshape(3, 6, 4)

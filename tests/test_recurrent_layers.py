@@ -131,7 +131,7 @@ def test_summary(cell):
     summary = small("multiclass", cell, **settings, pooling="mean").fit(X, y).summary()
     rows = [(row.layer, row.shape) for row in summary.rows]
     assert rows == [
-        ("input", "(n, 6, 3)"), ("standardize", "(n, 6, 3)"), ("recurrent", "(n, 6, 10)"), ("pool", "(n, 10)"),
+        ("input", "(n, 6, 3)"), ("standardize", "(n, 6, 3)"), ("recurrent", "(n, 6, 10)"), ("globalpool", "(n, 10)"),
         ("dropout", "(n, 10)"), ("dense", "(n, 4)"), ("dense", "(n, 3)"),
     ]  # fmt: skip
     assert summary.rows[2].details.startswith(cell)
@@ -168,11 +168,13 @@ def test_targets_too_large_for_the_network(dtype, size):
         small().fit(X.astype(dtype), size * y)
 
 
-def test_layers_in_an_order_that_means_nothing():
+def test_layers_that_cannot_read_what_comes():
     def network(*layers, **settings):
         return lower([*layers, Dense(1)], 3, dtype=np.float64, loss="squared_error", **settings)
 
-    with pytest.raises(ValueError, match="pooling must end sequences"):
+    with pytest.raises(
+        ValueError, match=r"Dense needs rows, got sequences of shape \(5, 4\): put GlobalPool or Flatten before it\."
+    ):
         network(Recurrent("gru", 4), n_timesteps=5)
-    with pytest.raises(ValueError, match="there were none, or they have ended"):
+    with pytest.raises(ValueError, match=r"GlobalPool needs sequences, got rows of shape \(4,\)\."):
         network(Recurrent("gru", 4), GlobalPool("last"), GlobalPool("last"), n_timesteps=5)

@@ -7,7 +7,7 @@ import numpy as np
 
 from skneural.backends.frame import Frame
 from skneural.backends.inputs import Inputs
-from skneural.backends.records import N_CONSTANTS
+from skneural.backends.records import N_CONSTANTS, PASS
 from skneural.maths import random
 from skneural.maths.losses import LOSSES, n_settings
 from skneural.maths.optimizers import OPTIMIZERS
@@ -52,6 +52,12 @@ class OptimizerState:
         s = aligned_zeros(program.n_params, program.dtype)
         v = aligned_zeros(program.n_params, program.dtype)
         return cls(s=s, v=v, **values)
+
+
+def one_pass(program):
+    """A step of training that is one pass: all operations forward and back, all parameters updated."""
+    n_ops = len(program.ops)
+    return np.array([(0, n_ops, 0, 0, n_ops, 0, 1.0)], PASS)
 
 
 class BaseTrainer:

@@ -5,6 +5,7 @@ where Python has them from: files, an archive, an executable. Where there are no
 """
 
 import hashlib
+import importlib.machinery
 import importlib.util
 import pathlib
 import pkgutil
@@ -55,9 +56,16 @@ def _modules_of(package):
     return names
 
 
+def import_modules(package):
+    """Import all modules of a package."""
+    for name in _modules_of(package):
+        importlib.import_module(name)
+
+
 def _content_of(module):
     """Source of a module as it is now, or the byte code where there is no source."""
-    loader = importlib.util.find_spec(module).loader
+    package = importlib.util.find_spec(module.rpartition(".")[0])  # which is not imported: it may need the digest
+    loader = importlib.machinery.PathFinder.find_spec(module, package.submodule_search_locations).loader
     source = loader.get_source(module)
     return code_bytes(loader.get_code(module)) if source is None else source.encode()
 

@@ -27,6 +27,7 @@ from skneural.estimators._parameters import collected, predictor_of, weights_dty
 from skneural.estimators._pickling import copy_of, restore, state_of
 from skneural.estimators._resume import adopt_checkpoint, check_same_fit, random_of
 from skneural.estimators._rows import RowReader, Samples, check_weights, encode, hold_out
+from skneural.estimators._sequences import statistics
 from skneural.estimators._settings import (
     check_held_out,
     check_settings,
@@ -267,11 +268,18 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
             loss=targets.loss,
             settings=settings,
             sparse=sparse.issparse(X),
+            n_timesteps=X.shape[1] if X.ndim == 3 else 0,
         )
 
-    def _initialize(self, program, seed, train):
-        """The parameters that training begins with."""
-        return initialize(program, seed, self.weight_init, self.activation)
+    def _initialize(self, program, seed, train, activation=None):
+        """The parameters that training begins with; `activation` as `initialize` has it."""
+        params = initialize(program, seed, self.weight_init, activation)
+        if program.standardizes:
+            views = program.norm_views(params)[0]
+            mean, deviation = statistics(train.inputs, train.given.weights)
+            views["mean"][:] = mean
+            views["deviation"][:] = deviation
+        return params
 
     def _fit_targets(self, targets, y, weights, first_pass):
         """Let targets learn what they need of the training data: nothing here."""

@@ -18,7 +18,7 @@ from skneural.training.state import aligned_copy
 #: Variants of a network that are kept ready for prediction.
 MOST_PREDICTORS = 16
 #: Parameters of estimators that decide how many weights there are.
-SHAPING = ("hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "normalization")
+SHAPING = ("layers", "hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "normalization")
 
 
 def rows_of(X):
@@ -37,16 +37,17 @@ class Predictors:
     ----------
     program : Program
     params : ndarray of shape (n_params,)
-    views : tuple of ndarray
-        What users see of `params`.
+    groups : dict of lists of ndarray
+        What users see of `params`, by the names of fitted attributes.
     target : object
         What the outputs mean.
     """
 
-    def __init__(self, program, params, views, target):
+    def __init__(self, program, params, groups, target):
         self.program = program
         self.params = params
-        self.views = views
+        self.names = tuple(groups)
+        self.views = tuple(view for group in groups.values() for view in group)
         self.target = target
         self._made = {}
 
@@ -70,9 +71,9 @@ class Predictors:
 
 def _are_current(attributes):
     """Whether the arrays that users see are the views that `adopt` made."""
-    arrays = [*attributes["coefs_"], *attributes["intercepts_"], *attributes.get("recurrent_coefs_", ())]
-    views = attributes["_predictors"].views
-    return len(arrays) == len(views) and all(map(operator.is_, arrays, views))
+    predictors = attributes["_predictors"]
+    arrays = [array for name in predictors.names for array in attributes.get(name, ())]
+    return len(arrays) == len(predictors.views) and all(map(operator.is_, arrays, predictors.views))
 
 
 def adopt(est, program, params, target=None):
@@ -83,14 +84,16 @@ def adopt(est, program, params, target=None):
         fresh["_target"] = target
     before = vars(est).copy()  # lives for longer: the end of an array may let another thread in
     vars(est).update(fresh)
+    if before.get("_predictors") is not None:
+        for name in set(before["_predictors"].names) - fresh.keys():  # of layers that there are no more
+            vars(est).pop(name, None)
     del before
 
 
 def views_of(program, params, target=None):
     """Attributes that are views of the parameters, or depend on where they are."""
     views = program.views(params)
-    flat = tuple(view for group in views.values() for view in group)
-    predictors = Predictors(program, params, flat, target)
+    predictors = Predictors(program, params, views, target)
     return {**views, "norms_": program.norm_views(params), "_predictors": predictors, "_kept": None}
 
 

@@ -4,8 +4,9 @@ import inspect
 
 from sklearn.base import BaseEstimator
 
+from skneural.estimators._layers import from_plain_layers, own_classes
 from skneural.estimators._parameters import adopt, collected, own, views_of
-from skneural.estimators._state import check_names, network_of, plain
+from skneural.estimators._state import CLASSES, check_names, network_of, plain
 from skneural.training.state import SolverState
 
 #: Lists that grow with every epoch.
@@ -22,15 +23,21 @@ def state_of(est):
     if "_params" in state:
         for name in views_of(est._program, est._params):
             del state[name]
+    classes = own_classes(state.get("layers"), est._program.source.layers if "_params" in state else ())
+    if classes:
+        state[CLASSES] = classes
     return plain(state)
 
 
 def restore(est, state):
     """Take over a state, after all of it has been held against the network that it describes."""
     state = plain(state)
+    state.pop(CLASSES, None)
     check_names(type(est), state)
     network = network_of(type(est), state)
     requests = state.pop("_metadata_request", None)
+    if "layers" in state:
+        state["layers"] = from_plain_layers(state["layers"])
     BaseEstimator.__setstate__(est, {**_defaults(est, state), **state})
     if network is not None:
         program, est._target = network

@@ -7,11 +7,7 @@ from collections.abc import Callable
 from skneural._declare import declare, parameter
 from skneural.estimators._recurrent_docs import sections_of
 from skneural.estimators._sequence_reader import SequenceReader
-from skneural.estimators._sequences import statistics
 from skneural.estimators._settings import recurrent_layers
-from skneural.layers import Dense
-from skneural.network.initializers import initialize
-from skneural.network.program import lower
 
 
 @declare
@@ -78,24 +74,8 @@ class SequenceNetwork:
     def _hidden_layers(self):
         return recurrent_layers(self, self._cell)
 
-    def _lower(self, X, targets, settings):
-        return lower(
-            [*self._hidden_layers(), Dense(targets.n_outputs)],
-            X.shape[2],
-            dtype=X.dtype.type,
-            loss=targets.loss,
-            settings=settings,
-            n_timesteps=X.shape[1],
-        )
-
     def _initialize(self, program, seed, train):
-        params = initialize(program, seed, self.weight_init, self.head_activation)
-        if self.standardize:
-            views = program.norm_views(params)[0]
-            mean, deviation = statistics(train.inputs, train.given.weights)
-            views["mean"][:] = mean
-            views["deviation"][:] = deviation
-        return params
+        return super()._initialize(program, seed, train, self.head_activation)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

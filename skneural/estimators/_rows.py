@@ -73,6 +73,13 @@ class Rows:
 class RowReader:
     """How estimators that read rows check X, and what the engine reads of it."""
 
+    #: Whether X may be rows (False) and sequences (True).
+    reads_sequences = (False,)
+
+    def expects_sequences(self, est):
+        """Whether an estimator reads sequences."""
+        return False
+
     def validate(self, est, X, y, reset, dtype=None):
         """Checked X and y; `dtype` is that of weights there are, and `reset` is as in scikit-learn."""
         if dtype is None:

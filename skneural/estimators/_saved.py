@@ -110,11 +110,11 @@ def check_saved(est, state):
         needed |= FITTED
     if is_fitted and issubclass(cls, ClassifierMixin):
         needed |= OF_CLASSIFIERS
-    if is_fitted and hasattr(cls, "_cell"):
+    network = network_of(cls, state)
+    if is_fitted and network[0].n_timesteps > 0:
         needed |= OF_SEQUENCES
     known = {**needed, "_metadata_request": _is_anything}
     known |= OPTIONAL if is_fitted else PRESET
-    network_of(cls, state)
     for name, value in state.items():
         if name in parameters:
             if isinstance(value, np.random.RandomState):

@@ -22,6 +22,12 @@ from skneural.estimators._targets import without_last_axis
 class SequenceReader:
     """How estimators that read sequences check X, and what the engine reads of it: see `RowReader`."""
 
+    reads_sequences = (True,)
+
+    def expects_sequences(self, est):
+        """As of rows."""
+        return True
+
     def read(self, X):
         """Checked X as the engine reads it."""
         return read(X)

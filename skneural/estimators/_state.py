@@ -10,6 +10,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from skneural.backends.devices import is_device
+from skneural.estimators._layers import plain_layers
 from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets
 from skneural.maths.losses import LOSSES
 from skneural.network.description import describe, lower_description
@@ -54,6 +55,9 @@ COUNTS = ("n_features_in_", "n_timesteps_in_")
 #: Attributes by which scikit-learn ends what callbacks have begun: of a running fit, or of this process.
 CALLBACKS = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")
 
+#: What pickles hold of users' classes of layers: where to import them from.
+CLASSES = "_layer_classes"
+
 #: Attributes that follow from others.
 DERIVED = ("_views", "_predictors", "_kept")
 
@@ -81,6 +85,8 @@ def plain(state):
         state["_program"] = describe(state["_program"])
     if isinstance(state.get("_state"), SolverState):
         state["_state"] = state["_state"].to_plain()
+    if "layers" in state:
+        state["layers"] = plain_layers(state["layers"])
     targets = state.get("_target")
     if type(targets) in TARGETS:
         state["_target"] = {"kind": type(targets).__name__, **vars(targets), "loss": str(targets.loss)}
@@ -249,8 +255,8 @@ def _check_attributes(cls, state, program):
         "out_activation_": LOSSES[loss].link,
         "_n_channels": n_features,
     }
-    reads_sequences = hasattr(cls, "_cell")
-    if reads_sequences != (n_timesteps > 0):
+    reads_sequences = n_timesteps > 0
+    if reads_sequences not in cls._reader.reads_sequences:
         raise ValueError("the network is not for the kind of data that the estimator reads.")
     is_table = False  # whose columns are time steps
     if reads_sequences:

@@ -30,6 +30,21 @@ class _Devices(StrOptions):
         return f"{super().__str__()} or 'cuda:N', N the number of a GPU"
 
 
+#: Rows of the families that have one.
+MAX_NORM = parameter(
+    default=None,
+    constraint=[POSITIVE, None],
+    stochastic=True,
+    doc="""Largest norm of the incoming weights of each hidden unit: they are scaled down after every step. Not with
+    'lbfgs'.""",
+)
+INPUT_FORMAT = parameter(
+    default="channels_last",
+    constraint=[options("channels_last", "channels_first")],
+    doc="""'channels_first' reads 3-D `X` as (n_samples, n_features, n_timesteps), as aeon and sktime lay it out.""",
+)
+
+
 @declare
 class TrainingParameters:
     """What decides how a network is trained, whatever its layers: first scikit-learn's, in its order.

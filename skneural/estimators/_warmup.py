@@ -93,7 +93,7 @@ def prepare(est, dtypes):
 
 def _one_sample(est, dtype):
     """X as an estimator reads it: of the form that it was fitted on, if it was."""
-    if est.__sklearn_tags__().input_tags.three_d_array:
+    if est._reader.expects_sequences(est):
         return np.zeros((1, getattr(est, "n_timesteps_in_", 1), 1), dtype)
     X = np.zeros((1, 1), dtype)
     return sparse.csr_matrix(X) if hasattr(est, "_program") and est._program.sparse else X

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from skneural._declare import COUNT, POSITIVE, SHARE_BELOW_1, declare, options, parameter
+from skneural._declare import COUNT, SHARE_BELOW_1, declare, options, parameter
 from skneural.estimators._settings import hidden_layers, require_stochastic
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
+from skneural.estimators._training_parameters import MAX_NORM
 from skneural.maths.activations import ACTIVATIONS
 
 
@@ -52,16 +53,13 @@ class Perceptron:
         doc="""Whether to add the input of a hidden layer to its output where both have the same number of units. The
         first hidden layer has no such shortcut.""",
     )
-    max_norm: float | None = parameter(
-        default=None,
-        constraint=[POSITIVE, None],
-        stochastic=True,
-        doc="""Largest norm of the incoming weights of each hidden unit: they are scaled down after every step. Not with
-        'lbfgs'.""",
-    )
+    max_norm: float | None = MAX_NORM
 
     def _hidden_layers(self):
         return hidden_layers(self)
+
+    def _initialize(self, program, seed, train):
+        return super()._initialize(program, seed, train, self.activation)
 
     def _check_settings(self, incremental):
         super()._check_settings(incremental)

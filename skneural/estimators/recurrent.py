@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from skneural._declare import COUNT, SHARE_BELOW_1, declare, documented, options, parameter
 from skneural.estimators._recurrent import SequenceNetwork
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
+from skneural.estimators._training_parameters import INPUT_FORMAT
 from skneural.maths.activations import ACTIVATIONS
 
 #: Examples of every class, but for the beginning of its name.
@@ -89,12 +90,7 @@ class RecurrentArchitecture:
         their end, and no gradient passes a cut (truncated backpropagation through time; Williams and Peng, 1990). None:
         all.""",
     )
-    input_format: str = parameter(
-        default="channels_last",
-        constraint=[options("channels_last", "channels_first")],
-        doc="""'channels_first' reads 3-D `X` as (n_samples, n_features, n_timesteps), as aeon and sktime lay it
-        out.""",
-    )
+    input_format: str = INPUT_FORMAT
     standardize: bool = parameter(
         default=True,
         constraint=["boolean"],

@@ -8,7 +8,7 @@ from skneural.network.operations import operation
 operation("activation", elementwise=True, derivative="function", chains=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Activation(Layer):
     """A function of every number.
 

@@ -12,7 +12,7 @@ operation("dense", DETAILS, derivative="function")
 operation("sparse_dense", DETAILS, derivative="function")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dense(Layer):
     """Fully connected layer, ``activation(normalization(x @ weight + bias))``. It reads rows.
 

@@ -13,7 +13,7 @@ def threshold(rate):
     return int(rate * 2**32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dropout(Layer):
     """Inverted dropout (Srivastava et al., 2014): in training, numbers are 0 with probability `rate`, else scaled up.
 

@@ -8,7 +8,7 @@ from skneural.network.operations import operation
 operation("noise", ["stream", "deviation:f8"], elementwise=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Noise(Layer):
     """Gaussian noise, added in training (Bishop, 1995, "Training with noise is equivalent to Tikhonov regularization").
 

@@ -67,7 +67,7 @@ def add_normalization(net, x, kind, function=None, shift="norms_"):
     return net.add(f"{kind}_norm", x, shape=x.shape, forwards=x.forwards, function=function, **details)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BatchNorm(Layer):
     """Batch normalisation (Ioffe and Szegedy, 2015): every column in units of its deviation in the batch.
 
@@ -88,7 +88,7 @@ class BatchNorm(Layer):
         return add_normalization(net, x, "batch")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerNorm(Layer):
     """Layer normalisation (Ba, Kiros and Hinton, 2016): every sample in units of its own deviation.
 

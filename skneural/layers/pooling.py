@@ -27,7 +27,7 @@ def add_pooling(net, x, how, window, shape, every):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GlobalPool(Layer):
     """The end of sequences: one row for each.
 
@@ -51,7 +51,7 @@ class GlobalPool(Layer):
         return add_pooling(net, x, self.pooling, steps, (channels,), every=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MaxPool1D(Layer):
     """The maximum over every `size` time steps; where a sequence ends within such a window, over those that there are.
 
@@ -73,7 +73,7 @@ class MaxPool1D(Layer):
         return add_pooling(net, x, "max", self.size, (-(-steps // self.size), channels), x.every * self.size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AveragePool1D(Layer):
     """The mean over every `size` time steps; where a sequence ends within such a window, over those that there are.
 

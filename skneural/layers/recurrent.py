@@ -37,7 +37,7 @@ operation(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recurrent(Layer):
     """Recurrent layer: sequences in, a sequence of states out.
 

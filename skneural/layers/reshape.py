@@ -14,7 +14,7 @@ def add_reshape(net, x, shape):
     return net.add("reshape", x, shape=shape, every=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Flatten(Layer):
     """Sequences as rows: the channels of all time steps side by side.
 
@@ -35,7 +35,7 @@ class Flatten(Layer):
         return add_reshape(net, x, (steps * channels,))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reshape(Layer):
     """The same numbers in another shape: rows as sequences, or sequences as others.
 

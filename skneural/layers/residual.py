@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from skneural.network.layer import Layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Residual(Layer):
     """Layers with a shortcut around them: their input is added to their output (He et al., 2016).
 
@@ -25,9 +25,9 @@ class Residual(Layer):
     def build(self, net, x):
         """See `Layer.build`."""
         net.dense(x)
+        if not self.layers:
+            raise net.error("needs at least one layer.")
         inside = net.stack(self.layers, x)
         if inside.shape != x.shape:
             raise net.error(f"needs layers that keep the shape, got {x.shape} before and {inside.shape} after them.")
-        if inside is x:
-            raise net.error("needs at least one layer that computes something.")
         return net.sum(inside, x)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from skneural.network.layer import Layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Standardize(Layer):
     """Features of sequences minus their mean, in units of their deviation; the estimator measures both.
 

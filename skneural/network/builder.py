@@ -5,6 +5,7 @@ several readers come together is decided when all of the network is known (see `
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -90,12 +91,12 @@ class Operation:
     layer: int
     flops: int
 
-    @property
+    @cached_property
     def traits(self):
         """What is known of its kind."""
         return KINDS[self.kind]
 
-    @property
+    @cached_property
     def blocks(self):
         """Its parameters."""
         return [detail for detail in self.details.values() if isinstance(detail, Block)]

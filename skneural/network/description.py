@@ -49,7 +49,9 @@ def describe_layer(layer):
     description = {"kind": type(layer).__name__}
     settings = vars(layer) if isinstance(layer, Remains) else settings_of(layer)
     for name, value in settings.items():
-        if isinstance(value, tuple):
+        if isinstance(value, Layer):
+            value = describe_layer(value)
+        elif isinstance(value, tuple):
             value = [describe_layer(item) if isinstance(item, Layer | Remains) else item for item in value]
         description[name] = value
     return description
@@ -124,10 +126,17 @@ def layers_of(descriptions):
     """
     if type(descriptions) not in (list, tuple):
         raise ValueError("the network has no list of layers.")
-    return [_layer(description) for description in descriptions]
+    return [normalized(layer_of(description)) for description in descriptions]
 
 
-def _layer(description):
+def layer_of(description):
+    """A layer from what `describe_layer` made of it. What its settings may be has not been looked at.
+
+    Raises
+    ------
+    ValueError
+        If it is none of a class that is known.
+    """
     if type(description) is not dict:
         raise ValueError("the network holds what is not a layer.")
     settings = dict(description)
@@ -149,9 +158,11 @@ def _layer(description):
     if missing:
         raise ValueError(f"a layer {kind} has no {' and no '.join(missing)}.")
     for name, value in settings.items():
-        if type(value) in (list, tuple):
-            settings[name] = tuple(_layer(item) if type(item) is dict else item for item in value)
-    return normalized(cls(**settings))
+        if type(value) is dict:
+            settings[name] = layer_of(value)
+        elif type(value) in (list, tuple):
+            settings[name] = tuple(layer_of(item) if type(item) is dict else item for item in value)
+    return cls(**settings)
 
 
 def _is_size(value, least):

@@ -1,8 +1,11 @@
 """What a layer is: a frozen dataclass of plain settings that builds itself from a value to a value."""
 
 import dataclasses
+import functools
 import math
 from numbers import Integral, Real
+
+import numpy as np
 
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.cells import CELLS
@@ -20,6 +23,9 @@ CHOICES = {
     "pooling": ("last", "mean", "max"),
     "cell": CELLS,
 }
+
+#: Types of settings that are taken as they are.
+PLAIN = (int, float, str, bool, type(None), tuple)
 
 
 class Layer:
@@ -47,6 +53,16 @@ class Layer:
     def __init_subclass__(cls):
         super().__init_subclass__()
         LAYERS[cls.__name__] = cls
+
+    def __repr__(self):
+        shown = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.default is dataclasses.MISSING:
+                shown.append(repr(value))
+            elif value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{name_of(self)}({', '.join(shown)})"
 
     def build(self, net, x):
         """Describe what the layer does with its input.
@@ -78,19 +94,23 @@ def name_of(layer):
 
 def settings_of(layer):
     """Settings by name, numbers of any type as Python's: grid searches give NumPy's, whose integers overflow."""
-    values = {}
-    for field in dataclasses.fields(layer):
-        value = getattr(layer, field.name)
-        if isinstance(value, str):
-            value = str(value)
-        elif isinstance(value, list):
-            value = tuple(value)
-        elif isinstance(value, Integral) and not isinstance(value, bool):
-            value = int(value)
-        elif isinstance(value, Real) and not isinstance(value, bool):
-            value = float(value)
-        values[field.name] = value
-    return values
+    return {field.name: _plain(getattr(layer, field.name)) for field in dataclasses.fields(layer)}
+
+
+def _plain(value):
+    if type(value) in PLAIN:
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    return value
 
 
 def normalized(layer):
@@ -105,32 +125,53 @@ def normalized(layer):
     """
     if not isinstance(layer, Layer) or not dataclasses.is_dataclass(layer):
         raise TypeError(f"Layers must be those of skneural.layers, or subclasses of Layer, got {layer!r}.")
-    settings = settings_of(layer)
-    for field in dataclasses.fields(layer):
-        words = expected(field, settings[field.name])
-        if words is not None:
-            raise ValueError(f"{field.name} of {name_of(layer)} must be {words}, got {settings[field.name]!r}.")
-    return dataclasses.replace(layer, **settings)
+    changed = {}
+    for name, is_right, words in _checks(type(layer)):
+        given = getattr(layer, name)
+        value = _plain(given)
+        if not is_right(value):
+            raise ValueError(f"{name} of {name_of(layer)} must be {words}, got {given!r}.")
+        if value is not given:
+            changed[name] = value
+    return dataclasses.replace(layer, **changed) if changed else layer
 
 
-def expected(field, value):
-    """What a setting must be, in words; None if it is that. Settings of unknown types may be anything."""
-    hint = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-    if value is None and "None" in hint:
-        return None
-    or_none = " or None" if "None" in hint else ""
-    hint = hint.removesuffix(" | None")
-    if field.name in CHOICES:
-        known = CHOICES[field.name]
-        return None if isinstance(value, str) and value in known else f"one of {sorted(known)}{or_none}"
+@functools.cache
+def _checks(cls):
+    """Of every setting of a layer its name, a function that says whether a value is right, and what that is in words.
+
+    Settings of types that are unknown here may be anything.
+    """
+    checks = []
+    for field in dataclasses.fields(cls):
+        hint = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+        may_be_none = "None" in hint
+        rule = _rule(field.name, hint.removesuffix(" | None"))
+        if rule is not None:
+            is_right, words = rule
+            if may_be_none:
+                is_right = _or_none(is_right)
+                words += " or None"
+            checks.append((field.name, is_right, words))
+    return checks
+
+
+def _or_none(is_right):
+    return lambda value: value is None or is_right(value)
+
+
+def _rule(name, hint):
+    """What a setting of some name and type must be: a function, and in words. None if that is not known."""
+    if name in CHOICES:
+        known = CHOICES[name]
+        return lambda value: type(value) is str and value in known, f"one of {sorted(known)}"
     if hint == "bool":
-        return None if type(value) is bool else "True or False"
+        return lambda value: type(value) is bool, "True or False"
     if hint == "int":
-        fine = type(value) is int and 1 <= value <= LARGEST
-        return None if fine else f"an integer from 1 to {LARGEST}{or_none}"
+        return lambda value: type(value) is int and 1 <= value <= LARGEST, f"an integer from 1 to {LARGEST}"
+    if hint == "float" and name == "rate":
+        return lambda value: type(value) in (int, float) and 0 <= value < 1, "a number in [0, 1)"
     if hint == "float":
-        limit = 1 if field.name == "rate" else math.inf
-        fine = type(value) in (int, float) and 0 <= value < limit
-        words = "a number in [0, 1)" if limit == 1 else "a number that is not negative"
-        return None if fine else words + or_none
+        words = "a number that is not negative"
+        return lambda value: type(value) in (int, float) and 0 <= value < math.inf, words
     return None

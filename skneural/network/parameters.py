@@ -1,5 +1,6 @@
 """Where the parameters of layers stand in the flat vector, and how users see them."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ class Block:
     @property
     def n_parameters(self):
         """How many numbers users see."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     def view(self, params):
         """The parameters as a view of the flat vector, without the padding."""

@@ -8,7 +8,7 @@ up from the last of them to the first.
 import numpy as np
 
 from skneural.network.builder import Transposed
-from skneural.network.operations import HEAD, OP
+from skneural.network.operations import HEAD, N_DETAILS, OP
 from skneural.network.parameters import Block
 
 _HEAD_NAMES = [name for name, _ in HEAD]
@@ -63,7 +63,7 @@ class Plan:
         self.n_transposed = 0
         self._wanted = {builder.input: input_gradient and builder.training}
         for operation in self.operations:
-            if operation.output is None:  # a loss writes its gradient, whoever reads it
+            if operation.output is None:  # the loss writes its gradient, in prediction too
                 self._wanted[operation.inputs[0]] = True
             elif operation.output is not builder.input:
                 self._wanted[operation.output] = self._is_wanted(operation)
@@ -166,12 +166,13 @@ class Plan:
     def table(self):
         """The operations as an array of `OP`."""
         table = np.zeros(len(self.operations), OP)
-        numbers = table.view(np.int64).reshape(len(table), -1)
-        for row, operation in zip(numbers, self.operations, strict=True):
+        rows = []
+        for operation in self.operations:
             head = self._head(operation)
             details = self._details(operation)
-            row[: len(HEAD)] = [head.get(name, 0) for name in _HEAD_NAMES]
-            row[len(HEAD) : len(HEAD) + len(details)] = details
+            unused = [0] * (N_DETAILS - len(details))
+            rows.append([head.get(name, 0) for name in _HEAD_NAMES] + details + unused)
+        table.view(np.int64).reshape(len(table), -1)[:] = rows
         return table
 
     def _head(self, operation):

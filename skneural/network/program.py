@@ -93,6 +93,21 @@ class Program:
         return self.source.n_timesteps
 
     @property
+    def standardizes(self):
+        """Whether it scales its input by what the first entry of `norm_views` has."""
+        return self.operations[0].details.get("scaling", -1) != -1
+
+    @property
+    def needs_batches(self):
+        """Kinds of operations that are for minibatches: they draw random numbers, or look at the batch."""
+        return [
+            operation.kind
+            for operation in self.operations
+            if "statistics" in operation.details
+            or ("stream" in operation.details and operation.details.get("limit", 1) != 0)
+        ]
+
+    @property
     def flops(self):
         """Floating-point operations of one sample on the way forward, those on padding counted."""
         return sum(operation.flops for operation in self.operations)
@@ -103,9 +118,15 @@ class Program:
         return [block for block in self.blocks if block.penalised]
 
     def variant(self, *, sparse=False, training=True, n_timesteps=None):
-        """The same network for other input; the parameters stand at the same places."""
+        """The same network for other input; the parameters stand at the same places.
+
+        Raises
+        ------
+        ValueError
+            If it has other parameters for sequences of that length.
+        """
         layers, n_features, dtype, loss, settings, before = self.source
-        return lower(
+        variant = lower(
             layers,
             n_features,
             dtype=dtype,
@@ -115,6 +136,9 @@ class Program:
             training=training,
             n_timesteps=before if n_timesteps is None else n_timesteps,
         )
+        if not variant.same_parameters(self):
+            raise ValueError(f"This network reads sequences of {before} time steps, not of {n_timesteps}.")
+        return variant
 
     # -- parameters --------------------------------------------------------------------------------------------------
 

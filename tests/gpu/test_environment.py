@@ -21,7 +21,9 @@ from cuda import pathfinder
 
 from skneural import MLPClassifier
 from skneural.backends import devices
-from skneural.backends.cuda import hub, kernels
+from skneural.backends.cuda import hub
+from skneural.backends.cuda.layers.dense import make_dense_backward
+from skneural.backends.cuda.layers.residual import make_sum_forward
 from skneural.backends.cuda.product import TILES
 
 pytestmark = pytest.mark.apart
@@ -44,8 +46,9 @@ except DeprecationWarning:
 """
 COMPILE = """
 import numpy as np
-from skneural.backends.cuda import hub, kernels
-print(hub.to_ptx(kernels.make_noise_forward(np.float32), (9, 0)).count(".visible .entry"))
+from skneural.backends.cuda import hub
+from skneural.backends.cuda.layers.noise import make_noise_forward
+print(hub.to_ptx(make_noise_forward(np.float32), (9, 0)).count(".visible .entry"))
 """
 SIMULATE = """
 from skneural.backends.cuda import hub
@@ -120,7 +123,7 @@ def test_a_linker_that_is_older_than_the_compiler_is_named(words):
 def test_code_of_a_newer_compiler_is_refused_in_these_words():
     from assembly import assemble
 
-    ptx = hub.to_ptx(kernels.make_residual_forward(np.float32), (9, 0))
+    ptx = hub.to_ptx(make_sum_forward(np.float32), (9, 0))
     newer = "\n".join(".version 99.9" if line.startswith(".version") else line for line in ptx.splitlines())
     with pytest.raises(RuntimeError) as caught:
         assemble(newer)
@@ -139,7 +142,7 @@ def test_the_product_of_a_warp_takes_all_its_lanes_along(monkeypatch):
         return compile_ir(parts, **options)
 
     monkeypatch.setattr(nvvm, "compile_ir", noted)
-    hub.to_ptx(kernels.make_dense_backward(np.float32, TILES["tf32"][0]), (9, 0))
+    hub.to_ptx(make_dense_backward(np.float32, TILES["tf32"][0]), (9, 0))
     text = "\n".join(texts)
     groups = dict(re.findall(r"^attributes (#\d+) = {(.*)}", text, re.MULTILINE))
     calls = [line for line in text.splitlines() if "call" in line and "mma.sync" in line]

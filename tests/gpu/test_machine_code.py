@@ -12,7 +12,22 @@ import numpy as np
 import pytest
 from assembly import assemble
 
-from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
+from skneural.layers import (
+    Activation,
+    AveragePool1D,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    LayerNorm,
+    MaxPool1D,
+    Noise,
+    Recurrent,
+    Reshape,
+    Residual,
+    Standardize,
+)
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.cells import CELLS
 from skneural.maths.losses import LINKS, LOSSES
@@ -24,8 +39,9 @@ if numba.config.ENABLE_CUDASIM:
     pytest.skip("the simulator compiles nothing", allow_module_level=True)
 
 from skneural.backends import sources
-from skneural.backends.cuda import hub, kernels, outputs, sequences, steps, streaming, updates
+from skneural.backends.cuda import hub, steps, streaming, updates
 from skneural.backends.cuda.binding import Binder
+from skneural.backends.cuda.layers import dense, dropout, loss, noise
 from skneural.backends.cuda.product import Tile
 
 pytestmark = pytest.mark.apart
@@ -40,7 +56,8 @@ BOOKKEEPING = {"step_begin", "step_end", "epoch_end"}
 #: Networks that have every layer, and one that has every activation.
 NETWORKS = [
     [Noise(0.1), Dense(40, "relu"), Dropout(0.2), Dense(40, "relu", "batch"), Dropout(0.2), Dense(3)],
-    [Dense(40, "relu", "layer"), Residual((Dense(40, "gelu"),)), Dense(3)],
+    [Dense(40, "relu", "layer"), Residual((Dense(40, "gelu"),)), Activation("tanh"), Dense(3)],
+    [BatchNorm(), LayerNorm(), Dense(40), Activation("relu"), Dense(3)],
 ]
 RECURRENT = [
     *([Recurrent(cell, 128), GlobalPool("last"), Dense(3)] for cell in CELLS),
@@ -55,6 +72,8 @@ RECURRENT = [
         Dense(3),
     ],
     [Recurrent("rnn", 40), GlobalPool("mean"), Dense(3)],
+    [MaxPool1D(), BatchNorm(), Recurrent("rnn", 40), LayerNorm(), Activation("relu"), Flatten(), Dense(3)],
+    [AveragePool1D(), Reshape((10, 10)), Recurrent("rnn", 40), GlobalPool("last"), Dense(3)],
 ]
 EVERY_ACTIVATION = [*(Dense(40, name, "layer") for name in ACTIVATIONS), Dense(3)]
 
@@ -75,10 +94,10 @@ def launches(networks, dtype, precision="full", capacities=(64, 100_000), n_time
 
 def others(dtype):
     """Keys of kernels that belong to no layer."""
-    keys = [(outputs.make_loss_forward, dtype, entry) for entry in LOSSES.values()]
-    keys += [(outputs.make_output_forward, dtype, entry) for entry in LINKS.values()]
+    keys = [(loss.make_loss_forward, dtype, entry) for entry in LOSSES.values()]
+    keys += [(loss.make_output_forward, dtype, entry) for entry in LINKS.values()]
     keys += [(updates.make_optimizer, dtype, entry) for entry in OPTIMIZERS.values()]
-    keys += [(make, dtype) for make in (updates.make_measure, updates.make_clip, updates.make_constrain)]
+    keys += [(make, dtype) for make in (updates.make_measure, updates.make_clip, dense.make_constrain)]
     keys += [(steps.make_step_begin, dtype, scaled) for scaled in (True, False)]
     keys += [(make, dtype) for make in (steps.make_keep_parameters, steps.make_step_end, steps.make_epoch_end)]
     return keys + [(steps.make_shuffle,), (streaming.make_set_window,)]
@@ -98,7 +117,7 @@ def name_of(key):
 
 #: Makers whose first kernel every run of the tests compiles, of each group; all others are slow.
 SHOWN = {
-    kernels.make_dense_gradient, kernels.make_noise_forward, sequences.make_sequence_dropout,
+    dense.make_dense_gradient, noise.make_noise_forward, dropout.make_dropout_forward,
     updates.make_optimizer, steps.make_step_end,
 }  # fmt: skip
 
@@ -190,7 +209,8 @@ WITH_A_CACHE = """
 import sys
 import numpy as np
 from numba.cuda import dispatcher
-from skneural.backends.cuda import compiler, kernels, product, recurrent, updates
+from skneural.backends.cuda import compiler, product, updates
+from skneural.backends.cuda.layers import dense, noise, recurrent_loops
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.cells import CELLS
 from skneural.maths.optimizers import OPTIMIZERS
@@ -204,10 +224,10 @@ for module in list(sys.modules.values()):
 dispatcher._Kernel.bind = lambda self: None
 single, found = np.float32, []
 for key in (
-    (kernels.make_dense_forward, single, product.TILES["float32"][1], ACTIVATIONS["gelu"], True),
-    (recurrent.make_recurrent_forward, single, CELLS["gru"], 2),
+    (dense.make_dense_forward, single, product.TILES["float32"][1], ACTIVATIONS["gelu"], True, True),
+    (recurrent_loops.make_recurrent_forward, single, CELLS["gru"], 2),
     (updates.make_optimizer, single, OPTIMIZERS["adam"]),
-    (kernels.make_noise_forward, single),
+    (noise.make_noise_forward, single),
 ):
     found.append(sum(compiler.kernel(*key).stats.cache_hits.values()))
 print(found)

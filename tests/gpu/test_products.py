@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from skneural.backends.cuda import compiler, hub
-from skneural.backends.cuda.binding import bind_product
-from skneural.backends.cuda.intrinsics import vector
-from skneural.backends.cuda.kernels import make_lines, row_of
+from skneural.backends.cuda.launches import product_launch
+from skneural.backends.cuda.layers.dense import make_dy_lines, make_x_lines
 from skneural.backends.cuda.memory import Arena
 from skneural.backends.cuda.product import REAL_TILES, TILES, choose_tile, make_product
+from skneural.backends.cuda.rows import put
 from skneural.backends.cuda.steps import make_shuffle
 from skneural.backends.frame import Frame
 from skneural.maths import random
@@ -23,18 +23,15 @@ CLOSE = {"float32": 2e-6, "float64": 1e-14, "tf32": 3e-3}
 
 def make_plain_product(dtype, tile, layout):
     """C = A B: A stands in buffer x, B in dy, C in y."""
-    size = dtype().itemsize
 
-    def sizes(op, f, step):
+    def sizes(op, own, f, step):
         return op.steps, op.n_out, op.n_in
 
-    def finish(op, f, step, ready, part, m, n, total):
-        vector(row_of(f, op.y, op.ld_gates, m, size), dtype)[n] = total
+    def finish(op, own, f, step, ready, part, m, n, total):
+        put(f, op.y, op.slot, m, n, dtype, total)
 
-    key = f"{layout} {tile.name}"
-    return make_product(
-        dtype, tile, layout, sizes, make_lines(dtype, "x", ""), make_lines(dtype, "dy", ""), finish, key
-    )
+    a = make_x_lines(dtype, from_data=False)
+    return make_product(dtype, tile, layout, "dense", sizes, a, make_dy_lines(dtype), finish, f"{layout} {tile.name}")
 
 
 def padded_rows(a):
@@ -54,11 +51,11 @@ def check_product(precision, tile, layout, shape):
     ld = padded(n, dtype)
     memory = np.concatenate([*(a.ravel() for a in stored), np.zeros(m * ld, dtype)])
     op["x"], op["dy"], op["y"] = 0, stored[0].size, stored[0].size + stored[1].size
-    op["ld_in"], op["ld_out"], op["ld_gates"] = stored[0].shape[1], stored[1].shape[1], ld
+    op["ld_in"], op["ld_out"], op["slot"] = stored[0].shape[1], stored[1].shape[1], ld
     op["steps"], op["n_out"], op["n_in"] = m, n, k
     frame.update(work=arena.put("work", memory), capacity=1)
     ops, frames = arena.put("ops", op.view(np.int64)), arena.put("frames", frame.numbers)
-    launch = bind_product((make_plain_product, dtype, tile, layout), tile, dtype().itemsize, m, n, 0)
+    launch = product_launch((make_plain_product, dtype, tile, layout), tile, dtype().itemsize, m, n, 0)
     launch.start(arena.stream, ops, frames)
     arena.get("work", memory)
     C, exact = memory[-m * ld :].reshape(m, ld), A.astype(float) @ B.astype(float)

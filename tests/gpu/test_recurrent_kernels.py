@@ -7,11 +7,10 @@ import pytest
 from recurrent_reference import Direction
 from test_recurrent_engine import ADDITIONS
 
-from skneural.backends.cuda import compiler, hub, recurrent
-from skneural.backends.cuda.binding import Launch, bind_product
-from skneural.backends.cuda.memory import Arena
-from skneural.backends.cuda.product import TILES
-from skneural.backends.cuda.recurrent_steps import (
+from skneural.backends.cuda import compiler, hub
+from skneural.backends.cuda.launches import Launch, product_launch
+from skneural.backends.cuda.layers import recurrent_loops
+from skneural.backends.cuda.layers.recurrent_steps import (
     make_cell_backward,
     make_cell_forward,
     make_recurrent_inputs,
@@ -19,19 +18,19 @@ from skneural.backends.cuda.recurrent_steps import (
     make_recurrent_step_backward,
     make_recurrent_step_forward,
 )
-from skneural.backends.cuda.recurrent_updates import (
+from skneural.backends.cuda.layers.recurrent_updates import (
     COLUMNS,
     LINES,
-    gradient_scratch,
     make_recurrent_bias,
     make_recurrent_gradient,
     make_recurrent_sum_parts,
 )
+from skneural.backends.cuda.memory import Arena
+from skneural.backends.cuda.product import TILES
 from skneural.backends.frame import Frame
 from skneural.layers import Dense, GlobalPool, Recurrent
 from skneural.maths import random
 from skneural.maths.cells import CELLS
-from skneural.network.operations import KINDS
 from skneural.network.program import lower
 
 pytestmark = pytest.mark.gpu
@@ -83,7 +82,7 @@ class Device:
             of_all[self.rows] = lengths
             facts["lengths"] = self.arena.put("lengths", of_all)
         self.params = np.zeros(self.program.n_params, dtype)
-        for place in self.program.dense_index():
+        for place in self.program.learnt_index():
             self.params[place] = 0.5 * rng.normal()
         self.work = np.zeros((n_rows + 1) * self.program.n_work, dtype)
         self.gradient = np.full(self.program.n_params, np.nan, dtype)
@@ -94,12 +93,22 @@ class Device:
 
     def op(self, kind, reverse=0):
         """The last operation of a kind."""
-        return max(i for i, op in enumerate(self.ops) if KINDS[op["kind"]] == kind and op["reverse"] == reverse)
+        numbered = enumerate(self.program.operations)
+        return max(i for i, op in numbered if op.kind == kind and op.details.get("reverse", 0) == reverse)
+
+    def own(self, i):
+        """View of the details of an operation."""
+        kind = self.program.operations[i].traits.details
+        return self.ops["details"][i].view(np.uint8)[: kind.itemsize].view(np.dtype((np.record, kind)))[0]
+
+    def field(self, i, name):
+        """A field of an operation: of its head, or of its details."""
+        return int(self.ops[i][name] if name in self.ops.dtype.names else self.own(i)[name])
 
     def buffer(self, i, name, width, ld="ld_out", rows=None):
         """View of a buffer of an operation: rows of all steps (or other ones), and their first `width` columns."""
-        op, rows = self.ops[i], self.n_steps * self.n_rows if rows is None else rows
-        start, ld = op[name] * (self.n_rows + 1), op[ld] if isinstance(ld, str) else ld
+        rows = self.n_steps * self.n_rows if rows is None else rows
+        start, ld = self.field(i, name) * (self.n_rows + 1), self.field(i, ld) if isinstance(ld, str) else ld
         return self.work[start : start + rows * ld].reshape(rows, ld)[:, :width]
 
     def steps_of(self, i, name, width, ld="ld_out"):
@@ -112,8 +121,7 @@ class Device:
         f.update(
             params=put("params", self.params), work=put("work", self.work), gradient=put("gradient", self.gradient)
         )
-        scratch = max(1, sum(map(gradient_scratch, self.ops)))
-        f.update(scratch=put("scratch", np.full(scratch, np.nan, self.dtype)))
+        f.update(scratch=put("scratch", np.full(1 << 12, np.nan, self.dtype)))
         ops, frames = put("ops", self.ops.view(np.int64)), put("frames", f.numbers)
         for launch in launches:
             launch.start(self.arena.stream, ops, frames)
@@ -132,36 +140,38 @@ class Layer(Device):
         super().__init__(layers, dtype, 2, n_steps, n_rows, **facts)
         self.entry, self.i, self.tile = CELLS[cell], self.op("recurrent", reverse), TILES[dtype.__name__][1]
         self.ops["n_slots"] = 1
-        op, n_gates = self.ops[self.i], len(self.entry.gates)
-        self.units, self.n_in, self.n_gates, self.width = units, n_in, n_gates, op["ld_gates"]
-        for name, buffer_rows in (("y", n_steps), ("states", n_steps), ("cells", 1 + n_steps), ("d_state", 2)):
-            if op[name] >= 0 and (name != "cells" or self.entry.memory):
+        own, n_gates = self.own(self.i), len(self.entry.gates)
+        self.units, self.n_in, self.n_gates, self.width = units, n_in, n_gates, int(own.ld_gates)
+        for name, buffer_rows in (("y", n_steps), ("states", n_steps), ("cells", 1 + n_steps), ("carry", 2)):
+            if self.field(self.i, name) >= 0 and (name != "cells" or self.entry.memory):
                 self.buffer(self.i, name, units, rows=buffer_rows * n_rows)[:] = np.nan
         for g in range(n_gates):
-            at = g * op["pitch"]
+            at = g * own.pitch
             self.buffer(self.i, "gates", self.width, "ld_gates")[:, at : at + units] = np.nan
         self.steps_of(self.i, "x", n_in, "ld_in")[:] = self.rng.normal(size=(n_steps, n_rows, n_in))
-        self.tensor = next(t for t in self.program.tensors if t.weight == op["weight"])
+        details = self.program.operations[self.i].details
+        self.blocks = [details[name] for name in ("weight", "recurrent", "bias")]
         mask = None
         if rate:
-            key = random.key(SEED, random.RECURRENT_DROPOUT + 16 * int(op["stream"]), STEP)
-            places = (START + np.arange(n_rows))[:, None] * int(op["ld_out"]) + np.arange(units)
+            key = random.key(SEED, random.RECURRENT_DROPOUT + 16 * int(own.stream), STEP)
+            places = (START + np.arange(n_rows))[:, None] * int(self.ops[self.i]["ld_out"]) + np.arange(units)
             mask = (random.bits(key, places.astype(np.uint64)) >= int(rate * 2**32)) / (1 - rate)
-        W, U, b = (f(self.params) for f in (self.tensor.coef, self.tensor.recurrent_coef, self.tensor.intercept))
+        W, U, b = (block.view(self.params) for block in self.blocks)
         self.twin = Direction(cell, *(a.astype(float) for a in (W, U, b)), bool(reverse), mask, truncate)
         self.twin.gradients = [np.zeros(a.shape) for a in (W, U, b)]
 
     def product(self, make, *options, n_rows, n_columns, parts=1, step=0):
         key = (make, self.dtype, self.tile, self.entry, *options)
-        return bind_product(key, self.tile, self.size, n_rows, n_columns, self.i, parts, step)
+        return product_launch(key, self.tile, self.size, n_rows, n_columns, self.i, parts, step)
 
     def cell(self, make, step):
         return Launch((make, self.dtype, self.entry), self.i, (1, 1, 1), BLOCK, 0, step)
 
     def loop(self, make, rows, limit=None):
-        limit, backward = limit or hub.shared_limit(), make is recurrent.make_recurrent_backward
-        op, dtype = self.ops[self.i], self.dtype
-        how = recurrent.loop_launch(op, self.entry, dtype, rows, self.n_rows + 1, limit, backward=backward)
+        limit, backward = limit or hub.shared_limit(), make is recurrent_loops.make_recurrent_backward
+        op, dtype = self.ops.view(np.recarray)[self.i], self.dtype
+        own = self.own(self.i)
+        how = recurrent_loops.loop_launch(op, own, self.entry, dtype, rows, self.n_rows + 1, limit, backward=backward)
         key = (make, dtype, self.entry, rows)
         return Launch(key, self.i, (how.blocks, 1, 1), how.threads, how.shared, how.step)
 
@@ -170,7 +180,7 @@ class Layer(Device):
         width, n_all = int(self.width), self.n_rows * self.n_steps
         launches = [self.product(make_recurrent_inputs, n_rows=n_all, n_columns=width)]
         if rows:
-            return [*launches, self.loop(recurrent.make_recurrent_forward, rows, limit)]
+            return [*launches, self.loop(recurrent_loops.make_recurrent_forward, rows, limit)]
         for s in range(self.n_steps):
             if s > 0:
                 launches.append(self.product(make_recurrent_step_forward, n_rows=self.n_rows, n_columns=width, step=s))
@@ -181,7 +191,7 @@ class Layer(Device):
         """The same backwards, and the gradients."""
         launches, width, units = [], int(self.width), self.units
         if rows:
-            launches.append(self.loop(recurrent.make_recurrent_backward, rows, limit))
+            launches.append(self.loop(recurrent_loops.make_recurrent_backward, rows, limit))
         for s in range(self.n_steps - 1, -1, -1) if not rows else ():
             launches.append(self.cell(make_cell_backward, s))
             if s > 0:
@@ -202,11 +212,9 @@ class Layer(Device):
         expected, memos = np.zeros(states.shape), []
         for r, length in enumerate(self.lengths):
             expected[:length, r] = self.twin.forward(r, xs[:length, r].astype(float))
-            if not self.twin.reverse:
-                expected[length:, r] = expected[length - 1, r]
             memos.append(self.twin.memos)
         np.testing.assert_allclose(states, expected, **close)
-        if self.ops[self.i]["states"] >= 0:
+        if self.own(self.i).states >= 0:
             masked = expected if self.twin.mask is None else expected * self.twin.mask
             np.testing.assert_allclose(self.steps_of(self.i, "states", self.units), masked, **close)
         return memos
@@ -217,12 +225,9 @@ class Layer(Device):
         expected = np.full(dx.shape, 0.0)
         for r, length in enumerate(self.lengths):
             self.twin.memos, given = memos[r], dys[:length, r].astype(float)
-            if not self.twin.reverse:  # states after the end are that of the last step
-                given[-1] += dys[length:, r].sum(axis=0)
             expected[:length, r] = self.twin.backward(given)
-        np.testing.assert_allclose(dx, expected + (before if self.ops[self.i]["adds"] else 0), **close)
-        tensor, gradient = self.tensor, self.gradient
-        found = [tensor.coef(gradient), tensor.recurrent_coef(gradient), tensor.intercept(gradient)]
+        np.testing.assert_allclose(dx, expected + (before if self.ops[self.i]["begin"] >= 0 else 0), **close)
+        found = [block.view(self.gradient) for block in self.blocks]
         for mine, sums in zip(found, self.twin.gradients, strict=True):
             np.testing.assert_allclose(mine, sums + before, **close)
 
@@ -268,11 +273,14 @@ def test_weights_may_stand_anywhere(dtype, cell, monkeypatch):
     # In registers, in shared memory and in global memory, in several strips below each other.
     if not hub.IS_SIMULATED:
         pytest.skip("compiled kernels do not see other constants")
-    monkeypatch.setattr(recurrent, "DEPTH", 12)
-    monkeypatch.setattr(recurrent, "KEPT", dict.fromkeys(recurrent.KEPT, 4))
+    monkeypatch.setattr(recurrent_loops, "DEPTH", 12)
+    monkeypatch.setattr(recurrent_loops, "KEPT", dict.fromkeys(recurrent_loops.KEPT, 4))
     monkeypatch.setattr(compiler, "_KERNELS", {})
     layer = Layer(cell, dtype, units=13, n_steps=3, n_rows=2, lengths=(3, 2))
-    loops = [layer.loop(make, 2) for make in (recurrent.make_recurrent_forward, recurrent.make_recurrent_backward)]
+    loops = [
+        layer.loop(make, 2)
+        for make in (recurrent_loops.make_recurrent_forward, recurrent_loops.make_recurrent_backward)
+    ]
     limit = max(loop.shared for loop in loops) - 1
     assert any(0 < layer.loop(loop.key[0], 2, limit).step < loop.step for loop in loops)
     layer.check(2, limit, **CLOSE[dtype])
@@ -282,7 +290,7 @@ def test_weights_may_stand_anywhere(dtype, cell, monkeypatch):
 @pytest.mark.parametrize("rows", [0, 2])
 def test_gradients_are_added_to_those_of_earlier_rows(rows):
     layer = Layer("gru", np.float64, lengths=(3, 4, 2), done=3)
-    layer.ops[layer.i]["adds"] = 1
+    layer.ops[layer.i]["begin"] = layer.ops[layer.i]["dx"]
     layer.ops[layer.i]["n_slots"], layer.ops[layer.i]["slot"] = 3, 0
     layer.run(layer.forward(rows))
     memos = layer.check_forward(**CLOSE[np.float64])
@@ -316,7 +324,7 @@ def test_batch_without_rows_changes_nothing(rows):
 
 def test_rows_do_not_depend_on_the_slice_that_they_are_in():
     results = []
-    for rows in recurrent.ROWS:
+    for rows in recurrent_loops.ROWS:
         layer = Layer("lstm", np.float32, n_rows=5, n_steps=3)
         layer.run(layer.forward(rows))
         results.append(layer.steps_of(layer.i, "y", layer.units).copy())
@@ -326,18 +334,17 @@ def test_rows_do_not_depend_on_the_slice_that_they_are_in():
 
 def test_loops_take_as_much_shared_memory_as_there_is():
     entry, dtype = CELLS["lstm"], np.float32
-    program = lower(
-        [Recurrent("lstm", 128), GlobalPool("last"), Dense(1)], 7, dtype=dtype, loss="squared_error", n_timesteps=9
-    )
-    op = program.ops[1]
-    assert recurrent.uses_loops(op)
+    layers = [Recurrent("lstm", 128), GlobalPool("last"), Dense(1)]
+    device = Device(layers, dtype, 7, 9, 1)
+    op, own = device.ops.view(np.recarray)[1], device.own(1)
+    assert recurrent_loops.uses_loops(op)
     for backward in (False, True):
-        for rows in recurrent.ROWS:
+        for rows in recurrent_loops.ROWS:
             for limit in (48 << 10, 100 << 10, 227 << 10):
-                how = recurrent.loop_launch(op, entry, dtype, rows, 256, limit, backward=backward)
+                how = recurrent_loops.loop_launch(op, own, entry, dtype, rows, 256, limit, backward=backward)
                 assert how.shared <= limit
                 assert how.blocks == 256 // rows
                 assert how.threads == 256
             # the strips are 64 deep: those of one layer of the usual width need no global memory
-            assert recurrent.KEPT[rows, 4] + how.step == 64
-    assert [recurrent.choose_rows(n, 1, 132) for n in (1, 264, 265, 4096)] == [2, 2, 4, 4]
+            assert recurrent_loops.KEPT[rows, 4] + how.step == 64
+    assert [recurrent_loops.choose_rows(n, 1, 132) for n in (1, 264, 265, 4096)] == [2, 2, 4, 4]

@@ -7,9 +7,10 @@ from twins import CLOSE, Fit, assert_same
 
 from skneural.backends.cpu.engine import Predictor as OnCPU
 from skneural.backends.cpu.engine import Trainer as TrainerOnCPU
-from skneural.backends.cuda import memory, product, recurrent, streaming
+from skneural.backends.cuda import memory, product, streaming
 from skneural.backends.cuda.engine import Predictor as OnGPU
 from skneural.backends.cuda.engine import Trainer as TrainerOnGPU
+from skneural.backends.cuda.layers import recurrent_loops
 from skneural.backends.inputs import Sequences
 from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Standardize
 from skneural.network.initializers import initialize
@@ -73,7 +74,7 @@ def test_twenty_steps(cell):
 @pytest.mark.parametrize("widest", [128, 0])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network(monkeypatch, name, widest):
-    monkeypatch.setattr(recurrent, "WIDEST", widest)  # wide layers: a launch a step
+    monkeypatch.setattr(recurrent_loops, "WIDEST", widest)  # wide layers: a launch a step
     compare(NETWORKS[name], epochs=1)
 
 
@@ -112,7 +113,7 @@ def test_prediction(name):
 @pytest.mark.slow
 @pytest.mark.parametrize(("cell", "units"), [("lstm", 128), ("gru", 100)])
 def test_loop_with_the_blocks_that_gpus_use(monkeypatch, cell, units):
-    monkeypatch.setattr(recurrent, "WARP", 32)
+    monkeypatch.setattr(recurrent_loops, "WARP", 32)
     monkeypatch.setattr("skneural.backends.cuda.hub.shared_limit", lambda: 227 * 1024)
     monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: 132)
     program, params = make_network([Recurrent(cell, units), GlobalPool("last"), Dense(3)], np.float32)

@@ -172,7 +172,7 @@ def test_gradient_by_central_differences():
     trainer = TrainerOnGPU(program, params, *data, alpha=0.0, seed=1)
     _, gradient = trainer.loss_and_gradient()
     gradient, h = gradient.copy(), 1e-6
-    for place in np.random.default_rng(0).choice(program.dense_index(), 12, replace=False):
+    for place in np.random.default_rng(0).choice(program.learnt_index(), 12, replace=False):
         losses = []
         for sign in (1, -1):
             params[place] += sign * h

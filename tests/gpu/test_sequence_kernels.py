@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 from test_recurrent_kernels import BLOCK, CLOSE, N_ROWS, SEED, START, STEP, Device
 
-from skneural.backends.cuda.binding import Launch
+from skneural.backends.cuda.launches import Launch
+from skneural.backends.cuda.layers.activation import make_pass_backward
+from skneural.backends.cuda.layers.dropout import make_dropout_forward
+from skneural.backends.cuda.layers.input import make_sequence_input_forward
+from skneural.backends.cuda.layers.pooling import make_pool_backward, make_pool_forward
+from skneural.backends.cuda.layers.residual import make_concatenate_backward, make_concatenate_forward
 from skneural.backends.cuda.memory import put_data
-from skneural.backends.cuda.sequences import (
-    make_join_backward,
-    make_join_forward,
-    make_pool_backward,
-    make_pool_forward,
-    make_sequence_dropout,
-    make_sequence_input_forward,
-)
 from skneural.backends.inputs import Sequences
 from skneural.layers import Dense, Dropout, GlobalPool, Recurrent, Standardize
 from skneural.maths import random
@@ -43,8 +40,8 @@ def test_sequences_are_read(dtype, how):
     lengths = device.frame["lengths"]
     device.frame.update(**put_data(device.arena, Sequences(data, None), dtype))
     device.frame["lengths"] = lengths
-    norm = device.program.norms[0]
-    norm.view(device.params, "mean")[:], norm.view(device.params, "deviation")[:] = [1, 2, 3], [0.5, 2, 4]
+    mean, deviation = (block.view(device.params) for block in device.program.named("norms_"))
+    mean[:], deviation[:] = [1, 2, 3], [0.5, 2, 4]
     y = device.buffer(0, "y", 3)
     y[:] = np.nan
     device.run([launch(device, make_sequence_input_forward, "sequence_input")])
@@ -56,12 +53,13 @@ def test_sequences_are_read(dtype, how):
 
 def test_directions_of_time_are_joined():
     device = Device([Recurrent("rnn", 3, True), GlobalPool("last"), Dense(1)], np.float32, 2, 3, 2)
-    i = device.op("join")
-    for name in ("x", "skip"):
-        device.steps_of(i, name, 3, "ld_in")[:] = device.rng.normal(size=(3, 2, 3))
+    i = device.op("concatenate")
+    for name in ("x", "other"):
+        device.steps_of(i, name, 3, "ld_first")[:] = device.rng.normal(size=(3, 2, 3))
     device.steps_of(i, "dy", 6)[:] = device.rng.normal(size=(3, 2, 6))
-    device.run([launch(device, make_join_forward, "join"), launch(device, make_join_backward, "join")])
-    parts = [device.steps_of(i, name, 3, "ld_in") for name in ("x", "skip", "dx", "d_state")]
+    backward = [launch(device, make_concatenate_backward, "concatenate", position) for position in (1, 0)]
+    device.run([launch(device, make_concatenate_forward, "concatenate"), *backward])
+    parts = [device.steps_of(i, name, 3, "ld_first") for name in ("x", "other", "dx", "d_other")]
     np.testing.assert_array_equal(device.steps_of(i, "y", 6), np.concatenate(parts[:2], axis=2))
     np.testing.assert_array_equal(device.steps_of(i, "dy", 6), np.concatenate(parts[2:], axis=2))
     device.arena.close()
@@ -72,21 +70,36 @@ def test_sequences_drop_out(training):
     layers = [Recurrent("rnn", 3), Dropout(0.4), Recurrent("rnn", 3), GlobalPool("last"), Dense(1)]
     device = Device(layers, np.float32, 2, 3, 2)
     device.frame.update(training=training)
-    i = device.op("sequence_dropout")
-    op, kernels = (
-        device.ops[i],
-        [launch(device, make_sequence_dropout, "sequence_dropout", back) for back in (False, True)],
-    )
-    for name in ("x", "dy"):
-        device.steps_of(i, name, 3)[:] = device.rng.normal(size=(3, 2, 3))
-    device.run(kernels)
-    key = random.key(SEED, random.DROPOUT + 16 * int(op["stream"]), STEP)
+    i = device.op("dropout")
+    x, derivative = device.steps_of(i, "x", 3), device.steps_of(i, "dy", 3)
+    x[:] = device.rng.normal(size=(3, 2, 3))
+    derivative[:] = np.nan
+    device.run([launch(device, make_dropout_forward, "dropout")])
+    key = random.key(SEED, random.DROPOUT + 16 * int(device.own(i).stream), STEP)
     t, r, j = np.ogrid[:3, START : START + 2, :3]
-    keys, places = random.at_time(key, t.astype(np.uint64)), (r * op["ld_out"] + j).astype(np.uint64)
-    mask = (random.bits(keys, places) >= int(0.4 * 2**32)) / 0.6 if training else 1.0
-    for source, target in (("x", "y"), ("dy", "dx")):
-        expected = device.steps_of(i, source, 3) * mask
-        np.testing.assert_allclose(device.steps_of(i, target, 3), expected, rtol=1e-6)
+    keys, places = random.at_time(key, t.astype(np.uint64)), (r * device.field(i, "ld_out") + j).astype(np.uint64)
+    mask = (random.bits(keys, places) >= int(0.4 * 2**32)) / 0.6
+    np.testing.assert_allclose(device.steps_of(i, "y", 3), x * mask if training else x, rtol=1e-6)
+    if training:
+        np.testing.assert_allclose(derivative, mask, rtol=1e-6)
+    device.arena.close()
+
+
+@pytest.mark.parametrize("add", [0, 1])
+@pytest.mark.parametrize("scale", [0, 1])
+def test_gradients_are_added_and_multiplied(add, scale):
+    device = Device(
+        [Recurrent("rnn", 3), Dropout(0.4), Recurrent("rnn", 3), GlobalPool(), Dense(1)], np.float64, 2, 3, 2
+    )
+    i = device.op("dropout")
+    op = device.ops[i]
+    op["dx"], op["begin"], op["scale"] = op["y"], op["x"] if add else -1, scale
+    for name in ("dx", "dy", "x"):
+        device.steps_of(i, name, 3)[:] = device.rng.normal(size=(3, 2, 3))
+    waiting = device.steps_of(i, "dx", 3).copy()
+    device.run([launch(device, make_pass_backward, "dropout")])
+    expected = device.steps_of(i, "dy", 3) + add * device.steps_of(i, "x", 3)
+    np.testing.assert_allclose(device.steps_of(i, "dx", 3), expected * waiting if scale else expected, rtol=1e-12)
     device.arena.close()
 
 
@@ -100,13 +113,12 @@ def test_pooling(how):
     x[:] = device.rng.normal(size=x.shape)
     y, dy = (device.buffer(i, name, width, rows=3) for name in ("y", "dy"))
     dx = device.steps_of(i, "dx", width, "ld_in")
-    y[:], dy[:], dx[:] = np.nan, np.nan, np.nan
+    y[:], dx[:] = np.nan, np.nan
     device.run([launch(device, make_pool_forward, f"pool_{how}", how)])
-    assert (dy == 1).all()
     share = np.zeros(x.shape)
     for r, length in enumerate(device.lengths):
         if how == "last":
-            share[-1, r, :2], share[0, r, 2:] = 1, 1
+            share[length - 1, r, :2], share[0, r, 2:] = 1, 1
         elif how == "mean":
             share[:length, r] = 1 / length
         else:

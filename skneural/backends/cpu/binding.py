@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from skneural.backends.cpu import layers
+from skneural.backends import sources
 from skneural.backends.cpu.compiler import address, compiled_kernels, kernel
 from skneural.backends.cpu.layers.activation import make_activation
 from skneural.backends.cpu.layers.loss import make_output_forward
 from skneural.backends.cpu.pool import make_run_first, make_run_worker
 from skneural.backends.cpu.product import make_product
-from skneural.backends.cpu.registry import every_key, import_kernels, keys_of
+from skneural.backends.cpu.registry import every_key, keys_of
 from skneural.backends.cpu.updates import make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LINKS, LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 
-import_kernels(layers)
+sources.import_modules(f"{__package__}.layers")  # they register their kernels
 
 
 def activation_of(operation, dtype):

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
+from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
 from skneural.backends.cpu.binding import bind_prediction, bind_training
 from skneural.backends.cpu.compiler import address, kernel
 from skneural.backends.cpu.pool import Pace, Pool
@@ -39,10 +39,14 @@ _LINE = 16
 OVERRUN = 2
 
 
-def one_pass(program):
-    """A step of training that is one pass: all operations forward and back, all parameters updated."""
-    n_ops = len(program.ops)
-    return np.array([(0, n_ops, 0, 0, n_ops, 0, 1.0)], PASS)
+def check_passes(passes, n_ops):
+    """Raise unless passes name operations that there are; in compiled code nobody would look."""
+    if passes.dtype != PASS or passes.ndim != 1 or not len(passes):
+        raise ValueError(f"Passes must be an array of {PASS.names}, got one of {passes.dtype} of shape {passes.shape}.")
+    for begin, end in (("begin", "end"), ("back", "end"), ("update_begin", "update_end")):
+        if (passes[begin] < 0).any() or (passes[begin] >= passes[end]).any() or (passes[end] > n_ops).any():
+            raise ValueError(f"Passes go from {begin!r} to {end!r}, within {n_ops} operations.")
+    return np.ascontiguousarray(passes)
 
 
 def frame_fields(program, params, ops, settings):
@@ -99,6 +103,8 @@ class Predictor:
     """Forward passes. Safe to call from several threads: every call has its own buffers."""
 
     def __init__(self, program, params, with_loss=False):
+        if program.training:  # what only training has, like dropout, is not there in prediction
+            program = program.variant(sparse=program.sparse, training=False)
         self.inputs = Inputs(program)
         self.inputs.check_vector("The vector of parameters", params)
         self.program = program
@@ -177,9 +183,16 @@ class Trainer(BaseTrainer):
     ----------
     n_threads : int
         At most.
+    passes : ndarray of `records.PASS`, default=None
+        What a step consists of: by default one pass over all operations, which updates all parameters.
+
+    Raises
+    ------
+    ValueError
+        If a pass names operations that there are not.
     """
 
-    def __init__(self, program, params, X, targets, weights, *, n_threads, **settings):
+    def __init__(self, program, params, X, targets, weights, *, n_threads, passes=None, **settings):
         super().__init__(program, params, X, targets, weights, **settings)
         self.ops = bind_training(program, constrain=self.template["max_norm"] > 0)
         self.n_threads = n_threads
@@ -188,7 +201,7 @@ class Trainer(BaseTrainer):
         self.transposed = aligned_zeros(max(program.n_transposed, 1), program.dtype)
         self._matrices = self._matrices_and_transposes()
         self._snapshots = [params.copy(), params.copy()]
-        self.passes = one_pass(program)
+        self.passes = one_pass(program) if passes is None else check_passes(passes, len(program.ops))
         set_inputs(self.template, X)
         self.template.update(
             **frame_fields(program, params, self.ops, self.settings),
@@ -231,7 +244,7 @@ class Trainer(BaseTrainer):
         if batch > capacity or f["clip_norm"] > 0 or stores:
             self.gradient = aligned_zeros(program.n_params, dtype)
             f["gradient"] = data(self.gradient)
-        work = program.flops * 3 * min(batch, n_rows) / _GUESSED_SPEED
+        work = max(program.flops, 1) * 3 * min(batch, n_rows) / _GUESSED_SPEED
         size = self.n_threads if work > _WORTH_A_THREAD else 1
         tile = row_block * width
         panel = panel_size(max(depth, capacity), dtype.type)

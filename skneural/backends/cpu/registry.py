@@ -1,8 +1,5 @@
 """Kernels by the kind of operation that they carry out, and by their field in its head."""
 
-import importlib
-import pkgutil
-
 from skneural.network.operations import KERNEL_FIELDS
 
 #: ``{kind: {field: (maker, options, registry)}}``.
@@ -36,12 +33,6 @@ def layer_kernel(kind, field, *options, registry=None):
         return make
 
     return register
-
-
-def import_kernels(package):
-    """Import all modules of a package: so they register their kernels, and no list of them is to be kept."""
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
 
 
 def keys_of(kind, function, dtype):

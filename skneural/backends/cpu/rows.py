@@ -9,6 +9,7 @@ from numba.extending import register_jitable
 from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp, random numbers and their kin)
 from skneural.backends.cpu.compiler import HELPER, formula
 from skneural.backends.cpu.intrinsics import call_activation, call_product, clear, vector
+from skneural.maths.gradients import sent
 
 
 @register_jitable(**HELPER)
@@ -108,10 +109,10 @@ def clear_ended(op, f, t, first, last, size):
                     clear(derivative, count)
 
 
-def sent(gradient, begin, begins, waiting, scale):
-    """One number of a gradient as it is sent on: added to what others sent, times the derivative that waits."""
-    gradient = begin + gradient if begins else gradient
-    return gradient * waiting if scale else gradient
+@register_jitable(**HELPER)
+def clear_padding(at, width, ld, size):
+    """The padding of a gradient is 0: a derivative that waited there is not."""
+    clear(at + width * size, (ld - width) * size)
 
 
 formula(sent)

@@ -9,10 +9,10 @@ import time
 
 import numpy as np
 
-from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
+from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
 from skneural.backends.cuda import hub, memory
-from skneural.backends.cuda.binding import Launch, layer_ranges, over, roles_of
-from skneural.backends.cuda.kernels import THREADS
+from skneural.backends.cuda.binding import layer_ranges, roles_of
+from skneural.backends.cuda.launches import THREADS, Launch, over
 from skneural.backends.cuda.run import Run
 from skneural.backends.cuda.steps import (
     make_epoch_end,
@@ -22,14 +22,15 @@ from skneural.backends.cuda.steps import (
     make_step_end,
 )
 from skneural.backends.cuda.streaming import Stream
-from skneural.backends.cuda.updates import MEASURING, make_clip, make_constrain, make_measure, make_optimizer
+from skneural.backends.cuda.updates import MEASURING, make_clip, make_measure, make_optimizer
 from skneural.backends.frame import Frame
 from skneural.backends.inputs import Inputs
-from skneural.network.program import N_CONSTANTS
+from skneural.backends.records import N_CONSTANTS
 
-#: Bytes of buffers that chunks of a batch, or of rows to predict, may take.
-WORK_BYTES, PREDICT_BYTES = 1 << 32, 1 << 28
-#: Rows of such chunks in a prediction, at the most.
+#: Bytes of buffers that pieces of a batch, or of rows to predict, may take.
+WORK_BYTES = 1 << 32
+PREDICT_BYTES = 1 << 28
+#: Rows of such pieces in a prediction, at the most.
 PREDICT_ROWS = 16 if hub.IS_SIMULATED else 1 << 14
 #: Launches in one graph, at the most.
 MOST_NODES = 2000
@@ -58,8 +59,12 @@ class Predictor:
     def __init__(self, program, params, with_loss=False, *, device=0, precision="full"):
         self.inputs = Inputs(program)
         self.inputs.check_vector("The vector of parameters", params)
-        self.program, self.params, self.with_loss = program, params, with_loss
-        self.device, self.precision, self.settings = device, precision, check_settings(program)
+        self.program = program
+        self.params = params
+        self.with_loss = with_loss
+        self.device = device
+        self.precision = precision
+        self.settings = check_settings(program)
         self._resident = None
 
     def __call__(self, X, targets=None, weights=None, n_threads=None):
@@ -85,22 +90,27 @@ class Predictor:
 
     def _predict_parts(self, run, X, targets, weights):
         """Outputs and losses, of rows that fit at a time; what may be kept."""
-        n_rows, part = memory.n_rows_of(X), memory.n_rows_of(X)
+        n_rows = memory.n_rows_of(X)
+        part = memory.n_rows_of(X)
         # A number that does not depend on how many rows there are: it decides how products are summed.
         nominal = min(max(PREDICT_BYTES // run.row_bytes, 1), PREDICT_ROWS)
         capacity = max(1, min(nominal, n_rows))
-        fixed, data = capacity * run.row_bytes + self.params.nbytes, memory.data_bytes(X, run.dtype)
+        fixed = capacity * run.row_bytes + self.params.nbytes
+        data = memory.data_bytes(X, run.dtype)
         while not memory.fits(fixed + data * part // max(n_rows, 1)):
             if part <= capacity or not isinstance(X, np.ndarray):
                 memory.refuse(fixed + data, KNOBS)
             part = -(-part // 2)
-        frame, facts = Frame(), {"sparse": isinstance(X, tuple), "with_loss": targets is not None}
+        frame = Frame()
+        facts = {"sparse": isinstance(X, tuple), "with_loss": targets is not None}
         run.bind(self.precision, capacity, frame, nominal=nominal, training=False, **facts)
         frame.update(
-            settings=run.arena.put("settings", self.settings), scale=1.0, window=-1,
+            settings=run.arena.put("settings", self.settings),
+            scale=1.0,
+            window=-1,
             outputs=run.arena.empty("outputs", capacity * self.program.n_outputs, run.dtype),
             losses=run.arena.empty("losses", capacity, run.dtype),
-        )  # fmt: skip
+        )
         results = []
         for begin in range(0, n_rows, part):
             rows = slice(begin, begin + part)
@@ -108,9 +118,10 @@ class Predictor:
             if targets is not None:
                 own = None if weights is None else weights[rows]
                 frame.update(
-                    targets=run.arena.put("targets", targets[rows]), n_targets=targets.shape[1],
+                    targets=run.arena.put("targets", targets[rows]),
+                    n_targets=targets.shape[1],
                     weights=run.arena.put("weights", own),
-                )  # fmt: skip
+                )
             results.append(self._predict(X, run, frame, min(part, n_rows - begin)))
         outputs, losses = zip(*results, strict=True)
         losses = None if targets is None else np.concatenate(losses)
@@ -151,17 +162,24 @@ class Trainer(BaseTrainer):
 
     def __init__(self, program, params, X, targets, weights, *, n_threads=None, device=0, precision="full", **settings):
         super().__init__(program, params, X, targets, weights, **settings)
-        self.precision, self.stepper, self.graphs, self.most_steps = precision, None, {}, 0
-        self.execution, self.capture_error, self.streamed = "graph", None, None
+        self.precision = precision
+        self.stepper = None
+        self.graphs = {}
+        self.most_steps = 0
+        self.execution = "graph"
+        self.capture_error = None
+        self.streamed = None
         self.frame = self.template
         self.template["n_rows"] = memory.n_rows_of(X)
         self.run = Run(program, device)
+        self.passes = one_pass(self.run.program)
 
     # -- getting ready -----------------------------------------------------------------------------------------------
 
     def _capacity(self, batch, n_params_kept):
-        """Rows of a chunk of a batch, and whether the data has to be streamed; raise where memory does not suffice."""
-        run, n_rows = self.run, self.template["n_rows"]
+        """Rows of a piece of a batch, and whether the data has to be streamed; raise where memory does not suffice."""
+        run = self.run
+        n_rows = self.template["n_rows"]
         rest = self.targets.nbytes + (0 if self.weights is None else self.weights.nbytes)
         rest += n_params_kept * self.params.nbytes + 16 * n_rows + batch * run.size
         data = memory.data_bytes(self.X, run.dtype)
@@ -182,82 +200,111 @@ class Trainer(BaseTrainer):
 
     def _prepare(self, batch, kept):
         """Bind the program, make all buffers, copy the data."""
-        run, f, program = self.run, self.template, self.program
-        arena, dtype = run.arena, run.dtype
+        run = self.run
+        f = self.template
+        program = self.program
+        arena = run.arena
+        dtype = run.dtype
         capacity, streamed = self._capacity(batch, kept)
         run.bind(self.precision, capacity, f, training=True, sparse=isinstance(self.X, tuple))
-        n_rows, blocks = f["n_rows"], over(program.n_params)[0]
+        n_rows = f["n_rows"]
+        blocks = over(program.n_params)[0]
         scratch = max(run.binder.n_scratch * run.size, n_rows * 8 if f["shuffle"] else 0)
         f.update(
-            params=arena.put("params", self.params), gradient=arena.zeros("gradient", program.n_params, dtype),
-            roles=arena.put("roles", roles_of(program)), settings=arena.put("settings", self.settings),
-            targets=arena.put("targets", self.targets), weights=arena.put("weights", self.weights),
-            losses=arena.zeros("losses", batch, dtype), penalties=arena.zeros("penalties", blocks, dtype),
-            n_slots=blocks, scratch=arena.empty("scratch", scratch // 8 + 1, np.int64), batch=batch,
-        )  # fmt: skip
+            params=arena.put("params", self.params),
+            gradient=arena.zeros("gradient", program.n_params, dtype),
+            roles=arena.put("roles", roles_of(program)),
+            settings=arena.put("settings", self.settings),
+            targets=arena.put("targets", self.targets),
+            weights=arena.put("weights", self.weights),
+            losses=arena.zeros("losses", batch, dtype),
+            penalties=arena.zeros("penalties", blocks, dtype),
+            n_slots=blocks,
+            scratch=arena.empty("scratch", scratch // 8 + 1, np.int64),
+            batch=batch,
+        )
         if streamed:
             self.streamed = Stream(run, self.X, batch, f)
         else:
             f.update(**memory.put_data(arena, self.X, dtype))
-        self.chunks = -(-batch // capacity)
+        self.pieces = -(-batch // capacity)
 
     def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
         """Get ready to run epochs: see `BaseTrainer.start`."""
         super().start(optimizer, hyper, state, shuffle=shuffle, batch=batch, **rules)
-        run, f, arena = self.run, self.template, self.run.arena
+        run = self.run
+        f = self.template
+        arena = self.run.arena
         with hub.readable_errors("copying the data"), hub.on_device(run.device):
             self._prepare(batch, kept=6)
-            n_params, n_layers = self.program.n_params, len(self.program.tensors)
+            n_params = self.program.n_params
+            n_layers = self.program.n_layers
             f.update(
-                state_s=arena.put("s", state.s), state_v=arena.put("v", state.v),
-                best=arena.put("best", self.params), snapshot=arena.empty("snapshot", n_params, run.dtype),
+                state_s=arena.put("s", state.s),
+                state_v=arena.put("v", state.v),
+                best=arena.put("best", self.params),
+                snapshot=arena.empty("snapshot", n_params, run.dtype),
                 order=arena.empty("order", f["n_rows"], np.int64) if shuffle else 0,
                 constants=arena.empty("constants", self.steps_per_epoch * N_CONSTANTS, run.dtype),
                 squares=arena.zeros("squares", n_layers * MEASURING, run.dtype),
                 layer_norms=arena.zeros("layer_norms", n_layers, run.dtype) if self.monitor else 0,
-            )  # fmt: skip
+            )
             self._bind_steps()
 
     def _bind_steps(self):
         """The launches of a step, and of the beginning and the end of an epoch."""
-        run, f, dtype, binder = self.run, self.template, self.run.dtype, self.run.binder
-        sums = {"shared": THREADS * run.size}
-        step, first = [], Launch((make_step_begin, dtype, True), **sums)
-        for chunk in range(self.chunks):
-            if chunk > 0:  # the first chunk is begun where the step before ends
-                step.append(Launch((make_step_begin, dtype, True), step=chunk, **sums))
-            step += binder.forward + binder.backward
-        if self.monitor or f["clip_norm"] > 0:
-            ranges = np.zeros(len(self.program.tensors), binder.ops.dtype)
-            for layer, (begin, count) in enumerate(layer_ranges(self.program)):
-                ranges[layer]["weight"], ranges[layer]["n_in"] = begin, count
-            begins = len(binder.ops)
-            run.ops = run.arena.put("ops with layers", np.concatenate([binder.ops, ranges]).view(np.int64))
-            f["ops"] = run.ops
-            step += [
-                Launch((make_measure, dtype), begins + layer, (MEASURING, 1, 1), step=layer, **sums)
-                for layer in range(len(ranges))
-            ]
-            step.append(Launch((make_clip, dtype), block=1))
-        step.append(Launch((make_optimizer, dtype, self.optimizer), grid=(f["n_slots"], 1, 1), **sums))
-        if f["max_norm"] > 0:
-            step += [
-                Launch((make_constrain, dtype), i, over(int(op["n_out"])))
-                for i, (op, kind) in enumerate(zip(binder.ops, binder.kinds, strict=True))
-                if kind == "dense" and op["layer"] < len(self.program.tensors) - 1
-            ]
-        step.append(Launch((make_step_end, dtype), **sums))
+        dtype = self.run.dtype
         begin = [Launch((make_keep_parameters, dtype), grid=over(self.program.n_params))]
-        if f["shuffle"]:
+        if self.template["shuffle"]:
             begin.append(Launch((make_shuffle,), block=SHUFFLING))
-        begin.append(first)
-        self.begin_epoch, self.step, self.end_epoch = begin, step, [Launch((make_epoch_end, dtype), block=1)]
+        begin.append(self._sums(make_step_begin, True))
+        self.begin_epoch = begin
+        self.step = [launch for number, part in enumerate(self.passes) for launch in self._pass(number, part)]
+        self.step.append(self._sums(make_step_end))
+        self.end_epoch = [Launch((make_epoch_end, dtype), block=1)]
+
+    def _sums(self, make, *options, **facts):
+        """Launch of a kernel whose blocks add up numbers."""
+        return Launch((make, self.run.dtype, *options), shared=THREADS * self.run.size, **facts)
+
+    def _rows(self, part, scaled):
+        """The launches of a pass over the rows of a batch, piece by piece, forward and back."""
+        binder = self.run.binder
+        forward = [launch for launch in binder.forward if part["begin"] <= launch.op < part["end"]]
+        backward = [launch for launch in binder.backward if part["back"] <= launch.op < part["end"]]
+        launches = []
+        for piece in range(self.pieces):
+            if piece > 0 or not scaled:  # the first piece is begun where the step before ends
+                launches.append(self._sums(make_step_begin, scaled, step=piece))
+            launches += forward + backward
+        return launches
+
+    def _pass(self, number, part):
+        """The launches of a pass: rows forward and back, then the update of parameters of some operations."""
+        arena = self.run.arena
+        f = self.template
+        launches = self._rows(part, True)
+        if self.monitor or f["clip_norm"] > 0:
+            ranges = layer_ranges(self.program)
+            address = arena.put("ranges", ranges)
+            for row in range(len(ranges)):
+                where = address + row * ranges[row].nbytes
+                launches.append(self._sums(make_measure, grid=(MEASURING, 1, 1), address=where))
+            launches.append(Launch((make_clip, self.run.dtype), block=1))
+        updated = range(part["update_begin"], part["update_end"])
+        roles = arena.put(f"roles {number}", roles_of(self.run.program, updated))
+        launches.append(self._sums(make_optimizer, self.optimizer, grid=(f["n_slots"], 1, 1), address=roles))
+        if f["max_norm"] > 0:
+            launches += [launch for launch in self.run.binder.after if launch.op in updated]
+        return launches
 
     # -- epochs ------------------------------------------------------------------------------------------------------
 
     def _call(self, rates):
         """Run epochs until some time has passed, or the stopping rule says so; then copy the parameters back."""
-        run, f, begin = self.run, self.frame, time.perf_counter()
+        run = self.run
+        f = self.frame
+        begin = time.perf_counter()
         with hub.readable_errors("training"), hub.on_device(run.device):
             while True:
                 done = f["epochs_done"]
@@ -265,7 +312,7 @@ class Trainer(BaseTrainer):
                 constants = self.constants(rates, done * self.steps_per_epoch, self.steps_per_epoch)
                 fresh["constants"] = run.arena.put("constants", constants.astype(run.dtype))
                 if self.monitor:
-                    fresh["layer_norms"] = run.arena.put("layer_norms", np.zeros(len(self.program.tensors), run.dtype))
+                    fresh["layer_norms"] = run.arena.put("layer_norms", np.zeros(self.program.n_layers, run.dtype))
                 fresh["sum_loss"] = 0.0
                 run.push(fresh)
                 self._run_epoch()
@@ -273,7 +320,7 @@ class Trainer(BaseTrainer):
                 f.follow(fresh, keep=())
                 self.losses_of_epochs[done] = loss = f["sum_loss"]
                 if self.monitor:
-                    norms = np.empty(len(self.program.tensors), run.dtype)
+                    norms = np.empty(self.program.n_layers, run.dtype)
                     run.arena.get("layer_norms", norms)
                     self.layer_norms[done] = norms
                 stop = f["no_improvement"] > f["patience"] or not np.isfinite(loss) or f["epochs_left"] == 0
@@ -314,14 +361,16 @@ class Trainer(BaseTrainer):
                     self.run.device, lambda stream: self.run.start(self.step * count, stream)
                 )
             except Exception as error:  # whatever it is, launching the steps one by one does the same
-                self.graphs[count], self.capture_error = None, error
+                self.graphs[count] = None
+                self.capture_error = error
             if self.graphs[count] is None:
                 self.execution = "launches"
         return self.graphs.get(count) if self.execution == "graph" else None
 
-    def best_parameters(self):
+    def good_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
-        f, good = self.frame, self.params.copy()
+        f = self.frame
+        good = self.params.copy()
         with hub.readable_errors("training"), hub.on_device(self.run.device):
             arrays = self.run.arena.arrays
             name = next(name for name in ("best", "snapshot") if hub.address(arrays[name]) == f["best"])
@@ -332,15 +381,15 @@ class Trainer(BaseTrainer):
 
     def loss_and_gradient(self):
         """Sum of the weighted losses over all rows, and the gradient of it as a vector like `params`."""
-        run, f, n_rows = self.run, self.template, self.template["n_rows"]
+        run = self.run
+        f = self.template
+        n_rows = self.template["n_rows"]
         with hub.readable_errors("training"), hub.on_device(run.device):
             if self.stepper is None:
                 self._prepare(n_rows, kept=2)
-                self.stepper, sums = [], {"shared": THREADS * run.size}
-                for chunk in range(self.chunks):
-                    self.stepper.append(Launch((make_step_begin, run.dtype, False), step=chunk, **sums))
-                    self.stepper += run.binder.forward + run.binder.backward
-                self.losses, self.gradient = np.empty(n_rows, run.dtype), np.empty_like(self.params)
+                self.stepper = [launch for part in self.passes for launch in self._rows(part, False)]
+                self.losses = np.empty(n_rows, run.dtype)
+                self.gradient = np.empty_like(self.params)
             run.arena.put("params", self.params)
             run.push(f)
             run.start(self.stepper)

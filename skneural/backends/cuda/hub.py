@@ -93,7 +93,8 @@ def to_ptx(function, capability):
     """PTX of a kernel for a compute capability like (9, 0), as a GPU gets it. Needs none."""
     from numba.cuda import dispatcher
 
-    asked, absent = dispatcher.get_current_device, type("Absent", (), {"compute_capability": capability})()
+    asked = dispatcher.get_current_device
+    absent = type("Absent", (), {"compute_capability": capability})()
     dispatcher.get_current_device = lambda: absent  # some instructions ask what the GPU can do
     try:
         return _cuda.compile_ptx(function, signature(), cc=architecture(capability))[0]
@@ -166,8 +167,10 @@ def _guard(pending):
     with _GUARDING:
         if hasattr(pending, "is_guarded"):
             return
-        pending.is_guarded, lock = True, threading.RLock()  # an array may die while others are freed
-        add, clear = pending.add_item, pending.clear
+        pending.is_guarded = True  # an array may die while others are freed
+        lock = threading.RLock()
+        add = pending.add_item
+        clear = pending.clear
 
         def add_alone(*what):
             with lock:
@@ -177,7 +180,8 @@ def _guard(pending):
             with lock, contextlib.suppress(IndexError):  # what died meanwhile has emptied the list
                 clear()
 
-        pending.add_item, pending.clear = add_alone, clear_alone
+        pending.add_item = add_alone
+        pending.clear = clear_alone
 
 
 def empty(count, dtype, stream=0):

@@ -5,16 +5,22 @@ Records and arrays at an address are marked as global memory, so that loads and 
 
 import math
 from collections import namedtuple
+from functools import cache
 
 import numpy as np
 
+from skneural.backends import compiling
 from skneural.backends.cuda import hub
 from skneural.backends.cuda.hub import cuda, register
+from skneural.backends.records import FRAME
 from skneural.maths import elementary
-from skneural.network.program import FRAME, OP
+from skneural.network.operations import HEAD, KINDS, OP
 
 _ALIGNED_FRAME = np.dtype(FRAME.descr, align=True)
-FRAME_SIZE, OP_SIZE = FRAME.itemsize, OP.itemsize
+_HEAD = np.dtype(list(HEAD))
+_DETAILS = OP.fields["details"][1]
+FRAME_SIZE = FRAME.itemsize
+OP_SIZE = OP.itemsize
 
 if hub.IS_SIMULATED:
     from skneural.backends.cuda.simulator import (
@@ -28,14 +34,23 @@ if hub.IS_SIMULATED:
         warp_product,
     )
 
-    op_at, frame_at, record_at = map(record_view, (OP, FRAME, FRAME))
+    op_at = record_view(_HEAD)
+    frame_at = record_view(FRAME)
+    record_at = frame_at
+
+    @cache
+    def details_view(kind):
+        """A function that returns the details of an operation of some kind: they stand behind its head."""
+        return record_view(KINDS[kind].details, _DETAILS)
 
 else:
     from llvmlite import ir
 
     from skneural.backends.cuda.hub import cgutils, from_dtype, intrinsic, types
 
-    _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
+    _I32 = ir.IntType(32)
+    _I64 = ir.IntType(64)
+    _F32 = ir.FloatType()
     _UNBOUNDED = 1 << 50
     for _type in (_I32, _I64, _F32):  # they remember what they are printed as, which would change the cache's keys
         str(_type)
@@ -91,32 +106,47 @@ else:
         return record(types.int64), codegen
 
     #: What operations and frames are read as.
-    Operation, Snapshot = namedtuple("Operation", OP.names), namedtuple("Snapshot", FRAME.names)
+    Operation = namedtuple("Operation", _HEAD.names)
+    Snapshot = namedtuple("Snapshot", FRAME.names)
 
-    def _reader(record, fields):
-        """A function that reads all fields of a record at an address into a tuple.
+    def _reader(record, fields, offset=0):
+        """A function that reads all fields of the record so many bytes behind an address into a tuple.
 
         The compiler drops those that nobody asks for. The others it need not read again after every store and every
         barrier, as it must those of a record in memory.
         """
-        kinds = [types.int64 if record[name] == np.int64 else types.float64 for name in record.names]
-        known = types.NamedTuple(kinds, fields)
 
         @intrinsic
         def read(typingctx, address):
+            # Numba's types count themselves: one in the closure would make another key of the cache in every process.
+            kinds = [types.int64 if record[name] == np.int64 else types.float64 for name in record.names]
+            known = types.NamedTuple(kinds, fields)
+
             def codegen(context, builder, sig, args):
                 values = []
                 for name, kind in zip(record.names, kinds, strict=True):
-                    place = builder.add(args[0], _I64(record.fields[name][1]))
-                    values.append(builder.load(_global_pointer(builder, place, context.get_value_type(kind))))
+                    start = builder.add(args[0], _I64(offset + record.fields[name][1]))
+                    values.append(builder.load(_global_pointer(builder, start, context.get_value_type(kind))))
                 return context.make_tuple(builder, known, values)
 
             return known(types.int64), codegen
 
         return read
 
-    #: The operation, and the frame, at an address.
-    op_at, frame_at = _reader(OP, Operation), _reader(FRAME, Snapshot)
+    #: The head of the operation, and the frame, at an address.
+    op_at = _reader(_HEAD, Operation)
+    frame_at = _reader(FRAME, Snapshot)
+
+    @cache
+    def details_view(kind):
+        """A function that reads the details of an operation of some kind: they stand behind its head."""
+        name = f"details_of_{kind}"
+        record = KINDS[kind].details
+        # Numba hashes the class by its name: it must be found under that.
+        globals()[name] = namedtuple(name, record.names, module=__name__)
+        view = _reader(record, globals()[name], _DETAILS)
+        view._set_uuid(f"{__name__}.{name}")  # as `compiling.name_intrinsics` does
+        return view
 
     def _element(context, builder, kind, array, index):
         return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
@@ -199,12 +229,12 @@ else:
         """
 
         def codegen(context, builder, sig, args):
-            def places(kind, array, begin, count):
+            def pointers(kind, array, begin, count):
                 return [_element(context, builder, kind, array, builder.add(begin, _I64(i))) for i in range(count)]
 
-            sums = places(sig.args[0], args[0], args[1], 4)
-            factors = places(sig.args[2], args[2], args[4], 4) + places(sig.args[3], args[3], args[5], 2)
-            bits = [builder.bitcast(builder.load(place), _I32) for place in factors]
+            sums = pointers(sig.args[0], args[0], args[1], 4)
+            factors = pointers(sig.args[2], args[2], args[4], 4) + pointers(sig.args[3], args[3], args[5], 2)
+            bits = [builder.bitcast(builder.load(pointer), _I32) for pointer in factors]
             product = ir.InlineAsm(
                 ir.FunctionType(ir.LiteralStructType([_F32] * 4), [_I32] * 6 + [_F32] * 4),
                 "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
@@ -214,8 +244,8 @@ else:
             )
             # Convergent: all lanes take part, so no optimisation may put it where only some of them come.
             result = builder.call(product, [*bits, *map(builder.load, sums)], attrs=("convergent",))
-            for i, place in enumerate(sums):
-                builder.store(builder.extract_value(result, i), place)
+            for i, pointer in enumerate(sums):
+                builder.store(builder.extract_value(result, i), pointer)
             return context.get_dummy_value()
 
         return types.void(c, types.int64, a, b, types.int64, types.int64), codegen
@@ -248,10 +278,7 @@ else:
     _overload(elementary.erfc, lambda kind: lambda x: math.erfc(x))
     _overload(elementary.sqrt, lambda kind: lambda x: math.sqrt(x))
 
-    # Numba names an intrinsic by a number of the process: under names that stay, kernels are found in the cache.
-    for _name, _value in list(globals().items()):
-        if hasattr(_value, "_set_uuid"):
-            _value._set_uuid(f"{__name__}.{_name}")
+    compiling.name_intrinsics(globals())
 
 
 @register
@@ -264,9 +291,3 @@ def model_frame(frames, splits):
 def model_record(frames):
     """The same to be written to, for kernels that move it on."""
     return record_at(frames + cuda.blockIdx.z * FRAME_SIZE)
-
-
-@register
-def row_number(f, r):
-    """Which row of the data is row r of the batch."""
-    return vector(f.order, np.int64)[f.start + r] if f.order != 0 else f.start + r

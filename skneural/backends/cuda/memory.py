@@ -21,7 +21,8 @@ class Arena:
     """
 
     def __init__(self, stream):
-        self.stream, self.arrays = stream, {}
+        self.stream = stream
+        self.arrays = {}
 
     def zeros(self, name, count, dtype):
         """A new array of zeros on the device; its address."""
@@ -70,7 +71,8 @@ def span_of(values):
 
     Windows of a series overlap: their memory is the series.
     """
-    offset, lowest = 0, values
+    offset = 0
+    lowest = values
     for axis, (stride, length) in enumerate(zip(values.strides, values.shape, strict=True)):
         if stride < 0:
             offset -= stride * (length - 1)
@@ -112,15 +114,22 @@ def put_data(arena, X, dtype):
 
 
 def _put_sequences(arena, X):
-    values, size, offset = X.values, X.values.itemsize, 0
+    values = X.values
+    size = X.values.itemsize
+    offset = 0
     flat, offset = span_of(values)
     if flat.size > values.size:
-        flat, offset, values = np.ascontiguousarray(values).reshape(-1), 0, np.ascontiguousarray(values)
+        flat = np.ascontiguousarray(values).reshape(-1)
+        offset = 0
+        values = np.ascontiguousarray(values)
     by_sample, by_step, by_feature = (stride // size for stride in values.strides)
     return {
-        "inputs": arena.put("x", flat) + offset * size, "lengths": arena.put("lengths", X.lengths),
-        "ld_inputs": by_sample, "ld_steps": by_step, "ld_features": by_feature,
-    }  # fmt: skip
+        "inputs": arena.put("x", flat) + offset * size,
+        "lengths": arena.put("lengths", X.lengths),
+        "ld_inputs": by_sample,
+        "ld_steps": by_step,
+        "ld_features": by_feature,
+    }
 
 
 def fits(needed):

@@ -19,6 +19,7 @@ import numpy as np
 
 from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
 from skneural.backends.cuda.intrinsics import (
+    details_view,
     get_vector,
     load_vector,
     model_frame,
@@ -83,7 +84,8 @@ TINY_TILES = {
 }
 TILES = TINY_TILES if IS_SIMULATED else REAL_TILES
 #: Parts that a product's depth is divided into, at the most, and the depth of each at the least.
-MOST_PARTS, LEAST_DEPTH = 64, 4 if IS_SIMULATED else 256
+MOST_PARTS = 64
+LEAST_DEPTH = 4 if IS_SIMULATED else 256
 #: Registers of a thread, at the most, where a multiprocessor shall have room for two blocks of large tiles.
 MOST_REGISTERS = 128
 
@@ -94,34 +96,40 @@ def make_fetch(dtype, along, lines, depth, threads, address, *, ones=False, gath
     `along` is whether the vectors lie along the depth; with `ones`, the last line of all is ones, wherever they lie.
     Lines stand equally far apart, unless they are `gathered`.
     """
-    size, vector, zero, one = dtype().itemsize, 16 // dtype().itemsize, dtype(0), dtype(1)
-    count, across = lines * depth // vector // threads, (depth if along else lines) // vector
+    size = dtype().itemsize
+    vector = 16 // dtype().itemsize
+    zero = dtype(0)
+    one = dtype(1)
+    count = lines * depth // vector // threads
+    across = (depth if along else lines) // vector
     assert count * threads * vector == lines * depth, "every thread has as many vectors as the others"
 
-    def find(op, f, step, places, thread, begin, n_lines):
+    def find(op, own, f, step, addresses, thread, begin, n_lines):
         if along:
             for i in range(count):
                 line = begin + (thread + i * threads) // across
-                places[i] = address(op, f, step, line) if line < n_lines else 0
+                addresses[i] = address(op, own, f, step, line) if line < n_lines else 0
         elif not gathered:
-            places[0] = address(op, f, step, 0)
-            places[1] = address(op, f, step, 1) - places[0]
+            addresses[0] = address(op, own, f, step, 0)
+            addresses[1] = address(op, own, f, step, 1) - addresses[0]
 
-    def fetch(op, f, step, places, taken, thread, begin, n_lines, start, n_depth):
+    def fetch(op, own, f, step, addresses, taken, thread, begin, n_lines, start, n_depth):
         for i in range(count):
             e = thread + i * threads
             if along:
-                line, k = begin + e // across, start + e % across * vector
+                line = begin + e // across
+                k = start + e % across * vector
             else:
-                k, line = start + e // across, begin + e % across * vector
+                k = start + e // across
+                line = begin + e % across * vector
             known = n_lines - 1 if ones else n_lines
             if line < known and k < n_depth:
                 if along:
-                    at = places[i] + k * size
+                    at = addresses[i] + k * size
                 elif gathered:
-                    at = address(op, f, step, k) + line * size
+                    at = address(op, own, f, step, k) + line * size
                 else:
-                    at = places[0] + k * places[1] + line * size
+                    at = addresses[0] + k * addresses[1] + line * size
                 load_vector(taken, i * vector, at)
             else:
                 for j in range(vector):
@@ -136,33 +144,44 @@ def make_fetch(dtype, along, lines, depth, threads, address, *, ones=False, gath
 
 def make_stage(dtype, along, tile, lines, threads):
     """A function that puts what was taken into shared memory, a line for each step of depth."""
-    vector, depth, tensor = 16 // dtype().itemsize, tile.depth, tile.tensor
-    count, across = lines * depth // vector // threads, (depth if along else lines) // vector
+    vector = 16 // dtype().itemsize
+    depth = tile.depth
+    tensor = tile.tensor
+    count = lines * depth // vector // threads
+    across = (depth if along else lines) // vector
     pitch = lines + tile.pad
 
-    def stage(shared, place, taken, thread):
+    def stage(shared, offset, taken, thread):
         if tensor:
             for i in range(count * vector):
                 taken[i] = to_tf32(taken[i])
         for i in range(count):
             e = thread + i * threads
             if along:
-                line, k = e // across, e % across * vector
+                line = e // across
+                k = e % across * vector
                 for j in range(vector):
-                    shared[place + (k + j) * pitch + line] = taken[i * vector + j]
+                    shared[offset + (k + j) * pitch + line] = taken[i * vector + j]
             else:
-                k, line = e // across, e % across * vector
-                put_vector(shared, place + k * pitch + line, taken, i * vector)
+                k = e // across
+                line = e % across * vector
+                put_vector(shared, offset + k * pitch + line, taken, i * vector)
 
     return register(stage)
 
 
 def make_multiply(dtype, tile):
     """A function that adds the product of a staged step to this thread's sums, and how many there are."""
-    vector, depth, groups = 16 // dtype().itemsize, tile.depth, tile.groups
-    width, across = groups * vector, tile.columns // (groups * vector)
-    pitch_a, pitch_b = tile.rows + tile.pad, tile.columns + tile.pad
-    apart_a, apart_b, lines = tile.rows // groups, tile.columns // groups, 4 if groups == 1 else 2
+    vector = 16 // dtype().itemsize
+    depth = tile.depth
+    groups = tile.groups
+    width = groups * vector
+    across = tile.columns // (groups * vector)
+    pitch_a = tile.rows + tile.pad
+    pitch_b = tile.columns + tile.pad
+    apart_a = tile.rows // groups
+    apart_b = tile.columns // groups
+    lines = 4 if groups == 1 else 2
 
     def multiply_line(shared, a_at, b_at, a, b, sums):
         for g in range(groups):
@@ -175,8 +194,10 @@ def make_multiply(dtype, tile):
     register(multiply_line)
 
     def multiply(shared, a_place, b_place, sums, thread):
-        a, b = cuda.local.array(width, dtype), cuda.local.array(width, dtype)
-        a_at, b_at = a_place + thread // across * vector, b_place + thread % across * vector
+        a = cuda.local.array(width, dtype)
+        b = cuda.local.array(width, dtype)
+        a_at = a_place + thread // across * vector
+        b_at = b_place + thread % across * vector
         # Lines written out: the compiler counts too much for one at a time. More than two of large tiles would need so
         # many registers that a multiprocessor has room for one block only.
         for _ in range(0, depth, lines):
@@ -193,12 +214,17 @@ def make_multiply(dtype, tile):
 
 def make_hand_over(dtype, tile):
     """A function that puts one group of this thread's rows of the tile of C into shared memory."""
-    vector, groups = 16 // dtype().itemsize, tile.groups
-    width, across, columns = groups * vector, tile.columns // (groups * vector), tile.columns
-    apart, rows = columns // groups, tile.rows // groups
+    vector = 16 // dtype().itemsize
+    groups = tile.groups
+    width = groups * vector
+    across = tile.columns // (groups * vector)
+    columns = tile.columns
+    apart = columns // groups
+    rows = tile.rows // groups
 
     def hand_over(shared, sums, group, slice_, thread):
-        row, column = thread // across * vector, thread % across * vector
+        row = thread // across * vector
+        column = thread % across * vector
         for i in range(vector):
             for g in range(groups):
                 at = (slice_ * rows + row + i) * columns + g * apart + column
@@ -209,24 +235,38 @@ def make_hand_over(dtype, tile):
 
 def make_tensor_multiply(tile):
     """`make_multiply` on tensor cores: every warp has ``wide`` by ``high`` products of 16 by 8 numbers."""
-    depth, pitch_a, pitch_b = tile.depth, tile.rows + tile.pad, tile.columns + tile.pad
-    height, width = tile.rows // tile.warps[0], tile.columns // tile.warps[1]
-    high, wide, beside, number = height // 16, width // 8, tile.warps[1], np.float32
-    a_count, b_count = 4 * high, 2 * wide
+    depth = tile.depth
+    pitch_a = tile.rows + tile.pad
+    pitch_b = tile.columns + tile.pad
+    height = tile.rows // tile.warps[0]
+    width = tile.columns // tile.warps[1]
+    high = height // 16
+    wide = width // 8
+    beside = tile.warps[1]
+    number = np.float32
+    a_count = 4 * high
+    b_count = 2 * wide
 
     def multiply(shared, a_place, b_place, sums, thread):
-        a, b = cuda.local.array(a_count, number), cuda.local.array(b_count, number)
-        lane, warp = thread % 32, thread // 32
-        line, inner = lane // 4, lane % 4
-        row, column = warp // beside * height + line, warp % beside * width + line
+        a = cuda.local.array(a_count, number)
+        b = cuda.local.array(b_count, number)
+        lane = thread % 32
+        warp = thread // 32
+        line = lane // 4
+        inner = lane % 4
+        row = warp // beside * height + line
+        column = warp % beside * width + line
         for k in range(0, depth, 8):
             for i in range(high):
                 at = a_place + (k + inner) * pitch_a + row + 16 * i
-                a[4 * i], a[4 * i + 1] = shared[at], shared[at + 8]
-                a[4 * i + 2], a[4 * i + 3] = shared[at + 4 * pitch_a], shared[at + 4 * pitch_a + 8]
+                a[4 * i] = shared[at]
+                a[4 * i + 1] = shared[at + 8]
+                a[4 * i + 2] = shared[at + 4 * pitch_a]
+                a[4 * i + 3] = shared[at + 4 * pitch_a + 8]
             for j in range(wide):
                 at = b_place + (k + inner) * pitch_b + column + 8 * j
-                b[2 * j], b[2 * j + 1] = shared[at], shared[at + 4 * pitch_b]
+                b[2 * j] = shared[at]
+                b[2 * j + 1] = shared[at + 4 * pitch_b]
             for i in range(high):
                 for j in range(wide):
                     warp_product(sums, 4 * (i * wide + j), a, b, 4 * i, 2 * j)
@@ -236,60 +276,78 @@ def make_tensor_multiply(tile):
 
 def make_tensor_hand_over(tile):
     """`make_hand_over` for the numbers that a lane has of its warp's products."""
-    height, width, columns = tile.rows // tile.warps[0], tile.columns // tile.warps[1], tile.columns
-    high, wide, beside = height // 16, width // 8, tile.warps[1]
+    height = tile.rows // tile.warps[0]
+    width = tile.columns // tile.warps[1]
+    columns = tile.columns
+    high = height // 16
+    wide = width // 8
+    beside = tile.warps[1]
 
     def hand_over(shared, sums, group, slice_, thread):
-        lane, warp = thread % 32, thread // 32
+        lane = thread % 32
+        warp = thread // 32
         if warp // beside == group:
             for i in range(high):
                 for j in range(wide):
                     at = (16 * i + lane // 4) * columns + warp % beside * width + 8 * j + lane % 4 * 2
                     c = 4 * (i * wide + j)
-                    shared[at], shared[at + 1] = sums[c], sums[c + 1]
-                    shared[at + 8 * columns], shared[at + 8 * columns + 1] = sums[c + 2], sums[c + 3]
+                    shared[at] = sums[c]
+                    shared[at + 1] = sums[c + 1]
+                    shared[at + 8 * columns] = sums[c + 2]
+                    shared[at + 8 * columns + 1] = sums[c + 3]
 
     return hand_over
 
 
-def nothing(op, f, step):
+def nothing(op_address, f):
     """For products that need nothing beforehand."""
     return 0
 
 
 def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
     """A function that adds up a tile of C along the depth, or a part of it, and how many sums a thread has."""
-    slices, rows, columns, depth = tile.slices, tile.rows, tile.columns, tile.depth
-    threads, a_along, b_along = tile.threads(16 // dtype().itemsize), layout[0] == "N", layout[1] == "T"
-    find_a, fetch_a, a_places, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, **facts)
-    find_b, fetch_b, b_places, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b)
+    slices = tile.slices
+    rows = tile.rows
+    columns = tile.columns
+    depth = tile.depth
+    threads = tile.threads(16 // dtype().itemsize)
+    a_along = layout[0] == "N"
+    b_along = layout[1] == "T"
+    find_a, fetch_a, n_addresses_a, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, **facts)
+    find_b, fetch_b, n_addresses_b, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b)
     stage_a = make_stage(dtype, a_along, tile, rows, threads)
     stage_b = make_stage(dtype, b_along, tile, columns, threads)
     multiply, n_sums = make_tensor_multiply(tile) if tile.tensor else make_multiply(dtype, tile)
     register(multiply)
     a_stage = depth * (rows + tile.pad)
-    both, whole = a_stage + depth * (columns + tile.pad), np.int64
+    both = a_stage + depth * (columns + tile.pad)
+    whole = np.int64
 
-    def walk(op, f, step, shared, sums, top, left, n_rows, n_columns, n_depth, part, parts):
-        slice_, thread = cuda.threadIdx.x // threads, cuda.threadIdx.x % threads
-        a, b, place = cuda.local.array(a_count, dtype), cuda.local.array(b_count, dtype), slice_ * 2 * both
-        at_a, at_b = cuda.local.array(a_places, whole), cuda.local.array(b_places, whole)
-        find_a(op, f, step, at_a, thread, top, n_rows)
-        find_b(op, f, step, at_b, thread, left, n_columns)
+    def walk(op, own, f, step, shared, sums, top, left, n_rows, n_columns, n_depth, part, parts):
+        slice_ = cuda.threadIdx.x // threads
+        thread = cuda.threadIdx.x % threads
+        a = cuda.local.array(a_count, dtype)
+        b = cuda.local.array(b_count, dtype)
+        offset = slice_ * 2 * both
+        at_a = cuda.local.array(n_addresses_a, whole)
+        at_b = cuda.local.array(n_addresses_b, whole)
+        find_a(op, own, f, step, at_a, thread, top, n_rows)
+        find_b(op, own, f, step, at_b, thread, left, n_columns)
         steps = (n_depth + depth - 1) // depth
         each = (steps + parts * slices - 1) // (parts * slices)
         k = (part * slices + slice_) * each * depth
         end = min(n_depth, k + each * depth)
-        fetch_a(op, f, step, at_a, a, thread, top, n_rows, k, end)
-        fetch_b(op, f, step, at_b, b, thread, left, n_columns, k, end)
-        stage_a(shared, place, a, thread)
-        stage_b(shared, place + a_stage, b, thread)
+        fetch_a(op, own, f, step, at_a, a, thread, top, n_rows, k, end)
+        fetch_b(op, own, f, step, at_b, b, thread, left, n_columns, k, end)
+        stage_a(shared, offset, a, thread)
+        stage_b(shared, offset + a_stage, b, thread)
         cuda.syncthreads()
         for s in range(each):
-            now, after = place + s % 2 * both, place + (s + 1) % 2 * both
+            now = offset + s % 2 * both
+            after = offset + (s + 1) % 2 * both
             if s + 1 < each:
-                fetch_a(op, f, step, at_a, a, thread, top, n_rows, k + (s + 1) * depth, end)
-                fetch_b(op, f, step, at_b, b, thread, left, n_columns, k + (s + 1) * depth, end)
+                fetch_a(op, own, f, step, at_a, a, thread, top, n_rows, k + (s + 1) * depth, end)
+                fetch_b(op, own, f, step, at_b, b, thread, left, n_columns, k + (s + 1) * depth, end)
             multiply(shared, now, now + a_stage, sums, thread)
             if s + 1 < each:
                 stage_a(shared, after, a, thread)
@@ -300,7 +358,7 @@ def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
 
 
 def make_product(
-    dtype, tile, layout, sizes, lines_of_a, lines_of_b, finish, digest, prepare=nothing, split=False, **facts
+    dtype, tile, layout, kind, sizes, lines_of_a, lines_of_b, finish, digest, prepare=nothing, split=False, **facts
 ):
     """Kernel of a product.
 
@@ -310,24 +368,32 @@ def make_product(
     tile : Tile
     layout : {'NN', 'NT', 'TN'}
         Whether A and B are as they stand in memory, or transposed.
+    kind : str
+        Of the operation: `own` are its details.
     sizes : callable
-        ``sizes(op, f, step)`` returns M, N, K.
+        ``sizes(op, own, f, step)`` returns M, N, K.
     lines_of_a, lines_of_b : callable
-        ``line(op, f, step, number)`` is the address of a line in memory: of a row of the factor as it stands.
+        ``line(op, own, f, step, number)`` is the address of a line in memory: of a row of the factor as it stands.
     finish : callable
-        ``finish(op, f, step, ready, part, m, n, total)`` gets a number of C, or a part of it where the depth is
+        ``finish(op, own, f, step, ready, part, m, n, total)`` gets a number of C, or a part of it where the depth is
         divided.
     digest : str
         What the kernel closes over, so that the cache knows it from others.
     prepare : callable
-        ``prepare(op, f, step)`` is called once; what it returns, `finish` gets as `ready`.
+        ``prepare(op_address, f)`` is called once; what it returns, `finish` gets as `ready`.
     split : bool
         Whether the depth is divided among ``op.n_slots`` blocks.
     **facts : bool
         `ones`: the last line of A is not in memory, but ones. `gathered`: lines of A stand anywhere.
     """
-    zero, slices, columns, groups = dtype(0), tile.slices, tile.columns, tile.groups_of_rows
-    rows, threads, part_rows = tile.rows, tile.threads(16 // dtype().itemsize), tile.rows // groups
+    zero = dtype(0)
+    details_at = details_view(kind)
+    slices = tile.slices
+    columns = tile.columns
+    groups = tile.groups_of_rows
+    rows = tile.rows
+    threads = tile.threads(16 // dtype().itemsize)
+    part_rows = tile.rows // groups
     walk, n_sums = make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts)
     hand_over = register(make_tensor_hand_over(tile) if tile.tensor else make_hand_over(dtype, tile))
     for function in (sizes, lines_of_a, lines_of_b, finish, prepare):
@@ -336,28 +402,37 @@ def make_product(
     def product(op_address, frames, step):
         digest  # part of the cache key
         op = op_at(op_address)
+        own = details_at(op_address)
         parts = op.n_slots if split else 1
-        f, part = model_frame(frames, parts), cuda.blockIdx.z % parts
-        n_rows, n_columns, n_depth = sizes(op, f, step)
-        top, left = cuda.blockIdx.x * rows, cuda.blockIdx.y * columns
+        f = model_frame(frames, parts)
+        part = cuda.blockIdx.z % parts
+        n_rows, n_columns, n_depth = sizes(op, own, f, step)
+        top = cuda.blockIdx.x * rows
+        left = cuda.blockIdx.y * columns
         if top >= n_rows or left >= n_columns:
             return
-        sums, shared = cuda.local.array(n_sums, dtype), cuda.shared.array(0, dtype)
+        sums = cuda.local.array(n_sums, dtype)
+        shared = cuda.shared.array(0, dtype)
         for i in range(n_sums):
             sums[i] = zero
-        walk(op, f, step, shared, sums, top, left, n_rows, n_columns, n_depth, part, parts)
-        op, f = op_at(op_address), model_frame(frames, parts)  # again: registers are for the loop
-        ready, slice_, thread = prepare(op, f, step), cuda.threadIdx.x // threads, cuda.threadIdx.x % threads
+        walk(op, own, f, step, shared, sums, top, left, n_rows, n_columns, n_depth, part, parts)
+        op = op_at(op_address)  # again: registers are for the loop
+        own = details_at(op_address)
+        f = model_frame(frames, parts)
+        ready = prepare(op_address, f)
+        slice_ = cuda.threadIdx.x // threads
+        thread = cuda.threadIdx.x % threads
         for group in range(groups):
             hand_over(shared, sums, group, slice_, thread)
             cuda.syncthreads()
             for e in range(cuda.threadIdx.x, part_rows * columns, threads * slices):
-                m, n = top + group * part_rows + e // columns, left + e % columns
+                m = top + group * part_rows + e // columns
+                n = left + e % columns
                 if m < n_rows and n < n_columns:
                     total = shared[e]
                     for s in range(1, slices):
                         total += shared[s * part_rows * columns + e]
-                    finish(op, f, step, ready, part, m, n, total)
+                    finish(op, own, f, step, ready, part, m, n, total)
             cuda.syncthreads()
 
     if layout != "TN" and dtype is np.float32 and tile.groups == 2:  # gradients would not do with so few

@@ -19,7 +19,9 @@ class Run:
     """
 
     def __init__(self, program, device):
-        self.device, self.dtype, self.size = device, program.dtype.type, program.dtype.itemsize
+        self.device = device
+        self.dtype = program.dtype.type
+        self.size = program.dtype.itemsize
         # Rows of a sparse matrix are written out; prediction, too, runs the program that training does.
         self.program = program.variant(sparse=False, training=True)
         self.row_bytes = self.program.n_work * self.size
@@ -32,12 +34,16 @@ class Run:
     def bind(self, precision, capacity, frame, **facts):
         """Bind the program for batches of `capacity` rows; make its buffers."""
         self.binder = Binder(self.program, precision, capacity, *self.limits, **facts)
-        self.ops, arena, dtype = self.arena.put("ops", self.binder.ops.view(np.int64)), self.arena, self.dtype
+        self.ops = self.arena.put("ops", self.binder.ops.view(np.int64))
+        arena = self.arena
+        dtype = self.dtype
         frame.update(
-            capacity=capacity, ops=self.ops, n_ops=len(self.binder.ops),
+            capacity=capacity,
+            ops=self.ops,
+            n_ops=len(self.binder.ops),
             work=arena.zeros("work", capacity * self.program.n_work, dtype),
             statistics=arena.zeros("statistics", self.program.n_statistics, dtype),
-        )  # fmt: skip
+        )
 
     def start(self, launches, stream=None):
         """Launch kernels, or add them to a graph."""

@@ -13,7 +13,8 @@ import numpy as np
 #: Bytes of shared memory of a simulated block.
 SHARED = 1 << 20
 
-_starts, _blocks = [], []
+_starts = []
+_blocks = []
 _context = None
 
 # The thread that watches over a block's threads is always busy: let the others have their turn sooner, which makes a
@@ -33,7 +34,8 @@ class InsideKernel:
 
     def __init__(self, module, context):
         global _context
-        self._module, _context = module, context
+        self._module = module
+        _context = context
 
     def __getattr__(self, name):
         return getattr(_context() or self._module, name)
@@ -54,17 +56,17 @@ def allocate(count, dtype):
     begin = -raw.__array_interface__["data"][0] % 64
     block = raw[begin : begin + count * np.dtype(dtype).itemsize]
     start = block.__array_interface__["data"][0]
-    place = bisect.bisect(_starts, start)
-    _starts.insert(place, start)
-    _blocks.insert(place, block)
+    index = bisect.bisect(_starts, start)
+    _starts.insert(index, start)
+    _blocks.insert(index, block)
     return block.view(dtype)
 
 
 def _bytes_at(address):
-    place = bisect.bisect(_starts, address) - 1
-    if place < 0 or address - _starts[place] > len(_blocks[place]):
+    index = bisect.bisect(_starts, address) - 1
+    if index < 0 or address - _starts[index] > len(_blocks[index]):
         raise IndexError(f"No memory of the device at {address}.")
-    return _blocks[place][int(address) - _starts[place] :]
+    return _blocks[index][int(address) - _starts[index] :]
 
 
 def vector(address, dtype):
@@ -81,11 +83,12 @@ def row(address, dtype, length):
     return vector(address, dtype)[:length]
 
 
-def record_view(dtype):
-    """A function that returns the record of `dtype` at an address."""
+def record_view(dtype, offset=0):
+    """A function that returns the record of `dtype` so many bytes behind an address."""
+    kind = np.dtype((np.record, dtype))
 
     def view(address):
-        return _bytes_at(address)[: dtype.itemsize].view(np.dtype((np.record, dtype)))[0]
+        return _bytes_at(address + offset)[: dtype.itemsize].view(kind)[0]
 
     return view
 
@@ -117,16 +120,19 @@ def to_tf32(x):
     return np.uint32((int(bits) + 0x1000) & 0xFFFFE000).view(np.float32)
 
 
-_warps, _lock = {}, threading.Lock()
+_warps = {}
+_lock = threading.Lock()
 
 
 def warp_product(c, at, a, b, first, second):
     """``C += A B`` of a warp: 16 by 8 numbers, depth 8; of A every lane has four, of B two, of C four."""
     context = _context()
-    lane, warp = context.threadIdx.x % 32, context.threadIdx.x // 32
+    lane = context.threadIdx.x % 32
+    warp = context.threadIdx.x // 32
     with _lock:
         A, B = _warps.setdefault(warp, (np.zeros((16, 8), np.float32), np.zeros((8, 8), np.float32)))
-    row_, column = lane // 4, lane % 4
+    row_ = lane // 4
+    column = lane % 4
     A[row_, column], A[row_ + 8, column], A[row_, column + 4], A[row_ + 8, column + 4] = a[first : first + 4]
     B[column, row_], B[column + 4, row_] = b[second : second + 2]
     context.syncthreads()

@@ -10,19 +10,21 @@ from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import model_frame, model_record, vector
 from skneural.backends.cuda.updates import make_sum_block
 from skneural.maths import random
-from skneural.maths.stopping import count_epoch
+from skneural.maths.stopping import count_epoch, end_batch, end_epoch
 
-formula(count_epoch)
+for _function in (count_epoch, end_batch, end_epoch):
+    formula(_function)
 
 
 def make_keep_parameters(dtype):
-    """Copy the parameters: whether they are the best is known when the epoch that begins with them has ended."""
+    """Copy the parameters: whether they are good is known when the epoch that begins with them has ended."""
     digest = DIGEST
 
     def keep_parameters(op_address, frames, step):
         digest  # part of the cache key
         f = model_frame(frames, 1)
-        params, candidate = vector(f.params, dtype), vector(f.snapshot, dtype)  # OUT: candidate
+        params = vector(f.params, dtype)  # OUT: candidate
+        candidate = vector(f.snapshot, dtype)
         for j in range(cuda.grid(1), f.n_params, cuda.gridsize(1)):
             candidate[j] = params[j]
 
@@ -37,13 +39,19 @@ def make_shuffle():
     before it wants them, and those that have both are done (Shun et al., "Sequential random permutation, list
     contraction and tree contraction are highly parallel", SODA 2015).
     """
-    digest, bits, stream, key_of = DIGEST, random.bits, random.ORDER, random.key
+    digest = DIGEST
+    bits = random.bits
+    stream = random.ORDER
+    key_of = random.key
 
     def shuffle(op_address, frames, step):
         digest  # part of the cache key
         f = model_frame(frames, 1)
-        order, reserved = vector(f.order, np.int64), vector(f.scratch, np.int64)  # OUT: order
-        key, t, threads = key_of(np.uint64(f.seed), np.uint64(stream), np.uint64(f.epoch)), cuda.threadIdx.x, 0
+        order = vector(f.order, np.int64)  # OUT: order
+        reserved = vector(f.scratch, np.int64)
+        key = key_of(np.uint64(f.seed), np.uint64(stream), np.uint64(f.epoch))
+        t = cuda.threadIdx.x
+        threads = 0
         threads += cuda.blockDim.x
         for i in range(t, f.n_rows, threads):
             order[i] = i
@@ -72,16 +80,19 @@ def make_shuffle():
 
 
 def make_begin(dtype, scaled):
-    """A function that begins chunk `step` of the next batch: its rows, and with the first the batch's sum of weights.
+    """A function that begins piece `step` of the next batch: its rows, and with the first the batch's sum of weights.
 
     Without `scaled` the gradient is that of the sum of the losses.
     """
-    zero, sum_block = dtype(0), make_sum_block(dtype)
+    zero = dtype(0)
+    sum_block = make_sum_block(dtype)
 
     def begin(f, step, row, shared):
-        rows, weight = max(min(f.batch, f.n_rows - row), 0), zero
+        rows = max(min(f.batch, f.n_rows - row), 0)
+        weight = zero
         if scaled and step == 0 and f.weights != 0:
-            order, weights = vector(f.order, np.int64), vector(f.weights, dtype)
+            order = vector(f.order, np.int64)
+            weights = vector(f.weights, dtype)
             for r in range(row + cuda.threadIdx.x, row + rows, cuda.blockDim.x):
                 weight += weights[order[r] if f.order != 0 else r]
             weight = sum_block(shared, weight)
@@ -99,8 +110,9 @@ def make_begin(dtype, scaled):
 
 
 def make_step_begin(dtype, scaled):
-    """Begin chunk `step` of a batch: the first of an epoch, and all but the first of others."""
-    digest, begin = DIGEST, make_begin(dtype, scaled)
+    """Begin piece `step` of a batch: the first of an epoch, and all but the first of others."""
+    digest = DIGEST
+    begin = make_begin(dtype, scaled)
 
     def step_begin(op_address, frames, step):
         digest  # part of the cache key
@@ -112,24 +124,30 @@ def make_step_begin(dtype, scaled):
 
 def make_step_end(dtype):
     """Add the losses of the batch and the penalty to those of the epoch; begin the next batch."""
-    digest, zero, sum_block, begin = DIGEST, dtype(0), make_sum_block(dtype), make_begin(dtype, True)
+    digest = DIGEST
+    zero = dtype(0)
+    sum_block = make_sum_block(dtype)
+    begin = make_begin(dtype, True)
 
     def step_end(op_address, frames, step):
         digest  # part of the cache key
-        f, t, shared = model_record(frames), cuda.threadIdx.x, cuda.shared.array(0, dtype)
-        row, rows = f.row, min(f.batch, f.n_rows - f.row)
-        losses, penalties, loss, penalty = vector(f.losses, dtype), vector(f.penalties, dtype), zero, zero
+        f = model_record(frames)
+        t = cuda.threadIdx.x
+        shared = cuda.shared.array(0, dtype)
+        row = f.row
+        rows = min(f.batch, f.n_rows - f.row)
+        losses = vector(f.losses, dtype)
+        penalties = vector(f.penalties, dtype)
+        loss = zero
+        penalty = zero
         for r in range(t, rows, cuda.blockDim.x):
             loss += losses[r]
         for slot in range(t, f.n_slots, cuda.blockDim.x):
             penalty += penalties[slot]
-        loss, penalty = sum_block(shared, loss), sum_block(shared, penalty)
+        loss = sum_block(shared, loss)
+        penalty = sum_block(shared, penalty)
         if t == 0:
-            f.sum_loss += (loss * f.averaging + f.alpha * penalty) * f.scale * rows
-            f.row = row + rows
-            f.step += 1
-            f.batches += 1
-            f.steps_done += 1
+            end_batch(f, loss, f.alpha * penalty, rows)
         begin(f, 0, row + rows, shared)
 
     return step_end
@@ -142,13 +160,7 @@ def make_epoch_end(dtype):
     def epoch_end(op_address, frames, step):
         digest  # part of the cache key
         f = model_record(frames)
-        loss = f.sum_loss / f.n_rows
-        if loss < f.best_loss:
-            f.best, f.snapshot, f.best_epoch = f.snapshot, f.best, f.epoch
-        f.best_loss, f.no_improvement = count_epoch(loss, f.best_loss, f.no_improvement, f.tol)
-        f.row, f.sum_loss, f.steps_done = 0, loss, 0
-        f.epoch += 1
-        f.epochs_left -= 1
-        f.epochs_done += 1
+        f.sum_loss = end_epoch(f)
+        f.steps_done = 0
 
     return epoch_end

@@ -7,9 +7,9 @@ can read by itself; the copy runs on a stream of its own beside the kernels.
 import numpy as np
 
 from skneural.backends.cuda import hub
-from skneural.backends.cuda.binding import Launch
 from skneural.backends.cuda.compiler import DIGEST
 from skneural.backends.cuda.intrinsics import model_record
+from skneural.backends.cuda.launches import Launch
 from skneural.backends.inputs import Sequences
 from skneural.network.memory import padded
 
@@ -18,13 +18,14 @@ WINDOW = 1 << 20 if hub.IS_SIMULATED else 1 << 28
 
 
 def make_set_window():
-    """Say where the rows at hand stand: `op_address` is their address, `step` the first one's place in the epoch."""
+    """Say where the rows at hand stand: `address` is theirs, `step` the number of the first one in the epoch."""
     digest = DIGEST
 
-    def set_window(op_address, frames, step):
+    def set_window(address, frames, step):
         digest  # part of the cache key
         f = model_record(frames)
-        f.inputs, f.window = op_address, step
+        f.inputs = address
+        f.window = step
 
     return set_window
 
@@ -42,17 +43,21 @@ class Stream:
     """
 
     def __init__(self, run, X, batch, frame):
-        self.run, self.X, self.batch, self.frame = run, X, batch, frame
+        self.run = run
+        self.X = X
+        self.batch = batch
+        self.frame = frame
         self.values = X.values if isinstance(X, Sequences) else X
-        self.row, dtype = self._row(X, run.dtype), run.dtype
+        self.row = self._row(X, run.dtype)
+        dtype = run.dtype
         self.steps = self._steps(X, dtype, batch)
         self.window = self.steps * batch * self.row
         self.pinned = [hub.pinned(self.window, dtype) for _ in range(2)]
         for buffer in self.pinned:
             buffer[:] = 0
-        self.places = [run.arena.zeros(f"window {i}", self.window, dtype) for i in range(2)]
+        addresses = [run.arena.zeros(f"window {i}", self.window, dtype) for i in range(2)]
         self.copies = hub.new_stream(run.device)
-        self.set_window = Launch((make_set_window,), block=1)
+        self._announce = [Launch((make_set_window,), block=1, address=address) for address in addresses]
         frame.update(ld_inputs=self.row, window=0)
         if isinstance(X, Sequences):
             features = X.values.shape[2]
@@ -78,12 +83,14 @@ class Stream:
 
     def run_epoch(self, run_steps, steps_per_epoch):
         """Run all steps of an epoch, window by window."""
-        run, order = self.run, None
+        run = self.run
+        order = None
         if self.frame["order"] != 0:
             order = np.empty(self.frame["n_rows"], np.int64)
             run.arena.get("order", order)
         windows = range(0, steps_per_epoch, self.steps)
-        used, copied = [None, None], [None, None]
+        used = [None, None]
+        copied = [None, None]
         for number, first in enumerate(windows):
             turn = number % 2
             if copied[turn] is not None:
@@ -94,17 +101,10 @@ class Stream:
             hub.copy_in_later(run.arena.arrays[f"window {turn}"], self.pinned[turn], self.copies)
             copied[turn] = hub.mark(self.copies)
             hub.wait_for(run.stream, copied[turn])
-            self._announce(turn, first * self.batch)
+            self._announce[turn].step = first * self.batch
+            self._announce[turn].start(run.stream, run.ops, run.frames)
             run_steps(min(self.steps, steps_per_epoch - first))
             used[turn] = hub.mark(run.stream)
-
-    def _announce(self, turn, place):
-        """Tell the kernels where the rows stand."""
-        launch = self.set_window
-        launch.get_ready()
-        hub.launch(
-            launch.kernel, launch.grid, launch.block, 0, self.run.stream, (self.places[turn], self.run.frames, place)
-        )
 
     def _gather(self, buffer, order, begin):
         """Copy the rows of a window side by side."""

@@ -31,6 +31,7 @@ def make_dropout_forward(dtype):
         key = layer_key(f.seed, stream, own.stream, f.step)
         limit = np.uint32(own.limit)
         scale = dtype(1.0 / (1.0 - own.rate))
+        waits = op.scale != 0 and op.x == op.y
         for t in range(op.steps):
             bring(op, f, op.y, t, first, last, size, dtype)
             at_t = at_time(key, np.uint64(t))
@@ -38,7 +39,7 @@ def make_dropout_forward(dtype):
                 y = vector(row_at(f, op.y, op.ld_out, t, r, size), dtype)  # OUT (T, B, O)
                 position = row_position(f.start + r, op.ld_out)
                 derivative = vector(row_at(f, max(op.dy, 0), op.ld_out, t, r, size), dtype)  # OUT (T, B, O)
-                if op.scale != 0:
+                if waits:
                     for j in range(op.n_out):
                         factor = keep(at_t, position + np.uint64(j), limit, scale)
                         y[j] *= factor

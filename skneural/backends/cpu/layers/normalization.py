@@ -16,7 +16,16 @@ from numba.extending import register_jitable
 from skneural.backends.cpu.compiler import DIGEST, HELPER, SUM, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import activate, bring, clear_ended, length_of, row_at, sample_of, sent
+from skneural.backends.cpu.rows import (
+    activate,
+    bring,
+    clear_ended,
+    clear_padding,
+    length_of,
+    row_at,
+    sample_of,
+    sent,
+)
 from skneural.backends.cpu.updates import use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.normalization import (
@@ -307,6 +316,7 @@ def make_layer_norm_backward(dtype):
                 for j in range(op.n_out):
                     d = layer_norm_gradient(scale[j] * dy[j], n[j], factor, mean, slope)
                     dx[j] = sent(d, before[j], op.begin >= 0, dx[j], op.scale != 0)
+                clear_padding(row_at(f, op.dx, ld, t, r, size), op.n_out, ld, size)
 
     return LAYER_KERNEL, layer_norm_backward
 

@@ -8,7 +8,7 @@ import numpy as np
 from skneural.backends.cpu.compiler import DIGEST, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import length_of, row_at, sent
+from skneural.backends.cpu.rows import clear_padding, length_of, row_at, sent
 from skneural.maths.pooling import is_new_maximum
 
 formula(is_new_maximum)
@@ -110,5 +110,6 @@ def make_pool_backward(dtype, how):
                         gradient = dy[j] * share
                     gradient = gradient if t < length else zero
                     dx[j] = sent(gradient, before[j], op.begin >= 0, dx[j], op.scale != 0)
+                clear_padding(row_at(f, op.dx, op.ld_in, t, r, size), op.n_in, op.ld_in, size)
 
     return LAYER_KERNEL, pool_backward

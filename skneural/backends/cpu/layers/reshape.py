@@ -6,7 +6,7 @@ Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded
 from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import row_at, sent
+from skneural.backends.cpu.rows import clear_padding, row_at, sent
 
 
 @layer_kernel("reshape", "forward")
@@ -49,5 +49,6 @@ def make_reshape_backward(dtype):
                     number = t * op.n_in + j
                     dy = vector(row_at(f, op.dy, op.ld_out, number // op.n_out, r, size), dtype)  # (T, B, O)
                     dx[j] = sent(dy[number % op.n_out], before[j], op.begin >= 0, dx[j], op.scale != 0)
+                clear_padding(row_at(f, op.dx, op.ld_in, t, r, size), op.n_in, op.ld_in, size)
 
     return LAYER_KERNEL, reshape_backward

@@ -6,7 +6,7 @@ Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded
 from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import row_at, send_rows, sent
+from skneural.backends.cpu.rows import clear_padding, row_at, send_rows, sent
 
 concatenate_at = details_view("concatenate")
 
@@ -86,7 +86,8 @@ def make_concatenate_backward(dtype):
         op = op_at(op_address)
         own = concatenate_at(op_address)
         f = frame_at(frame_address)
-        for position in range(2):
+        for turn in range(2):  # the second first, as its reading came last
+            position = 1 - turn
             target = op.dx if position == 0 else op.d_other
             begin = op.begin if position == 0 else op.begin_other
             scale = op.scale if position == 0 else op.scale_other
@@ -102,5 +103,6 @@ def make_concatenate_backward(dtype):
                     before = vector(row_at(f, begin if begin >= 0 else target, ld, t, r, size), dtype)
                     for j in range(width):
                         dx[j] = sent(dy[j], before[j], begin >= 0, dx[j], scale != 0)
+                    clear_padding(row_at(f, target, ld, t, r, size), width, ld, size)
 
     return LAYER_KERNEL, concatenate_backward

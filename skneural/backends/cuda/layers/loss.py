@@ -4,51 +4,65 @@ Sizes: B rows of the batch, I outputs of the last layer.
 """
 
 from skneural.backends.cuda.compiler import digest_of, formula
-from skneural.backends.cuda.hub import cuda
-from skneural.backends.cuda.intrinsics import model_frame, op_at, row, row_number, vector
-from skneural.backends.cuda.kernels import row_of
+from skneural.backends.cuda.hub import IS_SIMULATED, cuda
+from skneural.backends.cuda.intrinsics import row, vector
+from skneural.backends.cuda.launches import Launch, layer_launches
+from skneural.backends.cuda.rows import make_kernel, row_of, sample_of, weight_of
 from skneural.maths.elementary import exp
-from skneural.maths.losses import no_exponent
+from skneural.maths.losses import LINKS, LOSSES, no_exponent
+
+#: Threads of a block: few, so that many multiprocessors take part.
+THREADS = 4 if IS_SIMULATED else 32
+
+
+@layer_launches("loss", "forward")
+def loss_launches(net, i):
+    """Outputs in prediction, losses in training, or both."""
+    entry = LOSSES[net.operation(i).function]
+    keys = []
+    if not net.training:
+        keys.append((make_output_forward, net.dtype, LINKS[entry.link]))
+    if net.with_loss:
+        keys.append((make_loss_forward, net.dtype, entry))
+    grid = (-(-net.capacity // THREADS), 1, 1)
+    return [Launch(key, i, grid, THREADS) for key in keys]
 
 
 def make_loss_forward(dtype, entry):
     """Loss of every row, and its gradient by the outputs, weighted and divided by the batch's sum of weights."""
-    size, exponentials = dtype().itemsize, entry.exponent is not None
-    loss, exponent = formula(entry.formula), formula(entry.exponent or no_exponent)
-    digest = digest_of(entry.formula, entry.exponent or no_exponent)
+    size = dtype().itemsize
+    exponentials = entry.exponent is not None
+    loss = formula(entry.formula)
+    exponent = formula(entry.exponent or no_exponent)
 
-    def loss_forward(op_address, frames, step):
-        digest  # part of the cache key
-        op, f = op_at(op_address), model_frame(frames, 1)
+    def loss_forward(op, own, f, step):
         r = cuda.grid(1)
         if r < f.chunk:
-            i = row_number(f, r)
             raw = row(row_of(f, op.x, op.ld_in, r, size), dtype, op.n_in)  # (B, I)
             dx = vector(row_of(f, op.dx, op.ld_in, r, size), dtype)  # OUT (B, I)
             if exponentials:
                 exponent(raw, dx)
                 for j in range(op.n_in):
                     dx[j] = exp(dx[j])
-            target = vector(f.targets + i * f.n_targets * size, dtype)
-            weight = vector(f.weights, dtype)[i] if f.weights != 0 else dtype(1)
+            target = vector(f.targets + sample_of(f, r) * f.n_targets * size, dtype)
+            weight = weight_of(f, r, dtype)
             losses = vector(f.losses, dtype)  # OUT (batch,)
             losses[f.done + r] = weight * loss(raw, target, dx, vector(f.settings, dtype))
             factor = weight * dtype(f.scale)
             for j in range(op.n_in):
                 dx[j] *= factor
 
-    return loss_forward
+    return make_kernel("loss", loss_forward, digest_of(entry.formula, entry.exponent or no_exponent))
 
 
 def make_output_forward(dtype, entry):
     """Outputs of every row through the output activation, into an array of their own."""
-    size, exponentials = dtype().itemsize, entry.exponent is not None
-    link, exponent = formula(entry.formula), formula(entry.exponent or no_exponent)
-    digest = digest_of(entry.formula, entry.exponent or no_exponent)
+    size = dtype().itemsize
+    exponentials = entry.exponent is not None
+    link = formula(entry.formula)
+    exponent = formula(entry.exponent or no_exponent)
 
-    def output_forward(op_address, frames, step):
-        digest  # part of the cache key
-        op, f = op_at(op_address), model_frame(frames, 1)
+    def output_forward(op, own, f, step):
         r = cuda.grid(1)
         if r < f.chunk:
             raw = row(row_of(f, op.x, op.ld_in, r, size), dtype, op.n_in)  # (B, I)
@@ -62,4 +76,4 @@ def make_output_forward(dtype, entry):
                     out[j] = raw[j]
             link(out)
 
-    return output_forward
+    return make_kernel("loss", output_forward, digest_of(entry.formula, entry.exponent or no_exponent))

@@ -1,0 +1,76 @@
+"""Kernels that bring the rows of a batch in.
+
+Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
+"""
+
+import numpy as np
+
+from skneural.backends.cuda.compiler import formula
+from skneural.backends.cuda.intrinsics import vector
+from skneural.backends.cuda.launches import layer_kernel, layer_launches
+from skneural.backends.cuda.layers.dense import reads_data
+from skneural.backends.cuda.rows import length_of, make_each_number, place_of, put_y, sample_of
+from skneural.maths.sparse import first_from
+
+formula(first_from)
+
+
+@layer_launches("input", "forward")
+def input_launches(net, i):
+    """Rows of a sparse matrix are written out; those that dense layers read from the data itself are not copied."""
+    readers = [net.number(operation) for operation, _ in net.operation(i).output.readers]
+    if not net.sparse and all(reads_data(net, reader) for reader in readers):
+        return []
+    return [net.over_numbers(i, make_sparse_input_forward if net.sparse else make_input_forward)]
+
+
+def make_input_forward(dtype):
+    """Copy the rows of the batch, in the order of the epoch."""
+    size = dtype().itemsize
+
+    def work(op, own, f, row, j):
+        x = vector(f.inputs + place_of(f, row) * f.ld_inputs * size, dtype)
+        put_y(op, f, row, j, dtype, x[j])
+
+    return make_each_number("input", work)
+
+
+def make_sparse_input_forward(dtype):
+    """Write the rows of the batch out, of a CSR matrix with sorted columns."""
+
+    def work(op, own, f, row, j):
+        indptr = vector(f.indptr, np.int64)
+        indices = vector(f.indices, np.int64)
+        i = sample_of(f, row)
+        end = indptr[i + 1]
+        k = first_from(indices, indptr[i], end, j)
+        total = dtype(0)
+        while k < end and indices[k] == j:  # entries given twice are added
+            total += vector(f.inputs, dtype)[k]
+            k += 1
+        put_y(op, f, row, j, dtype, total)
+
+    return make_each_number("input", work)
+
+
+@layer_kernel("sequence_input", "forward")
+def make_sequence_input_forward(dtype):
+    """Copy the sequences of the batch, standardised; steps after the last of a row are 0.
+
+    Features and steps may run backwards, so numbers are reached by their addresses.
+    """
+    size = dtype().itemsize
+
+    def work(op, own, f, row, j):
+        t = row // f.chunk
+        r = row % f.chunk
+        value = dtype(0)
+        if t < length_of(f, op.every, op.steps, r):
+            number = place_of(f, r) * f.ld_inputs + t * f.ld_steps + j * f.ld_features
+            value = vector(f.inputs + number * size, dtype)[0]
+            if own.scaling >= 0:
+                scaling = vector(f.params + own.scaling * size, dtype)  # (2, O): mean and deviation
+                value = (value - scaling[j]) / scaling[op.ld_out + j]
+        put_y(op, f, row, j, dtype, value)
+
+    return make_each_number("sequence_input", work)

@@ -1,0 +1,138 @@
+"""Every layer computes on a GPU what it computes on the CPU: generated from the list of layers, and from random stacks.
+
+Settings come from the fields of the layers, so a new layer needs no test of its own here.
+"""
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+
+import skneural.layers
+from skneural.backends.cpu.engine import Predictor as PredictorOnCPU
+from skneural.backends.cpu.engine import Trainer as OnCPU
+from skneural.backends.cuda.engine import Predictor as PredictorOnGPU
+from skneural.backends.cuda.engine import Trainer as OnGPU
+from skneural.backends.inputs import Sequences
+from skneural.layers import Activation, Dense, GlobalPool, Layer, Recurrent
+from skneural.network.initializers import initialize
+from skneural.network.layer import CHOICES
+from skneural.network.program import lower
+
+pytestmark = pytest.mark.gpu
+
+N_ROWS, N_STEPS, N_FEATURES, N_OUTPUTS = 3, 5, 4, 2
+LAYERS = [cls for name in skneural.layers.__all__ if (cls := getattr(skneural.layers, name)) is not Layer]
+#: Values of settings by their names, for those whose type does not say what may stand there.
+VALUES = {"rate": [0.3], "layers": [(Activation("tanh"),)], "shape": [(2, 2), (5, 4), (-1,)], "activation": ["tanh"]}
+#: The same by their types.
+TYPES = {"int": [4], "bool": [True], "float": [0.2]}
+
+
+def values_of(field):
+    """Values that a setting may have."""
+    hint = getattr(field.type, "__name__", str(field.type)).removesuffix(" | None")
+    return VALUES.get(field.name) or list(CHOICES.get(field.name, ())) or TYPES[hint]
+
+
+def settings_of(cls, choose):
+    """A layer, with settings of which `choose` picks one of several values each."""
+    return cls(**{field.name: choose(values_of(field)) for field in dataclasses.fields(cls)})
+
+
+def variants(cls):
+    """Layers that together have every value of every setting."""
+    count = max([len(values_of(field)) for field in dataclasses.fields(cls)], default=1)
+    return [settings_of(cls, lambda values, i=i: values[i % len(values)]) for i in range(count)]
+
+
+def network(layers, n_steps):
+    """A program that ends in as many outputs as there are targets."""
+    facts = {"dtype": np.float64, "loss": "squared_error", "n_timesteps": n_steps}
+    try:
+        return lower([*layers, Dense(N_OUTPUTS)], N_FEATURES, **facts)
+    except ValueError as error:
+        if "needs rows" not in str(error):
+            raise
+        return lower([*layers, GlobalPool("mean"), Dense(N_OUTPUTS)], N_FEATURES, **facts)
+
+
+def check(program, seed=0):
+    """Assert that loss, gradient, outputs and losses of both backends are the same to rounding."""
+    rng = np.random.default_rng(seed)
+    params = initialize(program, seed)
+    params[program.learnt_index()] += 0.2 * rng.normal(size=len(program.learnt_index()))
+    X = rng.normal(size=(N_ROWS, max(program.n_timesteps, 1), N_FEATURES))
+    if program.n_timesteps:
+        lengths = rng.integers(1, program.n_timesteps + 1, N_ROWS)
+        lengths[0] = program.n_timesteps
+        for row, length in zip(X, lengths, strict=True):
+            row[length:] = np.nan
+        X = Sequences(X, lengths)
+    else:
+        X = X[:, 0]
+    targets = rng.normal(size=(N_ROWS, N_OUTPUTS))
+    weights = rng.uniform(0.5, 2, N_ROWS)
+    found = []
+    for make_trainer, make_predictor in ((OnCPU, PredictorOnCPU), (OnGPU, PredictorOnGPU)):
+        trainer = make_trainer(program, params.copy(), X, targets, weights, alpha=0.0, seed=3, n_threads=1)
+        if program.n_statistics:  # they need the sum of the weights of the batch
+            trainer.template["scale"] = 1 / weights.sum()
+        loss, gradient = trainer.loss_and_gradient()
+        gradient = gradient[program.learnt_index()].copy()
+        trainer.close()
+        predict = make_predictor(program.variant(training=False), params, with_loss=True)
+        found.append([loss, gradient, *predict(X, targets, weights)])
+    for cpu, gpu in zip(*found, strict=True):
+        assert np.isfinite(cpu).all()
+        np.testing.assert_allclose(gpu, cpu, rtol=1e-10, atol=1e-12 * np.abs(cpu).max())
+    assert (found[0][1] != 0).any()
+
+
+def placed(layer, first, n_steps):
+    """The program of a network with a layer in the first place, or after another one; None where it cannot stand."""
+    before = [] if first else [Recurrent("rnn", N_FEATURES) if n_steps else Dense(N_FEATURES, "tanh")]
+    try:
+        return network([*before, layer], n_steps)
+    except ValueError:
+        return None
+
+
+def cases():
+    """Every layer at every place; one place of each is looked at in every run."""
+    for cls in LAYERS:
+        for i, layer in enumerate(variants(cls)):
+            for n_steps in (0, N_STEPS):
+                possible = [first for first in (False, True) if placed(layer, first, n_steps) is not None]
+                for first in possible:
+                    marks = () if i == 0 and first == possible[0] else pytest.mark.slow
+                    yield pytest.param(layer, first, n_steps, id=f"{layer}-{first}-{n_steps}", marks=marks)
+
+
+CASES = list(cases())
+
+
+@pytest.mark.parametrize(("layer", "first", "n_steps"), CASES)
+def test_layer(layer, first, n_steps):
+    check(placed(layer, first, n_steps))
+
+
+def test_every_layer_is_shown():
+    assert {type(case.values[0]) for case in CASES} == set(LAYERS)
+
+
+def random_stack(rng, n_steps):
+    """A program of some random layers."""
+    while True:
+        layers = [settings_of(rng.choice(LAYERS), rng.choice) for _ in range(rng.randint(2, 5))]
+        layers += [skneural.layers.Residual((layers[-1],))] * rng.randint(0, 1)
+        try:
+            return network(layers, n_steps)
+        except ValueError:
+            continue
+
+
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 24))])
+def test_random_stack(seed):
+    check(random_stack(random.Random(seed), seed % 2 * N_STEPS), seed)
