@@ -234,9 +234,6 @@ def is_packed(node):
     return targets != sorted(map(ast.unparse, node.value.elts))
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="older parts of the package are denser, and are being unpacked"
-)
 def test_a_line_holds_one_thought():
     packed = sum(is_packed(node) for tree in TREES.values() for node in ast.walk(tree))
     lines = sum(len(path.read_text().splitlines()) for path in FILES)

@@ -23,10 +23,10 @@ def make_keep_parameters(dtype):
     def keep_parameters(op_address, frames, step):
         digest  # part of the cache key
         f = model_frame(frames, 1)
-        params = vector(f.params, dtype)  # OUT: candidate
-        candidate = vector(f.snapshot, dtype)
+        params = vector(f.params, dtype)  # OUT: snapshot
+        snapshot = vector(f.snapshot, dtype)
         for j in range(cuda.grid(1), f.n_params, cuda.gridsize(1)):
-            candidate[j] = params[j]
+            snapshot[j] = params[j]
 
     return keep_parameters
 
