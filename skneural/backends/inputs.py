@@ -27,8 +27,10 @@ def _check_array(name, array, dtype, shape):
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         found = getattr(array, "dtype", type(array).__name__)
         raise TypeError(f"{name} must be an array of {np.dtype(dtype)}, got {found}.")
-    expected = tuple(length if size is None else size for size, length in zip(shape, array.shape, strict=False))
-    if array.ndim != len(shape) or array.shape != expected:
+    fits = array.ndim == len(shape)
+    for size, length in zip(shape, array.shape, strict=False):
+        fits = fits and size in (None, length)
+    if not fits:
         words = ", ".join("n" if size is None else str(size) for size in shape)
         raise ValueError(f"{name} must have shape ({words}), got {array.shape}.")
     if not array.flags.c_contiguous:

@@ -127,31 +127,42 @@ def activations(est):
 
 def hidden_layers(est):
     """The layers before the last one."""
-    layers = [Noise(float(est.input_noise))] if est.input_noise else []
+    layers = []
+    if est.input_noise:
+        layers.append(Noise(float(est.input_noise)))
     before = None
     for units, activation, rate in zip(hidden_sizes(est), activations(est), dropout_rates(est), strict=True):
-        block = [Dense(units, activation, est.normalization)] + [Dropout(rate)] * (rate > 0)
-        layers += [Residual(tuple(block))] if est.residual and units == before else block
+        block = [Dense(units, activation, est.normalization)]
+        if rate > 0:
+            block.append(Dropout(rate))
+        if est.residual and units == before:
+            block = [Residual(tuple(block))]
+        layers += block
         before = units
     return layers
 
 
 def recurrent_layers(est, cell):
     """The layers of a recurrent network before the last one."""
-    layers, rates = [Standardize()] * est.standardize, iter(dropout_rates(est))
-    layers += [Noise(float(est.input_noise))] if est.input_noise else []
-    sizes, truncate = sizes_of(est), None if est.tbptt_steps is None else int(est.tbptt_steps)
+    sizes = sizes_of(est)
     if not sizes:
         raise ValueError("hidden_layer_sizes must name at least one recurrent layer, got none.")
+    truncate = None if est.tbptt_steps is None else int(est.tbptt_steps)
+    last = len(sizes) - 1
+    stacks = []
     for i, units in enumerate(sizes):
-        layers.append(Recurrent(cell, units, bool(est.bidirectional), float(est.recurrent_dropout), truncate))
-        layers += [GlobalPool(est.pooling)] * (i == len(sizes) - 1)
-        rate = next(rates)
-        layers += [Dropout(rate)] * (rate > 0)
-    for units in sizes_of(est, "head_layer_sizes"):
-        layers.append(Dense(units, est.head_activation))
-        rate = next(rates)
-        layers += [Dropout(rate)] * (rate > 0)
+        layer = Recurrent(cell, units, bool(est.bidirectional), float(est.recurrent_dropout), truncate)
+        stacks.append([layer, GlobalPool(est.pooling)] if i == last else [layer])
+    stacks += [[Dense(units, est.head_activation)] for units in sizes_of(est, "head_layer_sizes")]
+    layers = []
+    if est.standardize:
+        layers.append(Standardize())
+    if est.input_noise:
+        layers.append(Noise(float(est.input_noise)))
+    for stack, rate in zip(stacks, dropout_rates(est), strict=True):
+        layers += stack
+        if rate > 0:
+            layers.append(Dropout(rate))
     return layers
 
 

@@ -29,7 +29,9 @@ class Row:
     @property
     def shape(self) -> str:
         """Shape of the output for n samples."""
-        return f"(n, {self.steps}, {self.units})" if self.steps else f"(n, {self.units})"
+        if self.steps:
+            return f"(n, {self.steps}, {self.units})"
+        return f"(n, {self.units})"
 
 
 class Summary:
@@ -52,10 +54,10 @@ class Summary:
 
     def __init__(self, program: Program) -> None:
         source = program.source
-        rows = [_row_of(built) for built in program.built]
-        self.rows = [Row("input", "", source.n_features, 0, 0, source.n_timesteps), *rows]
-        last = self.rows[-1]
-        self.rows[-1] = replace(last, details=LOSSES[source.loss].link)  # the last activation is that of the loss
+        self.rows = [Row("input", "", source.n_features, 0, 0, source.n_timesteps)]
+        self.rows += [_row_of(built) for built in program.built]
+        link = LOSSES[source.loss].link
+        self.rows[-1] = replace(self.rows[-1], details=link)  # the last activation is that of the loss
         self.dtype = np.dtype(program.dtype)
 
     @property
@@ -75,8 +77,12 @@ class Summary:
 
     def _cells(self):
         """The table as text: the layers, and the total."""
-        lines = [(row.layer, row.details, row.shape, f"{row.parameters:,}", f"{row.operations:,}") for row in self.rows]
-        return [*lines, ("total", "", "", f"{self.n_parameters:,}", f"{self.n_operations:,}")]
+        lines = []
+        for row in self.rows:
+            sizes = (f"{row.parameters:,}", f"{row.operations:,}")
+            lines.append((row.layer, row.details, row.shape, *sizes))
+        total = ("total", "", "", f"{self.n_parameters:,}", f"{self.n_operations:,}")
+        return [*lines, total]
 
     def _memory(self):
         return f"Memory of the parameters: {self.n_bytes:,} bytes ({self.dtype.name})"
@@ -84,13 +90,11 @@ class Summary:
     def __str__(self):
         lines = [HEADINGS, *self._cells()]
         widths = [max(len(line[i]) for line in lines) for i in range(len(HEADINGS))]
-        texts = [
-            "  ".join(
-                cell.ljust(width) if i < N_TEXTS else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in lines
-        ]
+        texts = []
+        for line in lines:
+            words = [cell.ljust(width) for cell, width in zip(line[:N_TEXTS], widths[:N_TEXTS], strict=True)]
+            numbers = [cell.rjust(width) for cell, width in zip(line[N_TEXTS:], widths[N_TEXTS:], strict=True)]
+            texts.append("  ".join(words + numbers))
         rule = "-" * len(texts[0])
         return "\n".join([texts[0], rule, *texts[1:-1], rule, texts[-1], self._memory()])
 

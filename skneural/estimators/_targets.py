@@ -79,7 +79,8 @@ class ClassTargets:
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             check_classification_targets(y)  # these two raise, in scikit-learn's words
             LabelBinarizer().fit(y)
-        self.multilabel, self.sparse = kind.startswith("multilabel"), sparse.issparse(y)
+        self.multilabel = kind.startswith("multilabel")
+        self.sparse = sparse.issparse(y)
         self.classes_ = np.arange(y.shape[1]) if self.multilabel else _labels(y)
         several = self.multilabel or len(self.classes_) > 2
         self.n_outputs = len(self.classes_) if several else 1
@@ -211,16 +212,15 @@ class RealTargets:
     """
 
     def __init__(self, y, loss, quantiles):
-        self.loss, self.center, self.scale = loss, None, None
+        self.loss = loss
+        self.center = None
+        self.scale = None
         self.n_targets = self.n_outputs = 1 if y.ndim == 1 else y.shape[1]
         self.quantiles = None
         if loss == "quantile" and np.ndim(quantiles):
             self.quantiles = np.asarray(quantiles, float)
-            if (
-                self.quantiles.ndim != 1
-                or not len(quantiles)
-                or not np.all((self.quantiles > 0) & (self.quantiles < 1))
-            ):
+            are_within = np.all((self.quantiles > 0) & (self.quantiles < 1))
+            if self.quantiles.ndim != 1 or not len(quantiles) or not are_within:
                 raise ValueError(f"quantiles must be one number or a sequence of numbers in (0, 1), got {quantiles!r}.")
             self.n_outputs = self.n_targets * len(quantiles)
 
@@ -229,20 +229,26 @@ class RealTargets:
 
         Not for losses with a log link, whose outputs are no shifted targets.
         """
-        if LOSSES[self.loss].link == "identity":
-            y = np.asarray(y, float).reshape(len(y), -1)
-            if weights is not None:  # rows of weight 0 may hold anything
-                y, weights = y[weights > 0], weights[weights > 0]
-            with np.errstate(over="ignore", invalid="ignore"):  # `encode` refuses what comes of it
-                self.center = np.average(y, axis=0, weights=weights)
-                deviation = np.sqrt(np.average((y - self.center) ** 2, axis=0, weights=weights))
-            # Rounding leaves a constant a deviation; it is not worth dividing by.
-            self.scale = np.where(deviation > 10 * np.finfo(float).eps * np.abs(self.center), deviation, 1.0)
+        if LOSSES[self.loss].link != "identity":
+            return
+        y = np.asarray(y, float).reshape(len(y), -1)
+        if weights is not None:  # rows of weight 0 may hold anything
+            counts = weights > 0
+            y = y[counts]
+            weights = weights[counts]
+        with np.errstate(over="ignore", invalid="ignore"):  # `encode` refuses what comes of it
+            self.center = np.average(y, axis=0, weights=weights)
+            variance = np.average((y - self.center) ** 2, axis=0, weights=weights)
+            deviation = np.sqrt(variance)
+        # Rounding leaves a constant a deviation; it is not worth dividing by.
+        rounding = 10 * np.finfo(float).eps * np.abs(self.center)
+        self.scale = np.where(deviation > rounding, deviation, 1.0)
 
     def adopt_scale(self, other):
         """Scale as other targets do, unless the loss has a log link: those may have had another."""
         if LOSSES[self.loss].link == "identity":
-            self.center, self.scale = other.center, other.scale
+            self.center = other.center
+            self.scale = other.scale
 
     def check_as_before(self, learnt):
         """Raise if the number of targets is another than was learnt."""
@@ -265,16 +271,23 @@ class RealTargets:
         """Targets of shape (n_samples, n_outputs)."""
         if self.center is not None:
             with np.errstate(over="ignore"):
-                if not np.isfinite(np.asarray([self.center, self.scale]).astype(dtype)).all():
-                    raise ValueError(f"Input y contains infinity or a value too large for {np.dtype(dtype)!r}.")
-            y = (np.asarray(y, float).reshape(len(y), -1) - self.center) / self.scale
+                units = np.asarray([self.center, self.scale]).astype(dtype)
+            if not np.isfinite(units).all():
+                raise ValueError(f"Input y contains infinity or a value too large for {np.dtype(dtype)!r}.")
+            y = np.asarray(y, float).reshape(len(y), -1)
+            y = (y - self.center) / self.scale
         targets = np.ascontiguousarray(y, dtype).reshape(len(y), -1)
-        least, strictly = LOSSES[self.loss].least, LOSSES[self.loss].open
-        if least is not None and np.any(targets <= least if strictly else targets < least):
-            raise ValueError(f"loss={self.loss!r} requires {'strictly positive' if strictly else 'non-negative'} y.")
+        loss = LOSSES[self.loss]
+        if loss.least is not None:
+            is_low = targets <= loss.least if loss.open else targets < loss.least
+            if is_low.any():
+                wanted = "strictly positive" if loss.open else "non-negative"
+                raise ValueError(f"loss={self.loss!r} requires {wanted} y.")
         if not np.isfinite(targets).all():
             raise ValueError(f"Input y contains infinity or a value too large for {targets.dtype!r}.")
-        return targets if self.quantiles is None else np.repeat(targets, len(self.quantiles), axis=1)
+        if self.quantiles is None:
+            return targets
+        return np.repeat(targets, len(self.quantiles), axis=1)
 
     def stratify(self, y, smaller):
         """Nothing to stratify by."""
@@ -287,12 +300,16 @@ class RealTargets:
         2010, "Quantile and probability curves without crossing").
         """
         if self.center is not None:
-            scale, center = self.scale, self.center
-            if self.n_outputs > self.n_targets:
-                scale, center = (np.repeat(a, self.n_outputs // self.n_targets) for a in (scale, center))
-            outputs = outputs * scale.astype(outputs.dtype) + center.astype(outputs.dtype)
-        if self.quantiles is not None:
-            rank = np.argsort(np.argsort(self.quantiles, kind="stable"), kind="stable")
-            ordered = np.sort(outputs.reshape(len(outputs), self.n_targets, -1), axis=2)[:, :, rank]
-            return ordered[:, 0] if self.n_targets == 1 else ordered
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+            scale = self.scale.astype(outputs.dtype)
+            center = self.center.astype(outputs.dtype)
+            if self.quantiles is not None:
+                scale = np.repeat(scale, len(self.quantiles))
+                center = np.repeat(center, len(self.quantiles))
+            outputs = outputs * scale + center
+        if self.quantiles is None:
+            return outputs.ravel() if outputs.shape[1] == 1 else outputs
+        order = np.argsort(self.quantiles, kind="stable")
+        rank = np.argsort(order, kind="stable")
+        outputs = outputs.reshape(len(outputs), self.n_targets, -1)
+        ordered = np.sort(outputs, axis=2)[:, :, rank]
+        return ordered[:, 0] if self.n_targets == 1 else ordered

@@ -1,5 +1,6 @@
 """The same numbers in another shape."""
 
+import math
 from dataclasses import dataclass
 
 from skneural.network.layer import Layer
@@ -67,13 +68,12 @@ class Reshape(Layer):
     def _completed(self, size):
         """The shape with a number in the place of -1; None if it does not have that size."""
         shape = self.shape
-        is_shape = isinstance(shape, tuple) and len(shape) in (1, 2) and all(type(n) is int for n in shape)
-        if not is_shape or any(n < 1 and n != -1 for n in shape) or shape.count(-1) > 1:
+        if not isinstance(shape, tuple) or len(shape) not in (1, 2):
+            return None
+        if not all(type(n) is int and (n > 0 or n == -1) for n in shape) or shape.count(-1) > 1:
             return None
         if -1 in shape:
-            known = 1
-            for n in shape:
-                known *= n if n != -1 else 1
+            known = math.prod(n for n in shape if n != -1)
             shape = tuple(size // known if n == -1 else n for n in shape)
-        product = shape[0] * shape[-1] if len(shape) == 2 else shape[0]
-        return shape if product == size and min(shape) > 0 else None
+        fits = math.prod(shape) == size and min(shape) > 0
+        return shape if fits else None

@@ -124,7 +124,7 @@ def mish(z):
     r = one / (n + two)
     share = n * r
     a = z * share
-    derivative = share + a * (two * r) * (two * r * (e * (e + one)))
+    derivative = share + z * (two * r) * (two * r * (e * (e + one)))
     return a, derivative
 
 

@@ -64,8 +64,8 @@ class Schedule:
         if self.entry.steady and not self.warmup:
             return np.full((n_epochs, 1), state.initial * state.lowered)
         columns = self.steps_per_epoch if self.every_step else 1
-        epoch, place = np.divmod(np.arange(n_epochs * columns), columns)
-        step = state.step + epoch * self.steps_per_epoch + place
+        epoch, within = np.divmod(np.arange(n_epochs * columns), columns)
+        step = state.step + epoch * self.steps_per_epoch + within
         ramp = 0 if self.entry.rises else round(self.warmup * self.n_steps)
         share = (step - ramp) / max(self.n_steps - ramp, 1)
         seen = seen + n_rows * epoch

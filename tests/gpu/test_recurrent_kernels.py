@@ -142,7 +142,7 @@ class Layer(Device):
         self.ops["n_slots"] = 1
         own, n_gates = self.own(self.i), len(self.entry.gates)
         self.units, self.n_in, self.n_gates, self.width = units, n_in, n_gates, int(own.ld_gates)
-        for name, buffer_rows in (("y", n_steps), ("states", n_steps), ("cells", 1 + n_steps), ("carry", 2)):
+        for name, buffer_rows in (("y", n_steps), ("states", n_steps), ("cells", 1 + n_steps), ("d_state", 2)):
             if self.field(self.i, name) >= 0 and (name != "cells" or self.entry.memory):
                 self.buffer(self.i, name, units, rows=buffer_rows * n_rows)[:] = np.nan
         for g in range(n_gates):

@@ -27,10 +27,10 @@ from skneural.backends.frame import Frame
 from skneural.backends.inputs import Inputs
 from skneural.backends.records import N_CONSTANTS
 
-#: Bytes of buffers that pieces of a batch, or of rows to predict, may take.
+#: Bytes of buffers that chunks of a batch, or of rows to predict, may take.
 WORK_BYTES = 1 << 32
 PREDICT_BYTES = 1 << 28
-#: Rows of such pieces in a prediction, at the most.
+#: Rows of such chunks in a prediction, at the most.
 PREDICT_ROWS = 16 if hub.IS_SIMULATED else 1 << 14
 #: Launches in one graph, at the most.
 MOST_NODES = 2000
@@ -177,7 +177,7 @@ class Trainer(BaseTrainer):
     # -- getting ready -----------------------------------------------------------------------------------------------
 
     def _capacity(self, batch, n_params_kept):
-        """Rows of a piece of a batch, and whether the data has to be streamed; raise where memory does not suffice."""
+        """Rows of a chunk of a batch, and whether the data has to be streamed; raise where memory does not suffice."""
         run = self.run
         n_rows = self.template["n_rows"]
         rest = self.targets.nbytes + (0 if self.weights is None else self.weights.nbytes)
@@ -227,7 +227,7 @@ class Trainer(BaseTrainer):
             self.streamed = Stream(run, self.X, batch, f)
         else:
             f.update(**memory.put_data(arena, self.X, dtype))
-        self.pieces = -(-batch // capacity)
+        self.chunks = -(-batch // capacity)
 
     def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
         """Get ready to run epochs: see `BaseTrainer.start`."""
@@ -268,14 +268,14 @@ class Trainer(BaseTrainer):
         return Launch((make, self.run.dtype, *options), shared=THREADS * self.run.size, **facts)
 
     def _rows(self, part, scaled):
-        """The launches of a pass over the rows of a batch, piece by piece, forward and back."""
+        """The launches of a pass over the rows of a batch, chunk by chunk, forward and back."""
         binder = self.run.binder
         forward = [launch for launch in binder.forward if part["begin"] <= launch.op < part["end"]]
         backward = [launch for launch in binder.backward if part["back"] <= launch.op < part["end"]]
         launches = []
-        for piece in range(self.pieces):
-            if piece > 0 or not scaled:  # the first piece is begun where the step before ends
-                launches.append(self._sums(make_step_begin, scaled, step=piece))
+        for chunk in range(self.chunks):
+            if chunk > 0 or not scaled:  # the first chunk is begun where the step before ends
+                launches.append(self._sums(make_step_begin, scaled, step=chunk))
             launches += forward + backward
         return launches
 
@@ -367,7 +367,7 @@ class Trainer(BaseTrainer):
                 self.execution = "launches"
         return self.graphs.get(count) if self.execution == "graph" else None
 
-    def good_parameters(self):
+    def best_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
         f = self.frame
         good = self.params.copy()

@@ -17,16 +17,16 @@ for _function in (count_epoch, end_batch, end_epoch):
 
 
 def make_keep_parameters(dtype):
-    """Copy the parameters: whether they are good is known when the epoch that begins with them has ended."""
+    """Copy the parameters: whether they are the best is known when the epoch that begins with them has ended."""
     digest = DIGEST
 
     def keep_parameters(op_address, frames, step):
         digest  # part of the cache key
         f = model_frame(frames, 1)
-        params = vector(f.params, dtype)  # OUT: candidate
-        candidate = vector(f.snapshot, dtype)
+        params = vector(f.params, dtype)  # OUT: snapshot
+        snapshot = vector(f.snapshot, dtype)
         for j in range(cuda.grid(1), f.n_params, cuda.gridsize(1)):
-            candidate[j] = params[j]
+            snapshot[j] = params[j]
 
     return keep_parameters
 
@@ -80,7 +80,7 @@ def make_shuffle():
 
 
 def make_begin(dtype, scaled):
-    """A function that begins piece `step` of the next batch: its rows, and with the first the batch's sum of weights.
+    """A function that begins chunk `step` of the next batch: its rows, and with the first the batch's sum of weights.
 
     Without `scaled` the gradient is that of the sum of the losses.
     """
@@ -110,7 +110,7 @@ def make_begin(dtype, scaled):
 
 
 def make_step_begin(dtype, scaled):
-    """Begin piece `step` of a batch: the first of an epoch, and all but the first of others."""
+    """Begin chunk `step` of a batch: the first of an epoch, and all but the first of others."""
     digest = DIGEST
     begin = make_begin(dtype, scaled)
 

@@ -315,7 +315,7 @@ def make_recurrent_forward(dtype, entry, rows):
         t = time_of(op, own, 0)
         turn = -1 if own.reverse != 0 else 1
         passes = own.states >= 0
-        piece = f.chunk
+        chunk = f.chunk
         steps = op.steps
         bias = f.params + (own.bias + j) * size
         apart = pitch * size
@@ -352,10 +352,10 @@ def make_recurrent_forward(dtype, entry, rows):
                     )
                     shared[np.uint32(r * depth + j)] = factor[i] * h[i]
             t += turn
-            gates += turn * piece * gates_bytes
-            cells += piece * row_bytes
-            y += turn * piece * row_bytes
-            states += turn * piece * row_bytes
+            gates += turn * chunk * gates_bytes
+            cells += chunk * row_bytes
+            y += turn * chunk * row_bytes
+            states += turn * chunk * row_bytes
             cuda.syncthreads()
 
     return make_kernel("recurrent", recurrent_forward, digest_of_cell(entry))
@@ -403,7 +403,7 @@ def make_recurrent_backward(dtype, entry, rows):
         hold(registers, shared, step, layout)
         read_rows(op, own, f, top, units, length, factor, dh, dc)
         clear_shared(shared, parts, dtype(0))
-        piece = f.chunk
+        chunk = f.chunk
         steps = op.steps
         t = time_of(op, own, steps - 1)
         turn = 1 if own.reverse != 0 else -1
@@ -425,7 +425,7 @@ def make_recurrent_backward(dtype, entry, rows):
                         apart,
                         before + further,
                         cells + further,
-                        piece * row_bytes,
+                        chunk * row_bytes,
                         dy + further,
                     )
             if s + 1 < steps:
@@ -446,10 +446,10 @@ def make_recurrent_backward(dtype, entry, rows):
                     for g in range(count):
                         shared[np.uint32(r * depth + g * pitch + j)] = a[state + g, i]
             t += turn
-            gates += turn * piece * gates_bytes
-            dy += turn * piece * row_bytes
-            before += turn * piece * row_bytes
-            cells -= piece * row_bytes
+            gates += turn * chunk * gates_bytes
+            dy += turn * chunk * row_bytes
+            before += turn * chunk * row_bytes
+            cells -= chunk * row_bytes
             cuda.syncthreads()
 
     return make_kernel("recurrent", recurrent_backward, digest_of_cell(entry))

@@ -209,7 +209,7 @@ def make_cell_forward(dtype, entry):
 
 
 def make_cell_backward(dtype, entry):
-    """Gradients by the pre-activations of one step, in the place of the gates; into `carry` those for the step before.
+    """Gradients by the pre-activations of one step, in place of the gates; into `d_state` those for the step before.
 
     The state's comes through the gates, too: that share the product adds.
     """
@@ -230,13 +230,13 @@ def make_cell_backward(dtype, entry):
             dh = dtype(0)
             dc = dtype(0)
             if step + 1 < op.steps and not is_cut(op, own, step + 1, length):
-                dh = get(f, own.carry, op.ld_out, r, j, dtype)
-                dc = get(f, own.carry, op.ld_out, f.chunk + r, j, dtype)
+                dh = get(f, own.d_state, op.ld_out, r, j, dtype)
+                dc = get(f, own.d_state, op.ld_out, f.chunk + r, j, dtype)
             gates, dy, cells, before = addresses_backward(op, own, f, step, r, j, size)
             read_unit(a, known, 0, step > 0, gates, apart, before, cells, cells_step, dy)
             dh, dc = unit_backward(a, known, 0, dh, dc, t < length, gates, apart)
-            put(f, own.carry, op.ld_out, r, j, dtype, dh)
-            put(f, own.carry, op.ld_out, f.chunk + r, j, dtype, dc)
+            put(f, own.d_state, op.ld_out, r, j, dtype, dh)
+            put(f, own.d_state, op.ld_out, f.chunk + r, j, dtype, dc)
 
     return make_kernel("recurrent", cell_backward, digest_of_cell(entry))
 
@@ -280,8 +280,8 @@ def make_recurrent_step_backward(dtype, tile, entry):
         return f.chunk if step > 0 else 0, op.n_out, count * own.pitch
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        dh = get(f, own.carry, op.ld_out, m, n, dtype)
-        put(f, own.carry, op.ld_out, m, n, dtype, dh + state_factor(op, own, f, m, n) * total)
+        dh = get(f, own.d_state, op.ld_out, m, n, dtype)
+        put(f, own.d_state, op.ld_out, m, n, dtype, dh + state_factor(op, own, f, m, n) * total)
 
     def gates(op, own, f, step, number):
         row = time_of(op, own, step) * f.chunk + number
