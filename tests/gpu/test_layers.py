@@ -122,6 +122,21 @@ def test_every_layer_is_shown():
     assert {type(case.values[0]) for case in CASES} == set(LAYERS)
 
 
+@dataclasses.dataclass(frozen=True)
+class Twice(Layer):
+    """A value that an operation reads twice."""
+
+    how: str
+
+    def build(self, net, x):
+        return getattr(net, self.how)(x, x)
+
+
+@pytest.mark.parametrize("how", ["sum", "concatenate"])
+def test_operation_that_reads_a_value_twice(how):
+    check(network([Dense(4, "tanh"), Twice(how), Dense(3, "tanh")], 0))
+
+
 def random_stack(rng, n_steps):
     """A program of some random layers."""
     while True:

@@ -125,6 +125,7 @@ def test_tensor_cores(monkeypatch):
 def test_prediction(name):
     program, params = make_network(NETWORKS[name], "log_loss")
     X, targets, weights = make_data("log_loss", 19)
+    program = program.variant(training=False)
     expected, losses = OnCPU(program, params, with_loss=True)(X, targets, weights)
     outputs, found = OnGPU(program, params, with_loss=True)(X, targets, weights)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)

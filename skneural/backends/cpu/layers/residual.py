@@ -86,8 +86,7 @@ def make_concatenate_backward(dtype):
         op = op_at(op_address)
         own = concatenate_at(op_address)
         f = frame_at(frame_address)
-        for turn in range(2):  # the second first, as its reading came last
-            position = 1 - turn
+        for position in range(1, -1, -1):  # the first may begin with what the second has sent, if they are the same
             target = op.dx if position == 0 else op.d_other
             begin = op.begin if position == 0 else op.begin_other
             scale = op.scale if position == 0 else op.scale_other

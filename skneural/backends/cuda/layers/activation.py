@@ -20,7 +20,7 @@ def make_activation_forward(dtype, entry):
             value = dtype(0)
             derivative = dtype(0)
         put_y(op, f, row, j, dtype, value)
-        if op.dy >= 0:
+        if f.training != 0 and op.dy >= 0:
             put_dy(op, f, row, j, dtype, derivative)
 
     return make_each_number("activation", work, digest=digest_of(entry.formula))
