@@ -74,6 +74,7 @@ ALLOWED = {
     "skneural._declare": [],
     "skneural._tooltips": [],
     "skneural.encoding": [],
+    "skneural.kernels": ["skneural.backends"],  # a door for layers of users
     "skneural.persistence": ["skneural.encoding"],
     "skneural.callbacks": ["skneural.persistence", "skneural._compat"],
     "skneural._wrapped": [],
