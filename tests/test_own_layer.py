@@ -149,7 +149,7 @@ def test_files_need_it_imported(scale, tmp_path):
 def test_page_on_layers_runs(scale, capsys):
     scope = {"__name__": "example"}
     try:
-        for mark, block in BLOCKS:
+        for _, block in BLOCKS:
             if block is not SOURCE:
                 exec(compile(block, "layers.md", "exec"), scope)
     finally:
