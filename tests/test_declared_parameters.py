@@ -31,13 +31,13 @@ def test_signature_says_all(cls):
         assert p.annotation is not p.empty, name
         assert p.default is not p.empty, name
     assert list(parameters) == list(cls._rows)
-    assert set(parameters) == set(cls._parameter_constraints) == set(cls().get_params())
+    assert set(parameters) == set(cls._parameter_constraints) == set(cls().get_params(deep=False))
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_annotations_name_types(cls):
     hints = typing.get_type_hints(cls)
-    assert hints.keys() >= cls().get_params().keys()
+    assert hints.keys() >= cls().get_params(deep=False).keys()
     assert hints["alpha"] is float
     assert hints["hidden_layer_sizes"] == int | ArrayLike
 
@@ -61,7 +61,7 @@ def test_documentation_is_in_the_order_of_the_signature(cls):
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_defaults_do_not_stay_behind_in_the_class(cls):
     # They would be listed once more by help(), and hide that a constructor of a subclass forgets one.
-    assert not any(hasattr(cls, name) for name in cls().get_params())
+    assert not any(hasattr(cls, name) for name in cls().get_params(deep=False))
 
 
 # -- a new one ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from skneural.layers.reshape import Flatten, Reshape
 from skneural.layers.residual import Residual
 from skneural.layers.standardize import Standardize
 from skneural.network.layer import Layer
-from skneural.network.operations import KINDS
+from skneural.network.operations import KINDS, operation
 
 #: Kinds of operations that the package brings along.
 BUILT_IN = tuple(KINDS)
@@ -32,4 +32,5 @@ __all__ = [
     "Reshape",
     "Residual",
     "Standardize",
+    "operation",
 ]
