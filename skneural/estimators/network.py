@@ -56,6 +56,7 @@ class LayerStack:
     max_norm: float | None = MAX_NORM
 
     _reader = LayersReader()
+    _batch_norm = "batch normalization (in layers)"
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the estimator, and with `deep` of its layers.
