@@ -428,7 +428,7 @@ def test_layers_of_many_kinds_learn():
 def test_text_of_an_estimator_is_what_users_type():
     est = NetworkClassifier([Dense(8, "relu"), Dropout(0.3)])
     text = "".join(repr(est).split())
-    assert "[Dense(units=8,activation='relu',normalization=None),Dropout(rate=0.3)]" in text
+    assert "[Dense(8,activation='relu'),Dropout(0.3)]" in text
     assert repr(NetworkClassifier()) == "NetworkClassifier()"
     assert "Dropout" in est._repr_html_()
 

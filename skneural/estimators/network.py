@@ -155,7 +155,7 @@ class NetworkClassifier(LayerStack, BaseClassifier):
     >>> clf.score(X_test, y_test) > 0.95
     True
     >>> clf.set_params(layers__0__units=128, layers__1__rate=0.5).layers[:2]
-    [Dense(units=128, activation='relu', normalization=None), Dropout(rate=0.5)]
+    [Dense(128, activation='relu'), Dropout(0.5)]
     """
 
 
