@@ -19,6 +19,8 @@ ESTIMATORS = [cls for name in skneural.__all__ if hasattr(cls := getattr(skneura
 POSITIONAL = {
     "MLPClassifier": ["hidden_layer_sizes", "activation"],
     "MLPRegressor": ["loss", "hidden_layer_sizes", "activation"],
+    "NetworkClassifier": ["layers"],
+    "NetworkRegressor": ["layers"],
 }
 
 
@@ -39,7 +41,10 @@ def test_annotations_name_types(cls):
     hints = typing.get_type_hints(cls)
     assert hints.keys() >= cls().get_params(deep=False).keys()
     assert hints["alpha"] is float
-    assert hints["hidden_layer_sizes"] == int | ArrayLike
+    if "layers" in hints:
+        assert hints["layers"] == list | tuple
+    else:
+        assert hints["hidden_layer_sizes"] == int | ArrayLike
 
 
 def test_type_checkers_are_told():

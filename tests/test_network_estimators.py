@@ -38,6 +38,7 @@ from skneural.layers import (
     Residual,
     Standardize,
 )
+from skneural.timeseries import Forecaster
 
 # Fits here are short on purpose.
 pytestmark = pytest.mark.filterwarnings(
@@ -308,7 +309,9 @@ def test_lbfgs_takes_the_others():
 
 def test_normalization_of_the_batch_needs_two_samples():
     X, y = rows()
-    with pytest.raises(ValueError, match=r"needs batches of at least two samples, got batch_size=1"):
+    with pytest.raises(
+        ValueError, match=r"batch normalization \(in layers\) needs batches of at least two samples, got batch"
+    ):
         network([BatchNorm(), Dense(3)], batch_size=1).fit(X, y)
 
 
@@ -425,7 +428,7 @@ def test_layers_of_many_kinds_learn():
 def test_text_of_an_estimator_is_what_users_type():
     est = NetworkClassifier([Dense(8, "relu"), Dropout(0.3)])
     text = "".join(repr(est).split())
-    assert "[Dense(units=8,activation='relu',normalization=None),Dropout(rate=0.3)]" in text
+    assert "[Dense(8,activation='relu'),Dropout(0.3)]" in text
     assert repr(NetworkClassifier()) == "NetworkClassifier()"
     assert "Dropout" in est._repr_html_()
 
@@ -513,6 +516,13 @@ def test_early_stopping_and_cross_validation_of_sequences():
     est = NetworkRegressor([Recurrent("gru", 4), GlobalPool()], early_stopping=True, **QUICK)
     assert len(est.fit(X, y).validation_scores_) == est.n_iter_
     assert np.isfinite(cross_val_score(est, X, y, cv=2)).all()
+
+
+def test_forecasts():
+    series = np.sin(np.arange(120) / 5)
+    for layers in ([Recurrent("gru", 4), GlobalPool()], [Flatten(), Dense(8, "relu")]):
+        forecaster = Forecaster(NetworkRegressor(layers, **QUICK), lookback=20, horizon=4).fit(series)
+        assert forecaster.predict(series).shape == (4,)
 
 
 def test_kernels_can_be_loaded_before():

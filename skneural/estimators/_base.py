@@ -72,6 +72,8 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
 
     _reader = RowReader()
+    #: What asks for normalisation of the batch, in messages.
+    _batch_norm = "normalization='batch'"
 
     @classmethod
     @functools.cache
@@ -210,7 +212,7 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         size = task.settings.batch_size
         if task.program.n_statistics and (task.n_rows == 1 or size == 1):
             found = f"batch_size={size}" if task.n_rows > 1 else "n_samples=1"
-            raise ValueError(f"normalization='batch' needs batches of at least two samples, got {found}.")
+            raise ValueError(f"{self._batch_norm} needs batches of at least two samples, got {found}.")
         if not task.first_pass:
             collected(self, task.program)  # raises where the weights before do not fit
         if task.resumed:

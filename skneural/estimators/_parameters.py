@@ -100,18 +100,21 @@ def views_of(program, params, target=None):
 def collected(est, program):
     """The parameters as a vector for `program`: ``_params`` itself unless arrays have been assigned since."""
     known = getattr(est, "_program", None)
-    if known is not None and (known is program or known.same_parameters(program)) and _are_current(vars(est)):
+    fits = known is not None and (known is program or known.same_parameters(program))
+    if fits and _are_current(vars(est)):
         return est._params
     fresh = aligned_zeros(program.n_params, program.dtype)
     groups = program.views(fresh)
     arrays = [array for name in groups for array in getattr(est, name, ())]
     places = [place for group in groups.values() for place in group]
-    shapes = [np.shape(a) for a in arrays]
-    if shapes != [place.shape for place in places] or (known and known.shapes != program.shapes):
+    shapes = [np.shape(array) for array in arrays]
+    expected = [place.shape for place in places]
+    is_other_network = known is not None and known.shapes != program.shapes
+    if shapes != expected or is_other_network:
         matter = [name for name in SHAPING if hasattr(est, name)]
         raise ValueError(
             f"The weights of the previous fit do not fit this network: {' and '.join(groups)} have shapes "
-            f"{shapes}, expected {[place.shape for place in places]}. warm_start and partial_fit need the same "
+            f"{shapes}, expected {expected}. warm_start and partial_fit need the same "
             f"{', '.join(matter)} and outputs as before."
         )
     if known is None and any(block.part for block in program.blocks):

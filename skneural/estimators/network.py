@@ -56,6 +56,7 @@ class LayerStack:
     max_norm: float | None = MAX_NORM
 
     _reader = LayersReader()
+    _batch_norm = "batch normalization (in layers)"
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the estimator, and with `deep` of its layers.
@@ -154,7 +155,7 @@ class NetworkClassifier(LayerStack, BaseClassifier):
     >>> clf.score(X_test, y_test) > 0.95
     True
     >>> clf.set_params(layers__0__units=128, layers__1__rate=0.5).layers[:2]
-    [Dense(units=128, activation='relu', normalization=None), Dropout(rate=0.5)]
+    [Dense(128, activation='relu'), Dropout(0.5)]
     """
 
 
