@@ -505,7 +505,8 @@ def test_new_layer_is_a_class_and_its_kernels(new_layer):
     np.testing.assert_allclose(predict(program, params, X)[0], -2 * hidden @ V + c, rtol=1e-12)
     described = describe(program)
     assert described["layers"][3] == {"kind": "Scaled", "factor": -2.0}
-    assert lower_description(described).ops.tobytes() == program.ops.tobytes()
+    again = lower_description(described)  # for prediction: files hold no room for training
+    assert again.ops.tobytes() == program.variant(training=False).ops.tobytes()
 
 
 def test_new_schedule_is_one_function(dummy):

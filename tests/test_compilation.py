@@ -252,8 +252,9 @@ def test_edit_of_any_source_of_kernels_changes_the_digest(tmp_path):
     backends = ["cpu", "cuda"] if importlib.util.find_spec("numba_cuda") else ["cpu"]
     package = copy_of_package(tmp_path)
     shared = sorted((tmp_path / "skneural" / "maths").glob("*.py"))
-    shared += [tmp_path / "skneural" / name for name in ("network/program.py", "backends/gates.py")]
-    files = {name: [*shared, *sorted((tmp_path / "skneural" / "backends" / name).glob("*.py"))] for name in backends}
+    others = ("network/operations.py", "backends/records.py", "backends/gates.py")
+    shared += [tmp_path / "skneural" / name for name in others]
+    files = {name: [*shared, *sorted((tmp_path / "skneural" / "backends" / name).rglob("*.py"))] for name in backends}
     names = {backend: [str(path) for path in paths] for backend, paths in files.items()}
     changed = run(
         f"""

@@ -23,10 +23,12 @@ def test_kernels_are_compiled_before_the_fits_and_only_those_in_use(monkeypatch,
     monkeypatch.setattr(command_line, "_datasets", lambda: SMALL)
     monkeypatch.setattr(command_line, "_run", lambda *rest: before.append(len(asked)) or run(*rest))
     command_line.compare()
-    assert before == [len(asked)] * 2 * len(SMALL)
+    for i in range(len(SMALL)):
+        _, theirs, ours = before[3 * i : 3 * i + 3]  # after a short fit that compiles
+        after = before[3 * i + 3] if i + 1 < len(SMALL) else len(asked)
+        assert theirs == ours == after
     assert 10 < len(asked) < 25  # of more than 80 in this precision
     assert not [name for name in asked if "float32" in name or "recurrent" in name]
     lines = capsys.readouterr().out.splitlines()
     for name, *_ in SMALL:
-        waits = [line.split(" ...")[0] for line in lines if line.startswith(f"{name}: ")]
-        assert waits == [f"{name}: kernels", f"{name}: fit of scikit-learn", f"{name}: fit of skneural"]
+        assert len([line for line in lines if line.startswith(name)]) == 1

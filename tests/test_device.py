@@ -23,6 +23,7 @@ from skneural import GRUClassifier, LSTMRegressor, MLPClassifier, MLPRegressor, 
 from skneural.backends import devices
 from skneural.backends.cpu import engine
 from skneural.callbacks import Checkpoint
+from skneural.layers import Dense
 
 # Fits here are short on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -35,7 +36,9 @@ SOME = pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor, GRUClassifi
 
 
 def small(kind, **settings):
-    return kind(hidden_layer_sizes=(4,), **{"max_iter": 3, "random_state": 0, "batch_size": 16, **settings})
+    names = kind().get_params(deep=False)
+    layers = {"hidden_layer_sizes": (4,)} if "hidden_layer_sizes" in names else {"layers": [Dense(4, "relu")]}
+    return kind(**layers, **{"max_iter": 3, "random_state": 0, "batch_size": 16, **settings})
 
 
 def data_for(kind, n_samples=40):
@@ -350,8 +353,10 @@ def test_driver_that_does_not_answer(pretend):
 
 
 @EVERY
-def test_parameters_stand_last(kind):
-    assert list(inspect.signature(kind).parameters)[-4:] == ["n_jobs", "dtype", "device", "precision"]
+def test_parameters_are_given_by_name(kind):
+    parameters = inspect.signature(kind).parameters
+    for name in ("n_jobs", "dtype", "device", "precision"):
+        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
     est = kind(device="cuda:1", precision="tf32")
     assert (est.device, est.precision) == ("cuda:1", "tf32")
     assert (kind().device, kind().precision) == ("cpu", "full")

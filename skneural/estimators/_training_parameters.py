@@ -128,7 +128,7 @@ class TrainingParameters:
     )
     batch_size: int | str = parameter(
         default="auto",
-        constraint=[COUNT, options("auto")],
+        constraint=[options("auto"), COUNT],
         doc="""Number of samples of a minibatch. 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.""",
     )
     learning_rate: str = parameter(
@@ -257,7 +257,7 @@ class TrainingParameters:
     )
     decay_epochs: int | str = parameter(
         default="auto",
-        constraint=[COUNT, options("auto")],
+        constraint=[options("auto"), COUNT],
         doc="""Epochs until 'step' lowers the rate ('auto' is ``max_iter // 3``), and without improvement until
         'plateau' does (``n_iter_no_change // 2``).""",
     )

@@ -17,7 +17,7 @@ class Perceptron:
 
     hidden_layer_sizes: int | ArrayLike = parameter(
         default=(100,),
-        constraint=[COUNT, "array-like"],
+        constraint=["array-like", COUNT],
         shape="(n_layers - 2,)",
         kw_only=False,
         doc="""Number of units of each hidden layer.""",

@@ -39,14 +39,14 @@ class RecurrentArchitecture:
 
     hidden_layer_sizes: int | ArrayLike = parameter(
         default=(50,),
-        constraint=[COUNT, "array-like"],
+        constraint=["array-like", COUNT],
         shape="(n_recurrent_layers,)",
         kw_only=False,
         doc="""Number of units of each recurrent layer; each reads the states of the one before.""",
     )
     head_layer_sizes: int | ArrayLike = parameter(
         default=(),
-        constraint=[COUNT, "array-like"],
+        constraint=["array-like", COUNT],
         shape="(n_head_layers,)",
         doc="""Number of units of dense layers between the recurrent ones and the outputs.""",
     )

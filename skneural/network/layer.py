@@ -13,6 +13,9 @@ from skneural.maths.cells import CELLS
 #: Classes of layers by name: what a file may describe.
 LAYERS = {}
 
+#: Where the layers of the package are defined.
+OURS = "skneural.layers."
+
 #: Of a width: the product of two fits into 64 bits.
 LARGEST = 2**31 - 1
 
@@ -60,6 +63,9 @@ class Layer:
 
     def __init_subclass__(cls):
         super().__init_subclass__()
+        known = LAYERS.get(cls.__name__)
+        if known is not None and known.__module__.startswith(OURS) and not cls.__module__.startswith(OURS):
+            raise ValueError(f"There is a layer {cls.__name__} in skneural.layers: files would take one for the other.")
         LAYERS[cls.__name__] = cls
 
     def __repr__(self):

@@ -23,7 +23,8 @@ from skneural.network.program import lower
 pytestmark = pytest.mark.gpu
 
 N_ROWS, N_STEPS, N_FEATURES, N_OUTPUTS = 3, 5, 4, 2
-LAYERS = [cls for name in skneural.layers.__all__ if (cls := getattr(skneural.layers, name)) is not Layer]
+PUBLIC = [getattr(skneural.layers, name) for name in skneural.layers.__all__]
+LAYERS = [cls for cls in PUBLIC if isinstance(cls, type) and issubclass(cls, Layer) and cls is not Layer]
 #: Values of settings by their names, for those whose type does not say what may stand there.
 VALUES = {"rate": [0.3], "layers": [(Activation("tanh"),)], "shape": [(2, 2), (5, 4), (-1,)], "activation": ["tanh"]}
 #: The same by their types.

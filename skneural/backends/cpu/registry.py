@@ -28,11 +28,11 @@ def layer_kernel(kind, field, *options, registry=None):
     if field not in KERNEL_FIELDS:
         raise ValueError(f"A kernel is one of {KERNEL_FIELDS}, got {field!r}.")
 
-    def register(make):
+    def add(make):
         KERNELS.setdefault(kind, {})[field] = make, options, registry
         return make
 
-    return register
+    return add
 
 
 def keys_of(kind, function, dtype):

@@ -10,7 +10,6 @@ threads. Rows count by their weights, as in the loss.
 Sizes: T steps, B rows of the batch, O columns; ``ld_out`` is O padded.
 """
 
-import numpy as np
 from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER, SUM, formula
@@ -60,10 +59,10 @@ def share_of_weight(op, f, dtype):
     """One over the sum of the weights of all steps of all rows of the batch."""
     if op.steps == 1 and op.every == 0:
         return dtype(f.scale)
-    total = 0.0
+    total = dtype(0)
     for r in range(f.chunk):
-        total += np.float64(weight_of(f, r, dtype)) * length_of(f, op.every, op.steps, r)
-    return dtype(1.0 / total if total > 0 else 0.0)
+        total += weight_of(f, r, dtype) * dtype(length_of(f, op.every, op.steps, r))
+    return dtype(1) / total if total > dtype(0) else dtype(0)
 
 
 @layer_kernel("batch_norm", "statistics_forward")
