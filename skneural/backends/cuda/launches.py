@@ -95,11 +95,11 @@ def layer_launches(kind, field):
     if field not in fields:
         raise ValueError(f"A launch is one of {fields}, got {field!r}.")
 
-    def register(function):
+    def add(function):
         LAUNCHES[kind, field] = function
         return function
 
-    return register
+    return add
 
 
 def layer_kernel(kind, field, *options, registry=None, of_input=False):
@@ -117,7 +117,7 @@ def layer_kernel(kind, field, *options, registry=None, of_input=False):
         Whether the numbers are those of the input; else they are those of the output.
     """
 
-    def register(make):
+    def add(make):
         def launches(net, i):
             entry = () if registry is None else (registry.get(net.operation(i).function),)
             return [net.over_numbers(i, make, *options, *entry, of_input=of_input)]
@@ -125,4 +125,4 @@ def layer_kernel(kind, field, *options, registry=None, of_input=False):
         layer_launches(kind, field)(launches)
         return make
 
-    return register
+    return add
