@@ -119,15 +119,56 @@ formula(sent)
 
 
 @register_jitable(**HELPER)
+def is_plain(begin, scale):
+    """Whether a gradient goes on as it is: nobody has sent anything before, and no derivative waits."""
+    return begin < 0 and scale == 0
+
+
+@register_jitable(**HELPER)
+def send_numbers(target, begin, scale, gradient, count, dtype):
+    """Send `count` numbers of a gradient on, from one address to another; `begin` is an address, or 0."""
+    dx = vector(target, dtype)  # OUT
+    d = vector(gradient, dtype)
+    if begin == 0 and scale == 0:
+        copy_numbers(target, gradient, count, dtype)
+    elif begin == 0:
+        for j in range(count):
+            dx[j] = sent(d[j], d[j], False, dx[j], True)
+    elif begin == target:
+        add_numbers(target, gradient, count, dtype)
+    else:
+        before = vector(begin, dtype)
+        if scale != 0:
+            for j in range(count):
+                dx[j] = sent(d[j], before[j], True, dx[j], True)
+        else:
+            for j in range(count):
+                dx[j] = sent(d[j], before[j], True, dx[j], False)
+
+
+@register_jitable(**HELPER)
+def send_row(op, f, t, r, gradient, size, dtype):
+    """Send the gradient by one row of x on, from a room of the thread's own; its padding is 0."""
+    ld = op.ld_in
+    target = row_at(f, op.dx, ld, t, r, size)
+    if gradient != target:
+        begin = row_at(f, op.begin, ld, t, r, size) if op.begin >= 0 else 0
+        send_numbers(target, begin, op.scale, gradient, op.n_in, dtype)
+    if ld > op.n_in:
+        clear_padding(target, op.n_in, ld, size)
+
+
+@register_jitable(**HELPER)
+def room_for_gradient(op, f, t, r, size):
+    """Where to put the gradient by one row of x: its place, if it goes on as it is, else room of the thread's own."""
+    return row_at(f, op.dx, op.ld_in, t, r, size) if is_plain(op.begin, op.scale) else f.scratch
+
+
+@register_jitable(**HELPER)
 def send_rows(f, target, begin, scale, source, ld, steps, first, last, size, dtype):
     """Send the gradient by an output on, as it is, as that by an input: rows of width `ld` of all steps."""
-    begins = begin >= 0
-    others = begin if begins else target
-    scales = scale != 0
-    count = (last - first) * ld
     for t in range(steps):
-        dx = vector(row_at(f, target, ld, t, first, size), dtype)  # OUT (T, B, I)
-        dy = vector(row_at(f, source, ld, t, first, size), dtype)  # (T, B, O)
-        before = vector(row_at(f, others, ld, t, first, size), dtype)
-        for j in range(count):
-            dx[j] = sent(dy[j], before[j], begins, dx[j], scales)
+        before = row_at(f, begin, ld, t, first, size) if begin >= 0 else 0
+        dx = row_at(f, target, ld, t, first, size)  # OUT (T, B, I)
+        dy = row_at(f, source, ld, t, first, size)  # (T, B, O)
+        send_numbers(dx, before, scale, dy, (last - first) * ld, dtype)

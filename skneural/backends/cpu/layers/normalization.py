@@ -19,11 +19,11 @@ from skneural.backends.cpu.rows import (
     activate,
     bring,
     clear_ended,
-    clear_padding,
     length_of,
+    room_for_gradient,
     row_at,
     sample_of,
-    sent,
+    send_row,
 )
 from skneural.backends.cpu.updates import use_gradient
 from skneural.backends.records import APPLY, COLLECT
@@ -65,6 +65,35 @@ def share_of_weight(op, f, dtype):
     return dtype(1) / total if total > dtype(0) else dtype(0)
 
 
+@register_jitable(**HELPER)
+def _add_rows(op, f, share, begin, count, rows, target, size, dtype):
+    """Mean of `count` columns from `begin`, weighted; how many rows have weight."""
+    mean = vector(target, dtype)  # OUT (O,)
+    counted = 0
+    for r in range(rows):
+        part = share * weight_of(f, r, dtype)
+        counted += part > 0
+        for t in range(length_of(f, op.every, op.steps, r)):
+            x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+            for j in range(count):
+                mean[j] += part * x[j]
+    return counted
+
+
+@register_jitable(**HELPER)
+def _add_squares(op, f, share, begin, count, rows, centre, target, size, dtype):
+    """Variance of these columns."""
+    mean = vector(centre, dtype)
+    variance = vector(target, dtype)  # OUT (O,)
+    for r in range(rows):
+        part = share * weight_of(f, r, dtype)
+        for t in range(length_of(f, op.every, op.steps, r)):
+            x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+            for j in range(count):
+                d = x[j] - mean[j]
+                variance[j] += part * d * d
+
+
 @layer_kernel("batch_norm", "statistics_forward")
 def make_batch_norm_statistics(dtype):
     """Mean and one over the deviation of this thread's columns; the running statistics follow."""
@@ -84,20 +113,10 @@ def make_batch_norm_statistics(dtype):
         clear(statistics, count * size)
         clear(statistics + op.ld_out * size, count * size)
         share = share_of_weight(op, f, dtype)
-        rows = 0  # that have weight
-        for squares in range(2):
-            for r in range(last):
-                part = share * weight_of(f, r, dtype)
-                rows += part > 0 and squares == 0
-                for t in range(length_of(f, op.every, op.steps, r)):
-                    x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
-                    if squares == 0:
-                        for j in range(count):
-                            mean[j] += part * x[j]
-                    else:
-                        for j in range(count):
-                            d = x[j] - mean[j]
-                            variance[j] += part * d * d
+        mean_at = statistics
+        variance_at = statistics + op.ld_out * size
+        rows = _add_rows(op, f, share, begin, count, last, mean_at, size, dtype)
+        _add_squares(op, f, share, begin, count, last, mean_at, variance_at, size, dtype)
         running = f.params + (own.weight + 2 * op.ld_out + begin) * size
         running_mean = vector(running, dtype)  # OUT (O,)
         running_variance = vector(running + op.ld_out * size, dtype)  # OUT (O,)
@@ -203,18 +222,17 @@ def make_batch_norm_backward(dtype):
         factor = vector(statistics + ld * size, dtype)
         by_scale = vector(statistics + 2 * ld * size, dtype)
         by_shift = vector(statistics + 3 * ld * size, dtype)
-        begin = op.begin if op.begin >= 0 else op.dx
         share = share_of_weight(op, f, dtype)
         for r in range(first, last):
             part = share * weight_of(f, r, dtype)
             for t in range(length_of(f, op.every, op.steps, r)):
                 n = vector(row_at(f, own.normalized, ld, t, r, size), dtype)  # (T, B, O)
                 dy = vector(row_at(f, op.dy, ld, t, r, size), dtype)  # (T, B, O)
-                dx = vector(row_at(f, op.dx, ld, t, r, size), dtype)  # OUT (T, B, O)
-                before = vector(row_at(f, begin, ld, t, r, size), dtype)
+                room = room_for_gradient(op, f, t, r, size)
+                d = vector(room, dtype)  # OUT (O,)
                 for j in range(ld):
-                    d = batch_norm_gradient(dy[j], n[j], factor[j], scale[j], part, by_scale[j], by_shift[j])
-                    dx[j] = sent(d, before[j], op.begin >= 0, dx[j], op.scale != 0)
+                    d[j] = batch_norm_gradient(dy[j], n[j], factor[j], scale[j], part, by_scale[j], by_shift[j])
+                send_row(op, f, t, r, room, size, dtype)
 
     return LAYER_KERNEL, batch_norm_backward
 
@@ -302,20 +320,18 @@ def make_layer_norm_backward(dtype):
         ld = op.ld_out
         share = dtype(1) / dtype(op.n_out)
         scale = vector(f.params + own.weight * size, dtype)
-        begin = op.begin if op.begin >= 0 else op.dx
         for t in range(op.steps):
             for r in range(first, last):
                 n = vector(row_at(f, own.normalized, ld, t, r, size), dtype)  # (T, B, O)
                 dy = vector(row_at(f, op.dy, ld, t, r, size), dtype)  # (T, B, O)
-                dx = vector(row_at(f, op.dx, ld, t, r, size), dtype)  # OUT (T, B, O)
-                before = vector(row_at(f, begin, ld, t, r, size), dtype)
+                room = room_for_gradient(op, f, t, r, size)
+                d = vector(room, dtype)  # OUT (O,)
                 factor = vector(row_at(f, own.deviations, line, t, r, size), dtype)[0]
                 mean = share * _sum_of_products(scale, dy, op.n_out, zero)
                 slope = share * _sum_of_triple_products(scale, dy, n, op.n_out, zero)
                 for j in range(op.n_out):
-                    d = layer_norm_gradient(scale[j] * dy[j], n[j], factor, mean, slope)
-                    dx[j] = sent(d, before[j], op.begin >= 0, dx[j], op.scale != 0)
-                clear_padding(row_at(f, op.dx, ld, t, r, size), op.n_out, ld, size)
+                    d[j] = layer_norm_gradient(scale[j] * dy[j], n[j], factor, mean, slope)
+                send_row(op, f, t, r, room, size, dtype)
 
     return LAYER_KERNEL, layer_norm_backward
 

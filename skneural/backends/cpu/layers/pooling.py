@@ -8,7 +8,7 @@ import numpy as np
 from skneural.backends.cpu.compiler import DIGEST, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import clear_padding, length_of, row_at, sent
+from skneural.backends.cpu.rows import length_of, room_for_gradient, row_at, send_row
 from skneural.maths.pooling import is_new_maximum
 
 formula(is_new_maximum)
@@ -88,7 +88,6 @@ def make_pool_backward(dtype, how):
         op = op_at(op_address)
         own = pool_at(op_address)
         f = frame_at(frame_address)
-        begin = op.begin if op.begin >= 0 else op.dx
         for r in range(first, last):
             length = length_of(f, op.every_in, op.steps_in, r)
             for t in range(op.steps_in):
@@ -97,19 +96,22 @@ def make_pool_backward(dtype, how):
                 end = min(beginning + own.window, length)
                 dy = vector(row_at(f, op.dy, op.ld_out, w, r, size), dtype)  # (W, B, C)
                 winner = vector(row_at(f, max(own.winners, 0), op.ld_out, w, r, size), step)  # (W, B, C)
-                dx = vector(row_at(f, op.dx, op.ld_in, t, r, size), dtype)  # OUT (T, B, C)
-                before = vector(row_at(f, begin, op.ld_in, t, r, size), dtype)
-                share = dtype(1) / dtype(max(end - beginning, 1))
-                for j in range(op.n_in):
-                    if is_last:
-                        source = end - 1 if j < own.n_forwards else beginning
-                        gradient = dy[j] if t == source else zero
-                    elif is_max:
-                        gradient = dy[j] if winner[j] == t else zero
-                    else:
-                        gradient = dy[j] * share
-                    gradient = gradient if t < length else zero
-                    dx[j] = sent(gradient, before[j], op.begin >= 0, dx[j], op.scale != 0)
-                clear_padding(row_at(f, op.dx, op.ld_in, t, r, size), op.n_in, op.ld_in, size)
+                room = room_for_gradient(op, f, t, r, size)
+                d = vector(room, dtype)  # OUT (C,)
+                if t >= length:
+                    clear(room, op.n_in * size)
+                elif is_last:
+                    for j in range(own.n_forwards):
+                        d[j] = dy[j] if t == end - 1 else zero
+                    for j in range(own.n_forwards, op.n_in):
+                        d[j] = dy[j] if t == beginning else zero
+                elif is_max:
+                    for j in range(op.n_in):
+                        d[j] = dy[j] if winner[j] == t else zero
+                else:
+                    share = dtype(1) / dtype(end - beginning)
+                    for j in range(op.n_in):
+                        d[j] = dy[j] * share
+                send_row(op, f, t, r, room, size, dtype)
 
     return LAYER_KERNEL, pool_backward

@@ -6,7 +6,7 @@ Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded
 from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import clear_padding, row_at, sent
+from skneural.backends.cpu.rows import room_for_gradient, row_at, send_row
 
 
 @layer_kernel("reshape", "forward")
@@ -40,15 +40,14 @@ def make_reshape_backward(dtype):
         digest  # part of the cache key
         op = op_at(op_address)
         f = frame_at(frame_address)
-        begin = op.begin if op.begin >= 0 else op.dx
         for r in range(first, last):
             for t in range(op.steps_in):
-                dx = vector(row_at(f, op.dx, op.ld_in, t, r, size), dtype)  # OUT (T, B, I)
-                before = vector(row_at(f, begin, op.ld_in, t, r, size), dtype)
+                room = room_for_gradient(op, f, t, r, size)
+                d = vector(room, dtype)  # OUT (I,)
                 for j in range(op.n_in):
                     number = t * op.n_in + j
                     dy = vector(row_at(f, op.dy, op.ld_out, number // op.n_out, r, size), dtype)  # (T, B, O)
-                    dx[j] = sent(dy[number % op.n_out], before[j], op.begin >= 0, dx[j], op.scale != 0)
-                clear_padding(row_at(f, op.dx, op.ld_in, t, r, size), op.n_in, op.ld_in, size)
+                    d[j] = dy[number % op.n_out]
+                send_row(op, f, t, r, room, size, dtype)
 
     return LAYER_KERNEL, reshape_backward

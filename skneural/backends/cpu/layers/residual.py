@@ -6,7 +6,7 @@ Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded
 from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import clear_padding, row_at, send_rows, sent
+from skneural.backends.cpu.rows import clear_padding, row_at, send_numbers, send_rows
 
 concatenate_at = details_view("concatenate")
 
@@ -97,11 +97,11 @@ def make_concatenate_backward(dtype):
                 continue
             for t in range(op.steps):
                 for r in range(first, last):
-                    dy = vector(row_at(f, op.dy, op.ld_out, t, r, size) + column * size, dtype)  # (T, B, O)
-                    dx = vector(row_at(f, target, ld, t, r, size), dtype)  # OUT (T, B, I)
-                    before = vector(row_at(f, begin if begin >= 0 else target, ld, t, r, size), dtype)
-                    for j in range(width):
-                        dx[j] = sent(dy[j], before[j], begin >= 0, dx[j], scale != 0)
-                    clear_padding(row_at(f, target, ld, t, r, size), width, ld, size)
+                    dy = row_at(f, op.dy, op.ld_out, t, r, size) + column * size  # (T, B, O)
+                    dx = row_at(f, target, ld, t, r, size)  # OUT (T, B, I)
+                    before = row_at(f, begin, ld, t, r, size) if begin >= 0 else 0
+                    send_numbers(dx, before, scale, dy, width, dtype)
+                    if ld > width:
+                        clear_padding(dx, width, ld, size)
 
     return LAYER_KERNEL, concatenate_backward
