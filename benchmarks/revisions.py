@@ -95,7 +95,7 @@ def main(arguments=None):
         seconds = {which: [] for which in checkouts}
         for checkout in checkouts.values():
             checkout.fit(name)
-        for turn in range(repeats(options, 15)):
+        for turn in range(repeats(options, 11)):
             for which in list(checkouts)[:: -1 if turn % 2 else 1]:
                 seconds[which].append(checkouts[which].fit(name))
         pairs = summary([a / b for a, b in zip(seconds["old"], seconds["new"], strict=True)])
