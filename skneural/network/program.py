@@ -200,10 +200,6 @@ class Program:
         positions = np.arange(self.n_params)
         return np.concatenate([block.view(positions).ravel() for block in self._learnt])
 
-    def weights_index(self):
-        """Positions of what is penalised in the flat vector."""
-        return self.learnt_index()[: self.n_weights]
-
 
 def lower(
     layers,
