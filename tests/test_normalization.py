@@ -11,10 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse, stats
 from test_invariance import assert_rows_stand_alone
 
-from skneural import MLPClassifier, MLPRegressor, load, save
+from skneural import MLPClassifier, MLPRegressor, NetworkRegressor, load, save
 from skneural.backends.base import OptimizerState
+from skneural.backends.cpu import engine
 from skneural.backends.cpu.engine import MAX_CAPACITY, Trainer
-from skneural.layers import Dense, Noise
+from skneural.layers import BatchNorm, Dense, GlobalPool, Noise, Recurrent
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.memory import aligned_zeros
@@ -496,3 +497,17 @@ def test_noise_needs_dense_data(cls):
         assert not hasattr(est, "coefs_")
     est = cls(input_noise=0.1, max_iter=2).fit(X, y)
     assert_allclose(est.predict(sparse.csr_matrix(X)), est.predict(X), rtol=1e-12)
+
+
+def test_batches_of_sequences_are_normalized_whole(monkeypatch):
+    # However little memory chunks of a batch may take: statistics are of all of it.
+    X = np.random.default_rng(0).normal(size=(12, 5, 2))
+    y = X[:, 0, 0]
+
+    def fit():
+        layers = [Recurrent("gru", 3), BatchNorm(), GlobalPool()]
+        return NetworkRegressor(layers, batch_size=12, max_iter=3, random_state=0).fit(X, y)
+
+    whole = fit()
+    monkeypatch.setattr(engine, "SEQUENCE_BYTES", 1)
+    assert_array_equal(fit().predict(X), whole.predict(X))

@@ -261,8 +261,9 @@ class Trainer(BaseTrainer):
         """Rows that the buffers are made for."""
         program = self.program
         n_rows = self.template["n_rows"]
-        # Statistics of a batch need all of it; everything else can be had in chunks.
-        most = MAX_CAPACITY if program.n_statistics == 0 else n_rows
+        if program.n_statistics > 0:  # statistics of a batch need all of it; everything else can be had in chunks
+            return min(batch, n_rows)
+        most = MAX_CAPACITY
         if has_steps(program):
             most = max(1, min(most, SEQUENCE_BYTES // (program.n_work * self.itemsize)))
         return min(batch, n_rows, most)
