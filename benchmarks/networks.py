@@ -119,19 +119,22 @@ def peers(case, X, y, missing, *, with_compile):
 def product_of_ours(A, B, C):
     """A function that computes C = A B with the engine's product on all cores, half of the rows a thread."""
     from skneural.backends.cpu.compiler import kernel
-    from skneural.backends.cpu.product import make_product, panel_size
-    from skneural.network.memory import aligned_zeros
+    from skneural.backends.cpu.product import STRIP, make_product
+    from skneural.backends.cpu.updates import make_lay_out
 
-    product, n = kernel(make_product, np.float32).ctypes, len(A)
+    lay_out = kernel(make_lay_out, np.float32).ctypes
+    product = kernel(make_product, np.float32).ctypes
+    n = len(A)
     bounds = np.linspace(0, n, cores() + 1).astype(int).tolist()
-    panels = [aligned_zeros(panel_size(n, np.float32), np.dtype(np.float32)) for _ in bounds[1:]]
+    panels = np.empty(n * n, np.float32)
 
-    def part(first, last, panel):
-        where = A[first:].ctypes.data, n, 1, B.ctypes.data, n, C[first:].ctypes.data, n
-        product(*where, last - first, n, n, 0, 0, 0, panel.ctypes.data)
+    def part(first, last):
+        where = A[first:].ctypes.data, n, 1, STRIP * n, panels.ctypes.data, -n, C[first:].ctypes.data, n
+        product(*where, last - first, n, n, n, 0, 0, 0)
 
     def run():
-        shares = list(zip(bounds[:-1], bounds[1:], panels, strict=True))
+        lay_out(B.ctypes.data, panels.ctypes.data, 0, n, n, 0)
+        shares = list(itertools.pairwise(bounds))
         threads = [threading.Thread(target=part, args=share) for share in shares[1:]]
         for thread in threads:
             thread.start()

@@ -17,7 +17,8 @@ from skneural.backends.base import OptimizerState
 from skneural.backends.cpu import simd
 from skneural.backends.cpu.compiler import compiled_kernels, kernel
 from skneural.backends.cpu.engine import Predictor, Trainer
-from skneural.backends.cpu.product import make_product, panel_size
+from skneural.backends.cpu.product import STRIP, make_product
+from skneural.backends.cpu.updates import make_lay_out
 from skneural.layers import Dense
 from skneural.network.initializers import initialize
 from skneural.network.memory import aligned_zeros, padded
@@ -421,20 +422,24 @@ from test_compilation import multiply, train_networks
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 report(simd=INSTRUCTION_SET.name, **WORK())
 """
-#: Rows, columns and depth of products: narrow and wide tiles and what is left of them, one row, and packed columns.
-SHAPES = [(1, 300, 33), (2, 17, 5), (7, 33, 1), (125, 100, 19), (100, 600, 7)]
+#: Rows, columns and depth of products: narrow and wide tiles and what is left of them, one row, and wide padding.
+SHAPES = [(1, 300, 33), (2, 17, 5), (7, 33, 1), (125, 100, 19), (100, 600, 7), (30, 1024, 9)]
 
 
-def product_of(a, b, bias):
-    """``2 (a @ b + bias)`` by the kernel; rows of b are padded."""
+def product_of(a, b, bias, n_columns, panels=False):
+    """``2 (a @ b + bias)`` by the kernel, as wide as the padded rows of b, which may stand in panels."""
     dtype, (depth, ld) = a.dtype.type, b.shape
     c = aligned_zeros(len(a) * ld, dtype)
     c[:] = 2
-    panel = aligned_zeros(panel_size(depth, dtype), dtype)
-    strides = [stride // a.itemsize for stride in a.strides]
+    at, ld_b = b.ctypes.data, ld
+    if panels:
+        laid_out = aligned_zeros(b.size, dtype)
+        kernel(make_lay_out, dtype).ctypes(at, laid_out.ctypes.data, 0, depth, ld, 0)
+        at, ld_b = laid_out.ctypes.data, -depth
+    by_row, by_column = (stride // a.itemsize for stride in a.strides)
     kernel(make_product, dtype).ctypes(
-        a.ctypes.data, *strides, b.ctypes.data, ld, c.ctypes.data, ld, len(a), ld, depth, bias.ctypes.data, 0, True,
-        panel.ctypes.data,
+        a.ctypes.data, by_row, by_column, STRIP * by_row, at, ld_b, c.ctypes.data, ld,
+        len(a), n_columns, ld, depth, bias.ctypes.data, 0, True,
     )  # fmt: skip
     return c.reshape(-1, ld)
 
@@ -450,9 +455,11 @@ def multiply():
             b[:, :n_columns] = rng.normal(size=(depth, n_columns))
             bias = aligned_zeros(ld, dtype)
             bias[:n_columns] = rng.normal(size=n_columns)
-            whole = product_of(a, b, bias)
-            alone += [np.array_equal(product_of(a[i : i + 1], b, bias)[0], whole[i]) for i in range(n_rows)]
-            alone.append(np.array_equal(product_of(np.asfortranarray(a), b, bias), whole))
+            whole = product_of(a, b, bias, n_columns)
+            alone += [np.array_equal(product_of(a[i : i + 1], b, bias, n_columns)[0], whole[i]) for i in range(n_rows)]
+            alone.append(np.array_equal(product_of(np.asfortranarray(a), b, bias, n_columns), whole))
+            alone.append(np.array_equal(product_of(a, b, bias, n_columns, panels=True), whole))
+            alone.append(not whole[:, n_columns:].any())
             results[f"{np.dtype(dtype).name} {n_rows} x {n_columns} x {depth}"] = whole[:, :n_columns].ravel().tolist()
     return {"results": results, "alone": alone}
 

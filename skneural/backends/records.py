@@ -34,12 +34,13 @@ LAYERS = (
     ("product", "i8"),  # address of the matrix product
     ("params", "i8"),
     ("n_params", "i8"),
-    ("transposed", "i8"),
+    ("panels", "i8"),  # of weights, where the weights themselves are in the vector of parameters
+    ("transposed", "i8"),  # panels of transposed weights
     ("gradient", "i8"),
     ("work", "i8"),  # buffers
     ("capacity", "i8"),  # rows in them
-    ("scratch", "i8"),  # room for a tile of gradients, and for a panel of a product
-    ("panel", "i8"),
+    ("scratch", "i8"),  # room for gradients of some strips of weights,
+    ("strips", "i8"),  # and for strips of a product
     ("statistics", "i8"),
     ("outputs", "i8"),
     ("losses", "i8"),

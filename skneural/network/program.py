@@ -115,7 +115,8 @@ class Program:
     @property
     def matrices(self):
         """Blocks of weights that products read."""
-        return [block for block in self.blocks if block.penalised]
+        blocks = [block for block in self.blocks if block.penalised]
+        return [block for block in blocks if block.size == block.n_rows * block.ld and block.ld > 1]
 
     def variant(self, *, sparse=False, training=True, n_timesteps=None):
         """The same network for other input; the parameters stand at the same places.

@@ -9,7 +9,7 @@ from skneural.backends.cpu.layers.loss import make_output_forward
 from skneural.backends.cpu.pool import make_run_first, make_run_worker
 from skneural.backends.cpu.product import make_product
 from skneural.backends.cpu.registry import every_key, keys_of
-from skneural.backends.cpu.updates import make_optimizer
+from skneural.backends.cpu.updates import make_lay_out, make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LINKS, LOSSES
@@ -32,9 +32,10 @@ def bind_training(program, *, constrain=False):
     ops = program.ops.copy()
     for op, operation in zip(ops, program.operations, strict=True):
         is_asked = max(op["dx"], op["d_other"]) >= 0
+        lays_out = operation.details.get("panels", -1) >= 0
         is_hidden = op["layer"] < program.n_layers - 1
         for field, key in keys_of(operation.kind, operation.function, dtype).items():
-            if field == "backward" and not (is_asked or operation.traits.always_back):
+            if field == "backward" and not (is_asked or operation.traits.always_back or lays_out):
                 continue
             if field == "constrain" and not (constrain and is_hidden):
                 continue
@@ -65,6 +66,7 @@ def every_kernel(dtypes):
     registries = {make_activation: ACTIVATIONS, make_output_forward: LINKS, make_optimizer: OPTIMIZERS}
     for dtype in (np.dtype(kind).type for kind in dtypes):
         yield make_product, dtype
+        yield make_lay_out, dtype
         yield make_train, dtype
         yield from every_key(dtype)
         for make, registry in registries.items():

@@ -8,15 +8,15 @@ from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, on
 from skneural.backends.cpu.binding import bind_prediction, bind_training
 from skneural.backends.cpu.compiler import address, kernel
 from skneural.backends.cpu.pool import Pace, Pool
-from skneural.backends.cpu.product import make_product, panel_size
+from skneural.backends.cpu.product import STRIPS, make_product, strip_size
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.backends.cpu.threads import run_together
-from skneural.backends.cpu.updates import make_optimizer
+from skneural.backends.cpu.updates import make_lay_out, make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
 from skneural.backends.records import PASS
-from skneural.network.memory import aligned_zeros
+from skneural.network.memory import ALIGNMENT, aligned_zeros
 
 #: Rows of a chunk of a batch, at the most: larger batches are run in chunks, so buffers stay small.
 MAX_CAPACITY = 2048
@@ -33,6 +33,8 @@ _GUESSED_SPEED = 3e10
 _WORTH_A_THREAD = 6e-5
 #: Seconds of work from which a prediction starts a thread.
 _WORTH_A_CALL = 2e-4
+#: Rows of a prediction, steps counted, from which it pays to lay out the weights for products.
+_WORTH_PANELS = 96
 #: Numbers in a cache line, at the most.
 _LINE = 16
 #: How many times longer than planned a call on several threads may take.
@@ -84,14 +86,25 @@ def set_inputs(frame, X):
 
 
 def widest(program):
-    """Largest depth of a product and largest padded width of the program."""
+    """Largest padded width of the program."""
     widths = [block.ld for block in program.matrices]
-    depths = [block.n_rows for block in program.matrices]
     for operation in program.operations:
         values = [operation.output, *operation.inputs]
         widths += [value.ld for value in values if value]
-    width = max(widths)
-    return max([width, *depths]), width
+    return max(widths)
+
+
+def lay_out_weights(program, params, panels, transposed=0):
+    """Copy weights to panels, and to those of transposed weights where an address of them is given."""
+    lay_out = kernel(make_lay_out, program.dtype.type).ctypes
+    size = program.dtype.itemsize
+    places = {block.start: (start, ld) for block, start, ld in program.transposed}
+    for block in program.matrices:
+        start, ld = places.get(block.start, (0, 0))
+        is_transposed = transposed != 0 and ld > 0
+        offset = block.start * size
+        target = transposed + start * size if is_transposed else 0
+        lay_out(params + offset, panels + offset, target, block.n_rows, block.ld, ld)
 
 
 def has_steps(program):
@@ -115,8 +128,6 @@ class Predictor:
         self.template = Frame()
         self.template.update(**frame_fields(program, params, self.ops, self.settings))
         self._predict = kernel(make_predict).ctypes
-        depth, _ = widest(program)
-        self._panel = panel_size(depth, program.dtype.type)
         self._seconds_a_row = program.flops / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
         if has_steps(program):
@@ -168,11 +179,16 @@ class Predictor:
 
     def _run(self, frame):
         """One thread's rows, in buffers of its own."""
-        numbers = frame["capacity"] * self.program.n_work
-        memory = np.empty(numbers + self._panel + _LINE, self.program.dtype)
-        work = -(-data(memory) // 64) * 64
+        program = self.program
+        numbers = frame["capacity"] * program.n_work
+        steps = program.n_timesteps or 1
+        lays_out = frame["n_rows"] * steps >= _WORTH_PANELS
+        memory = np.empty(numbers + lays_out * program.n_params + _LINE, program.dtype)
+        work = -(-data(memory) // ALIGNMENT) * ALIGNMENT
         frame["work"] = work
-        frame["panel"] = work + numbers * self.itemsize
+        if lays_out:
+            frame["panels"] = work + numbers * self.itemsize
+            lay_out_weights(program, frame["params"], frame["panels"])
         self._predict(frame.address)
 
 
@@ -199,7 +215,7 @@ class Trainer(BaseTrainer):
         self.frames = None
         self.pool = None
         self.transposed = aligned_zeros(max(program.n_transposed, 1), program.dtype)
-        self._matrices = self._matrices_and_transposes()
+        self.panels = aligned_zeros(program.n_params, program.dtype)
         self._snapshots = [params.copy(), params.copy()]
         self.passes = one_pass(program) if passes is None else check_passes(passes, len(program.ops))
         set_inputs(self.template, X)
@@ -210,6 +226,7 @@ class Trainer(BaseTrainer):
             best=data(self._snapshots[0]),
             snapshot=data(self._snapshots[1]),
             transposed=data(self.transposed),
+            panels=data(self.panels),
             passes=data(self.passes),
             n_passes=len(self.passes),
         )
@@ -226,9 +243,8 @@ class Trainer(BaseTrainer):
         dtype = program.dtype
         n_rows = f["n_rows"]
         capacity = self._capacity_for(batch)
-        depth, width = widest(program)
         row_block = INSTRUCTION_SET.rows[0]
-        self.work = aligned_zeros(capacity * program.n_work, dtype)
+        self.work = aligned_zeros(capacity * program.n_work + _LINE, dtype)
         self.losses = np.zeros(capacity)
         self.statistics = aligned_zeros(max(program.n_statistics, 1), dtype)
         f.update(
@@ -246,13 +262,13 @@ class Trainer(BaseTrainer):
             f["gradient"] = data(self.gradient)
         work = max(program.flops, 1) * 3 * min(batch, n_rows) / _GUESSED_SPEED
         size = self.n_threads if work > _WORTH_A_THREAD else 1
-        tile = row_block * width
-        panel = panel_size(max(depth, capacity), dtype.type)
-        self._scratch = [aligned_zeros(tile + panel, dtype) for _ in range(size)]
+        gradients = STRIPS * row_block * widest(program)
+        strips = STRIPS * strip_size(capacity, dtype.type)
+        self._scratch = [aligned_zeros(gradients + strips, dtype) for _ in range(size)]
         self.frames = []
         for scratch in self._scratch:
             frame = f.copy()
-            frame.update(scratch=data(scratch), panel=data(scratch) + tile * self.itemsize)
+            frame.update(scratch=data(scratch), strips=data(scratch) + gradients * self.itemsize)
             self.frames.append(frame)
         self.pool = Pool(job, self.frames)
         self.pace = Pace(size, work)
@@ -284,19 +300,8 @@ class Trainer(BaseTrainer):
         f.update(penalties=data(self.penalties), squares=data(self.squares), n_slots=count)
 
     def refresh(self):
-        """Copy the parameters into the transposed weights, after a change from outside."""
-        for weights, transposed in self._matrices:
-            transposed[...] = weights.T
-
-    def _matrices_and_transposes(self):
-        """Matrices of weights, each with where it stands transposed, in rows of length `ld`."""
-        pairs = []
-        for block, start, ld in self.program.transposed:
-            matrix = block.matrix(self.params)
-            n_in, n_out = matrix.shape
-            rows = self.transposed[start : start + n_out * ld].reshape(n_out, ld)
-            pairs.append((matrix, rows[:, :n_in]))
-        return pairs
+        """Lay the weights out for products, after a change from outside."""
+        lay_out_weights(self.program, data(self.params), data(self.panels), data(self.transposed))
 
     def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
         """Get ready to run epochs: see `BaseTrainer.start`."""
@@ -388,7 +393,7 @@ class Trainer(BaseTrainer):
             deadline = time.perf_counter() + OVERRUN * steps * self.pace.seconds_a_step[size]
         self.frame.update(n_threads=size, deadline=deadline)
         for frame in self.frames[1:size]:
-            frame.follow(self.frame, keep=("rank", "scratch", "panel"))
+            frame.follow(self.frame, keep=("rank", "scratch", "strips"))
         begin = time.perf_counter()
         self.pool.run(size)
         if not is_new:  # the first call waits until new threads are on a core, which says nothing of the next

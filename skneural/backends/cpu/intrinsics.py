@@ -149,7 +149,7 @@ _A = types.int64
 LAYER_KERNEL = (_A,) * 4  # op, frame, first row, last row
 ACTIVATION_KERNEL = (_A,) * 3  # values (in place), derivatives or 0, how many
 OPTIMIZER_KERNEL = (_A,) * 7  # parameters, s, v, gradient, how many, whether they are weights, frame
-PRODUCT_KERNEL = (_A,) * 14  # see make_product
+PRODUCT_KERNEL = (_A,) * 15  # see make_product
 
 call_layer = _caller(types.void, *LAYER_KERNEL)
 call_activation = _caller(types.void, *ACTIVATION_KERNEL)
@@ -203,15 +203,20 @@ def atomic_load(typingctx, address):
     return types.int64(types.int64), codegen
 
 
+def _emit_prefetch(builder, pointer):
+    """Ask for the cache line that a pointer points to."""
+    pointer = builder.bitcast(pointer, _I8.as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [pointer, _I32(0), _I32(3), _I32(1)])  # to read, keep, data
+
+
 @intrinsic
 def prefetch(typingctx, address):
     """Ask for the cache line at `address`, without waiting for it."""
 
     def codegen(context, builder, sig, args):
-        pointer = builder.inttoptr(args[0], _I8.as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [pointer, _I32(0), _I32(3), _I32(1)])  # to read, keep, data
+        _emit_prefetch(builder, builder.inttoptr(args[0], _I8.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
@@ -237,7 +242,7 @@ def multiply_tile(typingctx, dtype, rows, vectors, arguments):
     The arguments are ``(a, a_row, a_col, b, ldb, c, ldc, depth, begin, ld_begin, scale)``: addresses are integers,
     strides count elements. `begin` is the address of what starts the sums, or 0: a matrix with rows `ld_begin` apart, a
     bias where that is 0. With `scale` the result is multiplied by what C held (the derivative of an activation). Each
-    element is summed over k in order.
+    element is summed over k in order. A tile that is narrower than 64 bytes sets the rest of them to 0.
     """
     if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
         return None
@@ -250,6 +255,36 @@ def multiply_tile(typingctx, dtype, rows, vectors, arguments):
         return context.get_dummy_value()
 
     return types.void(dtype, rows, vectors, arguments), codegen
+
+
+def _copier(count):
+    """An intrinsic ``copy(dtype, source, target)`` of `count` bytes, rounded up to whole vectors.
+
+    `count` is a function of the bytes of a number. All are read before any is written.
+    """
+
+    @intrinsic
+    def copy(typingctx, dtype, source, target):
+        number = dtype.instance_type
+
+        def codegen(context, builder, sig, args):
+            v = _Vectors(builder, context.get_value_type(number), number.bitwidth // 8)
+            origin = v.pointer(args[1])
+            goal = v.pointer(args[2])
+            n_vectors = -(-count(v.size) // INSTRUCTION_SET.vector_bytes)
+            places = [_I64(i * v.lanes) for i in range(n_vectors)]
+            loaded = [v.load(origin, place) for place in places]
+            for place, value in zip(places, loaded, strict=True):
+                v.store(value, v.at(goal, place))
+            return context.get_dummy_value()
+
+        return types.void(dtype, types.int64, types.int64), codegen
+
+    return copy
+
+
+copy_line = _copier(lambda size: 64)
+copy_column = _copier(lambda size: INSTRUCTION_SET.rows[0] * size)  # of a strip
 
 
 @intrinsic(prefer_literal=True)
@@ -303,6 +338,10 @@ class _Vectors:
     def load(self, pointer, index):
         """The vector that begins there."""
         return self.builder.load(self.at(pointer, index), align=self.size)
+
+    def store(self, value, place):
+        """Put a vector where a pointer says."""
+        self.builder.store(value, place, align=self.size)
 
     def spread(self, pointer, index):
         """A vector of copies of one number."""
@@ -365,6 +404,12 @@ def _emit_tile(v, rows, vectors, arguments):
     a_pointer, b_pointer, c_pointer, begin_pointer = map(v.pointer, (a, b, c, begin))
     initial = _emit_start(v, rows, columns, begin, begin_pointer, ld_begin)
     row_offsets = [builder.mul(_I64(m), a_row) for m in range(rows)]
+    places = []
+    for m in range(rows):
+        row_places = [v.at(c_pointer, v.index(m, ldc, column)) for column in columns]
+        for place in row_places[:: max(64 // INSTRUCTION_SET.vector_bytes, 1)]:
+            _emit_prefetch(builder, place)  # what is written in the end, and maybe read: by then it is here
+        places += row_places
 
     entry = builder.block
     loop = builder.function.append_basic_block("depth")
@@ -389,18 +434,18 @@ def _emit_tile(v, rows, vectors, arguments):
     builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, done)
 
     builder.position_at_end(done)
-    places = []
     for m in range(rows):
-        places += [v.at(c_pointer, v.index(m, ldc, column)) for column in columns]
+        for i in range(vectors, -(-vectors * v.lanes * v.size // 64) * 64 // INSTRUCTION_SET.vector_bytes):
+            v.store(v.zero, v.at(c_pointer, v.index(m, ldc, _I64(i * v.lanes))))
     is_scaled = builder.icmp_signed("!=", scale, _I64(0))
     with builder.if_else(is_scaled) as (scaled, plain):
         with scaled:
             for place, value in zip(places, new, strict=True):
                 factor = builder.load(place, align=v.size)
-                builder.store(builder.fmul(value, factor), place, align=v.size)
+                v.store(builder.fmul(value, factor), place)
         with plain:
             for place, value in zip(places, new, strict=True):
-                builder.store(value, place, align=v.size)
+                v.store(value, place)
 
 
 def _emit_start(v, rows, columns, begin, begin_pointer, ld_begin):

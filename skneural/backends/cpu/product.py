@@ -3,33 +3,55 @@
 Every element of C is summed over k in one fixed order, whatever tile it falls in. So a row of the product has the
 same bits alone or in any batch, and on any number of threads.
 
-Sizes: M rows of C, N columns (padded to 64 bytes), K depth.
+Large matrices are laid out for it beforehand, so that a tile reads A and B from one end to the other. B stands in
+panels: as many columns as a tile has, all rows of them, then the next columns. They take the room of the matrix with
+padded rows. A stands in strips: as many rows as a tile has, number by number, column after column. Weights are laid out
+when they change; then all rows of a batch, on all threads, are multiplied by the same panels.
+
+Sizes: M rows of C, N columns, K depth.
 """
 
-from skneural.backends.cpu.compiler import DIGEST
-from skneural.backends.cpu.intrinsics import PRODUCT_KERNEL, multiply_tile, vector
+from numba.extending import register_jitable
+
+from skneural.backends.cpu.compiler import DIGEST, HELPER
+from skneural.backends.cpu.intrinsics import (
+    PRODUCT_KERNEL,
+    clear,
+    copy_column,
+    copy_line,
+    multiply_tile,
+    transpose_block,
+)
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 
-#: B is packed when the product has this many rows and B rows of this many bytes; below, packing costs more than it
-#: saves.
-PACK_FROM = 96
-PACK_WIDTH = 1024
+#: Strips of A that one panel of B after the other is multiplied by. They stay in the cache, and B is read once for all
+#: of them: for each 64 bytes of it there are some 24 multiply-adds of vectors to do.
+STRIPS = 4
 #: Vectors of B in a tile for a single row: as many sums as a core can have under way.
 LINE = 8
+#: Bytes of a row of a panel.
+PANEL = INSTRUCTION_SET.wide * INSTRUCTION_SET.vector_bytes
+#: Rows of a strip.
+STRIP = INSTRUCTION_SET.rows[0]
+
+_VECTOR = INSTRUCTION_SET.vector_bytes
+#: Bytes between strips that lie one after the other: copies write whole vectors.
+SLACK = _VECTOR
 
 
-def panel_size(depth, dtype):
-    """Numbers in the packed panel of B that `product` may need."""
-    return depth * INSTRUCTION_SET.wide * INSTRUCTION_SET.vector_bytes // dtype().itemsize
+def strip_size(depth, dtype):
+    """Numbers that a strip of A takes, with what is between it and the next."""
+    return depth * STRIP + SLACK // dtype().itemsize
 
 
 def make_product(dtype):
     """Kernel ``C[M, N] = begin + A[M, K] B[K, N]``.
 
-    Arguments: address of A and its strides by row and by column (in numbers; so A may be the transpose of what is
-    stored), address and row stride of B and of C, the sizes, address and row stride of what the sums begin with (0 and
-    0 for nothing, a stride of 0 for one row that serves all: a bias), whether to multiply the result by what C held,
-    and the address of a panel: B is packed into it where there are enough rows to repay that.
+    Arguments: address of A, its strides by row and by column (in numbers; so A may be the transpose of what is stored),
+    and how far one strip is from the next; address of B, and its row stride or, where B stands in panels, minus the
+    rows of these; address and row stride of C; M, N, and the width of C: what is between N and that becomes 0; K;
+    address and row stride of what the sums begin with (0 and 0 for nothing, a stride of 0 for one row that serves all:
+    a bias); whether to multiply the result by what C held.
     """
     digest = DIGEST
     size = dtype().itemsize
@@ -38,65 +60,117 @@ def make_product(dtype):
     wide = INSTRUCTION_SET.wide
     narrow = INSTRUCTION_SET.narrow
     line = LINE
+    strips = STRIPS
     wide_width = wide * lanes
     narrow_width = narrow * lanes
     line_width = line * lanes
-    pack_from = PACK_FROM
-    pack_width = PACK_WIDTH // size
+    unit = 64 // size
 
-    def product(a, a_row, a_col, b, ldb, c, ldc, m_rows, n_columns, depth, begin, ld_begin, scale, panel):
+    def product(
+        a, a_row, a_col, a_strip, b, ld_b, c, ldc, m_rows, n_columns, width, depth, begin, ld_begin, scale
+    ):  # fmt: skip
         digest  # part of the cache key
-        n = 0
-        while m_rows == 1 and n_columns - n >= line_width:
-            start = begin + n * size if begin != 0 else 0
-            tile = (a, a_row, a_col, b + n * size, ldb, c + n * size, ldc, depth, start, 0, scale)
-            multiply_tile(dtype, 1, line, tile)
-            n += line_width
-        while n < n_columns:
-            is_wide = n_columns - n >= wide_width
-            b_tile = b + n * size
-            ld_tile = ldb
-            if is_wide and m_rows >= pack_from and ldb >= pack_width:
-                packed = vector(panel, dtype)
-                for k in range(depth):
-                    source = vector(b_tile + k * ldb * size, dtype)
-                    for j in range(wide_width):
-                        packed[k * wide_width + j] = source[j]
-                b_tile = panel
-                ld_tile = wide_width
-            m = 0
-            while m < m_rows:
-                left = m_rows - m
-                a_tile = a + m * a_row * size
-                c_tile = c + (m * ldc + n) * size
-                start = begin + (m * ld_begin + n) * size if begin != 0 else 0
-                tile = (a_tile, a_row, a_col, b_tile, ld_tile, c_tile, ldc, depth, start, ld_begin, scale)
-                if is_wide:
-                    if left >= r0:
-                        multiply_tile(dtype, r0, wide, tile)
-                        m += r0
-                    elif left >= r1:
-                        multiply_tile(dtype, r1, wide, tile)
-                        m += r1
-                    elif left >= r2:
-                        multiply_tile(dtype, r2, wide, tile)
-                        m += r2
-                    elif left >= r3:
-                        multiply_tile(dtype, r3, wide, tile)
-                        m += r3
+        in_panels = ld_b < 0
+        group = strips * r0 if in_panels else m_rows
+        for top in range(0, m_rows, group):
+            bottom = min(top + group, m_rows)
+            n = 0
+            while m_rows == 1 and not in_panels and width - n >= line_width:
+                start = begin + n * size if begin != 0 else 0
+                tile = (a, a_row, a_col, b + n * size, ld_b, c + n * size, ldc, depth, start, 0, scale)
+                multiply_tile(dtype, 1, line, tile)
+                n += line_width
+            while n < n_columns:
+                is_wide = n_columns - n > narrow_width
+                b_tile = b + n * size
+                ld_tile = ld_b
+                if in_panels:
+                    padded = (n_columns - n + unit - 1) // unit * unit
+                    b_tile = b - n * ld_b * size
+                    ld_tile = min(wide_width, padded)
+                m = top
+                while m < bottom:
+                    strip = m // r0
+                    left = min(bottom - m, (strip + 1) * r0 - m)
+                    a_tile = a + (strip * a_strip + (m - strip * r0) * a_row) * size
+                    c_tile = c + (m * ldc + n) * size
+                    start = begin + (m * ld_begin + n) * size if begin != 0 else 0
+                    tile = (a_tile, a_row, a_col, b_tile, ld_tile, c_tile, ldc, depth, start, ld_begin, scale)
+                    if is_wide:
+                        if left >= r0:
+                            multiply_tile(dtype, r0, wide, tile)
+                            m += r0
+                        elif left >= r1:
+                            multiply_tile(dtype, r1, wide, tile)
+                            m += r1
+                        elif left >= r2:
+                            multiply_tile(dtype, r2, wide, tile)
+                            m += r2
+                        elif left >= r3:
+                            multiply_tile(dtype, r3, wide, tile)
+                            m += r3
+                        else:
+                            multiply_tile(dtype, r4, wide, tile)
+                            m += r4
                     else:
-                        multiply_tile(dtype, r4, wide, tile)
-                        m += r4
-                else:
-                    if left >= r0:
-                        multiply_tile(dtype, r0, narrow, tile)
-                        m += r0
-                    elif left >= r2:
-                        multiply_tile(dtype, r2, narrow, tile)
-                        m += r2
-                    else:
-                        multiply_tile(dtype, r4, narrow, tile)
-                        m += r4
-            n += wide_width if is_wide else narrow_width
+                        if left >= r0:
+                            multiply_tile(dtype, r0, narrow, tile)
+                            m += r0
+                        elif left >= r2:
+                            multiply_tile(dtype, r2, narrow, tile)
+                            m += r2
+                        else:
+                            multiply_tile(dtype, r4, narrow, tile)
+                            m += r4
+                n += wide_width if is_wide else unit
+            if n < width:
+                for m in range(top, bottom):
+                    clear(c + (m * ldc + n) * size, (width - n) * size)
 
     return PRODUCT_KERNEL, product
+
+
+@register_jitable(**HELPER)
+def lay_out_panels(source, ld, target, depth, first, count, begin, end, size, dtype):
+    """Copy rows of a matrix, from row `first` on, into its panels of `depth` rows: columns `begin` to `end`.
+
+    The columns begin with a panel; `source` is the address of the first row that is copied.
+    """
+    wide = PANEL // size
+    for n in range(begin, end, wide):
+        width = min(wide, ld - n)
+        goal = target + (n * depth + first * width) * size
+        for k in range(count):
+            for line in range(0, width * size, 64):
+                copy_line(dtype, source + (k * ld + n) * size + line, goal + k * width * size + line)
+
+
+@register_jitable(**HELPER)
+def lay_out_strips(source, ld, columns, depth, target, pitch, size, dtype):
+    """Copy the transpose of a matrix of `depth` rows into strips that are `pitch` numbers apart."""
+    for k in range(depth):
+        goal = target + k * STRIP * size
+        for column in range(0, columns, STRIP):
+            copy_column(dtype, source + (k * ld + column) * size, goal)
+            goal += pitch * size
+
+
+@register_jitable(**HELPER)
+def transpose_panels(source, ld, width, target, ld_target, first, count, size, dtype):
+    """Transpose rows of a matrix, from row `first` on and `width` numbers each, into panels of the transposed matrix.
+
+    Its rows, as many as the matrix has columns, have `ld_target` numbers.
+    """
+    wide = PANEL // size
+    lanes = _VECTOR // size
+    end = first + count
+    row = first
+    while row < end:
+        after = min(end, (row // lanes + 1) * lanes)
+        panel = row // wide * wide
+        ld_panel = min(wide, ld_target - panel)
+        goal = target + (panel * ld + row - panel) * size
+        for n in range(0, width, lanes):
+            block = source + ((row - first) * ld + n) * size
+            transpose_block(dtype, block, ld, goal + n * ld_panel * size, ld_panel, after - row)
+        row = after

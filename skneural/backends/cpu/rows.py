@@ -9,6 +9,7 @@ from numba.extending import register_jitable
 from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp, random numbers and their kin)
 from skneural.backends.cpu.compiler import HELPER, formula
 from skneural.backends.cpu.intrinsics import call_activation, call_product, clear, vector
+from skneural.backends.cpu.product import STRIP
 from skneural.maths.gradients import sent
 
 
@@ -68,10 +69,18 @@ def multiply_numbers(target, x, y, count, dtype):
 
 
 @register_jitable(**HELPER)
-def multiply(f, a, a_row, b, ld_b, c, ld_c, n_rows, n_columns, depth, begin, ld_begin, scale):
+def weights_at(f, weights, rows, ld, size):
+    """Weights as `multiply` takes them: in panels where there are any. Their address, and their row stride."""
+    if f.panels != 0:
+        return f.panels + weights * size, -rows
+    return f.params + weights * size, ld
+
+
+@register_jitable(**HELPER)
+def multiply(f, a, a_row, b, ld_b, c, ld_c, n_rows, n_columns, width, depth, begin, ld_begin, scale):
     """``C = begin + A B``, times what C held if `scale`: see `product.make_product`."""
-    arguments = (a, a_row, 1, b, ld_b, c, ld_c, n_rows, n_columns, depth, begin, ld_begin, scale, f.panel)
-    call_product(f.product, arguments)
+    shape = (n_rows, n_columns, width, depth)
+    call_product(f.product, (a, a_row, 1, STRIP * a_row, b, ld_b, c, ld_c, *shape, begin, ld_begin, scale))
 
 
 @register_jitable(**HELPER)

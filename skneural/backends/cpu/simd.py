@@ -19,14 +19,14 @@ class InstructionSet:
     vector_bytes: int
     rows: tuple  # tile heights, tallest first; the last ones handle remainders
     wide: int  # vectors of B in a wide tile
-    narrow: int  # vectors of B in a tile for the last 64 bytes of a row; equal to `wide` where that is 64 bytes
+    narrow: int  # vectors of B in a tile for the last columns: half as many
     fused: bool  # whether a fused multiply-add is one instruction
 
 
 AVX512 = InstructionSet("avx512", 64, (14, 8, 4, 2, 1), 2, 1, True)
-AVX2 = InstructionSet("avx2", 32, (6, 4, 3, 2, 1), 2, 2, True)
-NEON = InstructionSet("neon", 16, (6, 4, 3, 2, 1), 4, 4, True)
-GENERIC = InstructionSet("generic", 16, (2, 2, 1, 1, 1), 4, 4, False)
+AVX2 = InstructionSet("avx2", 32, (6, 4, 3, 2, 1), 2, 1, True)
+NEON = InstructionSet("neon", 16, (6, 4, 3, 2, 1), 4, 2, True)
+GENERIC = InstructionSet("generic", 16, (2, 2, 1, 1, 1), 4, 2, False)
 INSTRUCTION_SETS = {i.name: i for i in (AVX512, AVX2, NEON, GENERIC)}
 
 

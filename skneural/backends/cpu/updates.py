@@ -11,15 +11,15 @@ from numba import types
 from numba.extending import register_jitable
 
 from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler sqrt)
-from skneural.backends.cpu.compiler import HELPER, SUM, digest_of, formula
+from skneural.backends.cpu.compiler import DIGEST, HELPER, SUM, digest_of, formula
 from skneural.backends.cpu.intrinsics import (
     OPTIMIZER_KERNEL,
     call_optimizer,
     clear,
     frame_at,
-    transpose_block,
     vector,
 )
+from skneural.backends.cpu.product import lay_out_panels, transpose_panels
 from skneural.backends.cpu.rows import add_numbers
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.penalties import clip, elastic_net_gradient, lasso, ridge, shrink
@@ -62,13 +62,27 @@ def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype)
 
 
 @register_jitable(**HELPER)
-def transpose_rows(source, ld_source, width, target, ld_target, rows, dtype, lanes, size):
-    """Transpose some rows of weights, `width` numbers each, block by block."""
-    for j in range(0, width, lanes):
-        for k in range(0, rows, lanes):
-            block = source + (k * ld_source + j) * size
-            transposed = target + (j * ld_target + k) * size
-            transpose_block(dtype, block, ld_source, transposed, ld_target, min(rows - k, lanes))
+def lay_out(params, panels, transposed, rows, ld, ld_transposed, first, count, size, dtype):
+    """Lay out rows of a matrix of weights for products, from row `first` on.
+
+    Addresses are those of the matrix of `rows` rows, of its panels, and of those of the transposed matrix or 0.
+    """
+    source = params + first * ld * size
+    lay_out_panels(source, ld, panels, rows, first, count, 0, ld, size, dtype)
+    if transposed != 0:
+        transpose_panels(source, ld, ld, transposed, ld_transposed, first, count, size, dtype)
+
+
+def make_lay_out(dtype):
+    """Kernel that lays out a whole matrix of weights."""
+    digest = DIGEST
+    size = dtype().itemsize
+
+    def lay_out_weights(params, panels, transposed, rows, ld, ld_transposed):
+        digest  # part of the cache key
+        lay_out(params, panels, transposed, rows, ld, ld_transposed, 0, rows, size, dtype)
+
+    return (types.int64,) * 6, lay_out_weights
 
 
 def make_optimizer(dtype, entry):

@@ -8,10 +8,10 @@ from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
+from skneural.backends.cpu.product import PANEL, SLACK, STRIP, STRIPS, lay_out_panels, lay_out_strips
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import activate, add_numbers, multiply, row_at, sample_of
-from skneural.backends.cpu.simd import INSTRUCTION_SET
-from skneural.backends.cpu.updates import transpose_rows, use_gradient
+from skneural.backends.cpu.rows import activate, add_numbers, multiply, row_at, sample_of, weights_at
+from skneural.backends.cpu.updates import lay_out, use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.elementary import sqrt
 from skneural.maths.sparse import first_from
@@ -19,6 +19,9 @@ from skneural.maths.sparse import first_from
 formula(first_from)
 
 dense_at = details_view("dense")
+
+#: Bytes of a first-level cache, more or less.
+FIRST_CACHE = 1 << 15
 
 
 @layer_kernel("dense", "forward")
@@ -33,10 +36,11 @@ def make_dense_forward(dtype):
         own = dense_at(op_address)
         f = frame_at(frame_address)
         x = row_at(f, op.x, op.ld_in, 0, first, size)  # (B, I)
-        weight = f.params + own.weight * size  # (I, O)
+        weight, ld_weight = weights_at(f, own.weight, op.n_in, op.ld_out, size)  # (I, O)
         bias = f.params + own.bias * size if own.bias >= 0 else 0  # (O,)
         y = row_at(f, op.y, op.ld_out, 0, first, size)  # OUT (B, O)
-        multiply(f, x, op.ld_in, weight, op.ld_out, y, op.ld_out, last - first, op.ld_out, op.n_in, bias, 0, 0)
+        ld = op.ld_out
+        multiply(f, x, op.ld_in, weight, ld_weight, y, ld, last - first, op.n_out, ld, op.n_in, bias, 0, 0)
         activate(op, f, 0, first, last, size)
 
     return LAYER_KERNEL, dense_forward
@@ -76,7 +80,10 @@ def make_sparse_dense_forward(dtype):
 
 @layer_kernel("dense", "backward")
 def make_dense_backward(dtype):
-    """``dx = (begin + dy @ weight.T) * dx``, where the derivative of what came before waits in dx if `scale`."""
+    """``dx = (begin + dy @ weight.T) * dx``, where the derivative of what came before waits in dx if `scale`.
+
+    And dy in panels, for the gradient by the weights.
+    """
     digest = DIGEST
     size = dtype().itemsize
 
@@ -86,11 +93,15 @@ def make_dense_backward(dtype):
         own = dense_at(op_address)
         f = frame_at(frame_address)
         dy = row_at(f, op.dy, op.ld_out, 0, first, size)  # (B, O)
-        transposed = f.transposed + own.transposed * size  # (O, I)
-        dx = row_at(f, op.dx, op.ld_in, 0, first, size)  # OUT (B, I)
-        begin = row_at(f, op.begin, op.ld_in, 0, first, size) if op.begin >= 0 else 0  # (B, I)
-        ld = op.ld_in
-        multiply(f, dy, op.ld_out, transposed, ld, dx, ld, last - first, ld, op.n_out, begin, ld, op.scale)
+        rows = last - first
+        if op.dx >= 0:
+            transposed = f.transposed + own.transposed * size  # (O, I)
+            dx = row_at(f, op.dx, op.ld_in, 0, first, size)  # OUT (B, I)
+            begin = row_at(f, op.begin, op.ld_in, 0, first, size) if op.begin >= 0 else 0  # (B, I)
+            ld = op.ld_in
+            multiply(f, dy, op.ld_out, transposed, -op.ld_out, dx, ld, rows, op.n_in, ld, op.n_out, begin, ld, op.scale)
+        panels = f.work + own.panels * f.capacity * size  # OUT (B, O)
+        lay_out_panels(dy, op.ld_out, panels, f.chunk, first, rows, 0, op.ld_out, size, dtype)
 
     return LAYER_KERNEL, dense_backward
 
@@ -115,6 +126,25 @@ def _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole):
             k += 1
 
 
+@register_jitable(**HELPER)
+def _dense_gradient(op, own, f, i, rows, last, tile, size, dtype):
+    """Gradient of `rows` rows of the weights, from row `i`: ``x.T @ dy``."""
+    ld = op.ld_out
+    x = f.work + (op.x * f.capacity + i) * size  # (B, I), of which columns are read
+    panels = f.work + own.panels * f.capacity * size  # (B, O)
+    row_stride = 1
+    column_stride = op.ld_in
+    strip_stride = STRIP
+    if last * op.ld_in * size > FIRST_CACHE:  # the columns of so many rows are better read once, from end to end
+        strip_stride = last * STRIP + SLACK // size
+        lay_out_strips(x, op.ld_in, rows, last, f.strips, strip_stride, size, dtype)
+        x = f.strips
+        column_stride = STRIP
+    shape = (rows, op.n_out, ld, last)
+    arguments = (x, row_stride, column_stride, strip_stride, panels, -last, tile, ld, *shape, 0, 0, 0)
+    call_product(f.product, arguments)
+
+
 @layer_kernel("dense", "update", False)
 @layer_kernel("sparse_dense", "update", True)
 def make_update(dtype, sparse):
@@ -124,20 +154,24 @@ def make_update(dtype, sparse):
     whole = np.int64
     collect = COLLECT
     apply = APPLY
-    lanes = INSTRUCTION_SET.vector_bytes // size
+    together = STRIPS
 
     def update(op_address, frame_address, first, last):
         digest  # part of the cache key
         op = op_at(op_address)
         own = dense_at(op_address)
         f = frame_at(frame_address)
-        x = f.work + op.x * f.capacity * size  # (B, I)
         dy = f.work + op.dy * f.capacity * size  # (B, O)
+        transposed = f.transposed + own.transposed * size if own.transposed >= 0 else 0
+        params = f.params + own.weight * size
+        panels = f.panels + own.weight * size
         direct = f.phase == collect and f.done == 0  # the first chunk is summed where it is stored
         strips = (op.n_in + f.row_block - 1) // f.row_block
-        for s in range(f.rank * strips // f.n_threads, (f.rank + 1) * strips // f.n_threads):
+        end = (f.rank + 1) * strips // f.n_threads
+        for s in range(f.rank * strips // f.n_threads, end, together):
             i = s * f.row_block
-            rows = min(f.row_block, op.n_in - i)
+            count = min(together, end - s)
+            rows = min(count * f.row_block, op.n_in - i)
             at = own.weight + i * op.ld_out
             tile = f.gradient + at * size if direct else f.scratch
             if f.phase == apply:
@@ -145,15 +179,14 @@ def make_update(dtype, sparse):
             elif sparse:
                 _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole)
             else:
-                ld = op.ld_out
-                # x is read as its transpose: its rows are next to each other, its columns ld_in apart.
-                arguments = (x + i * size, 1, op.ld_in, dy, ld, tile, ld, rows, ld, last, 0, 0, 0, f.panel)
-                call_product(f.product, arguments)
-            use_gradient(f, frame_address, at, rows * op.ld_out, tile, op.slot + s, 1, size, dtype)
-            if own.transposed >= 0 and f.phase != collect:
-                target = f.transposed + (own.transposed + i) * size
-                weights = f.params + at * size
-                transpose_rows(weights, op.ld_out, op.ld_out, target, op.ld_in, rows, dtype, lanes, size)
+                _dense_gradient(op, own, f, i, rows, last, tile, size, dtype)
+            for b in range(count):
+                begin = b * f.row_block * op.ld_out
+                numbers = min(f.row_block, rows - b * f.row_block) * op.ld_out
+                slot = op.slot + s + b
+                use_gradient(f, frame_address, at + begin, numbers, tile + begin * size, slot, 1, size, dtype)
+            if f.phase != collect:
+                lay_out(params, panels, transposed, op.n_in, op.ld_out, op.ld_in, i, rows, size, dtype)
         if f.rank == f.n_threads - 1 and own.bias >= 0:  # the one with the fewest strips, if any has fewer
             tile = f.gradient + own.bias * size if direct else f.scratch
             if f.phase != apply:
@@ -171,15 +204,16 @@ def make_constrain(dtype):
     """Scale down the incoming weights of every unit whose norm is too large (Srivastava et al., 2014)."""
     digest = DIGEST
     size = dtype().itemsize
+    wide = PANEL // size
 
     def constrain(op_address, frame_address, first, last):
         digest  # part of the cache key
         op = op_at(op_address)
         own = dense_at(op_address)
         f = frame_at(frame_address)
-        lines = op.ld_out * size // 64
-        begin = f.rank * lines // f.n_threads * (64 // size)
-        end = (f.rank + 1) * lines // f.n_threads * (64 // size)
+        panels = (op.ld_out + wide - 1) // wide
+        begin = f.rank * panels // f.n_threads * wide
+        end = min((f.rank + 1) * panels // f.n_threads * wide, op.ld_out)
         count = end - begin
         factor = vector(f.scratch, dtype)
         limit = dtype(f.max_norm)
@@ -195,11 +229,15 @@ def make_constrain(dtype):
             weight = vector(f.params + (own.weight + i * op.ld_out + begin) * size, dtype)  # OUT (I, O)
             for j in range(count):
                 weight[j] *= factor[j]
+        source = f.params + own.weight * size
+        lay_out_panels(source, op.ld_out, f.panels + own.weight * size, op.n_in, 0, op.n_in, begin, end, size, dtype)
         if own.transposed >= 0:
-            for j in range(min(count, op.n_out - begin)):
-                target = f.transposed + (own.transposed + (begin + j) * op.ld_in) * size
-                row = vector(target, dtype)  # OUT (O, I)
-                for i in range(op.n_in):
-                    row[i] *= factor[j]
+            for n in range(0, op.ld_in, wide):
+                width = min(wide, op.ld_in - n)
+                for j in range(count):
+                    target = f.transposed + (own.transposed + n * op.ld_out + (begin + j) * width) * size
+                    row = vector(target, dtype)  # OUT (O, I)
+                    for i in range(width):
+                        row[i] *= factor[j]
 
     return LAYER_KERNEL, constrain

@@ -16,10 +16,18 @@ import numpy as np
 from skneural.backends.cpu.compiler import digest_of, formula, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.intrinsics import rows as rows_at
+from skneural.backends.cpu.product import STRIP
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import add_numbers, copy_numbers, length_of, multiply, multiply_numbers, row_at
-from skneural.backends.cpu.simd import INSTRUCTION_SET
-from skneural.backends.cpu.updates import transpose_rows, use_gradient
+from skneural.backends.cpu.rows import (
+    add_numbers,
+    copy_numbers,
+    length_of,
+    multiply,
+    multiply_numbers,
+    row_at,
+    weights_at,
+)
+from skneural.backends.cpu.updates import lay_out, use_gradient
 from skneural.backends.gates import functions_of, gate_reader, gate_writer
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths import random
@@ -148,8 +156,8 @@ def make_recurrent_forward(dtype, entry):
         pitch = own.pitch
         ld = own.ld_gates
         rows = last - first
-        weight = f.params + own.weight * size  # (I, G, H)
-        recurrent = f.params + own.recurrent * size  # (H, G, H)
+        weight, ld_weight = weights_at(f, own.weight, op.n_in, own.ld_weight, size)  # (I, G, H)
+        recurrent, ld_recurrent = weights_at(f, own.recurrent, op.n_out, own.ld_weight, size)  # (H, G, H)
         bias = f.params + own.bias * size  # (G, H)
         masked = own.states >= 0
         width = count * pitch
@@ -163,7 +171,7 @@ def make_recurrent_forward(dtype, entry):
             before = t + 1 if own.reverse != 0 else t - 1
             z = row_at(f, own.gates, ld, t * own.kept, first, size)  # OUT (T, B, G, H)
             x = row_at(f, op.x, op.ld_in, t, first, size)  # (T, B, I)
-            multiply(f, x, op.ld_in, weight, own.ld_weight, z, ld, rows, width, op.n_in, bias, 0, 0)
+            multiply(f, x, op.ld_in, weight, ld_weight, z, ld, rows, width, width, op.n_in, bias, 0, 0)
             for r in range(rows if state > 0 else 0):  # gates that have no weights of the input
                 copy_numbers(z + (r * ld + width) * size, bias + width * size, (n_gates - count) * pitch, dtype)
             h_before = nothing
@@ -171,7 +179,7 @@ def make_recurrent_forward(dtype, entry):
                 h_before = row_at(f, op.y, unit, before, first, size)
                 states = row_at(f, passed, unit, before, first, size)
                 zs = z + state * pitch * size
-                multiply(f, states, unit, recurrent, own.ld_weight, zs, ld, rows, width, op.n_out, zs, ld, 0)
+                multiply(f, states, unit, recurrent, ld_recurrent, zs, ld, rows, width, width, op.n_out, zs, ld, 0)
             h = row_at(f, op.y, unit, t, first, size)  # OUT (T, B, H)
             slot = 0
             next_slot = 0
@@ -263,7 +271,8 @@ def make_hand_back(dtype, entry):
         masked = own.states >= 0
         target = row_at(f, own.d_state, unit, 3, first, size) if masked else dh
         begin = 0 if masked else dh
-        multiply(f, zs, own.ld_gates, weights, unit, target, unit, rows, unit, count * own.pitch, begin, unit, 0)
+        depth = count * own.pitch
+        multiply(f, zs, own.ld_gates, weights, -own.ld_weight, target, unit, rows, unit, unit, depth, begin, unit, 0)
         if masked:
             mask = row_at(f, own.d_state, unit, 2, first, size)
             multiply_numbers(target, mask, target, rows * unit, dtype)
@@ -316,7 +325,8 @@ def make_recurrent_backward(dtype, entry):
                 n = op.ld_in
                 dx = row_at(f, op.dx, n, t, first, size)  # OUT (T, B, I)
                 begin = row_at(f, op.begin, n, t, first, size) if op.begin >= 0 else 0
-                multiply(f, z, ld, weights, n, dx, n, rows, n, count * own.pitch, begin, n, op.scale)
+                depth = count * own.pitch
+                multiply(f, z, ld, weights, -own.ld_weight, dx, n, rows, n, n, depth, begin, n, op.scale)
 
     return LAYER_KERNEL, recurrent_backward
 
@@ -360,10 +370,8 @@ def make_sum_strip(dtype, entry):
             width = count * own.pitch
             start = 0 if fresh else at
             # The source is read as its transpose: its rows are next to each other.
-            arguments = (
-                source, 1, ld_source, target, ld, at, own.ld_weight, rows, width, high - low, start, own.ld_weight, 0,
-                f.panel,
-            )  # fmt: skip
+            shape = (rows, width, width, high - low)
+            arguments = (source, 1, ld_source, STRIP, target, ld, at, own.ld_weight, *shape, start, own.ld_weight, 0)
             call_product(f.product, arguments)
         elif fresh:
             clear(at, rows * own.ld_weight * size)
@@ -383,8 +391,6 @@ def make_recurrent_update(dtype, entry):
     collect = COLLECT
     apply = APPLY
     n_gates = len(entry.gates)
-    count = weighted_gates(entry)
-    lanes = INSTRUCTION_SET.vector_bytes // size
     chunk_bytes = CHUNK_BYTES
     chunk_rows = CHUNK_ROWS
     sum_strip = make_sum_strip(dtype, entry)
@@ -424,13 +430,15 @@ def make_recurrent_update(dtype, entry):
             at = (own.weight if is_input else own.recurrent) + i * own.ld_weight
             gradient = f.gradient + at * size
             use_gradient(f, frame_address, at, rows * own.ld_weight, gradient, op.slot + s, 1, size, dtype)
-            transposed = own.transposed if is_input else own.recurrent_transposed
-            ld_transposed = op.ld_in if is_input else op.ld_out
-            if transposed >= 0 and f.phase != collect:
-                target = f.transposed + (transposed + i) * size
-                weights = f.params + at * size
-                width = count * own.pitch
-                transpose_rows(weights, own.ld_weight, width, target, ld_transposed, rows, dtype, lanes, size)
+            if f.phase != collect:
+                block = own.weight if is_input else own.recurrent
+                of_transposed = own.transposed if is_input else own.recurrent_transposed
+                transposed = f.transposed + of_transposed * size if of_transposed >= 0 else 0
+                params = f.params + block * size
+                panels = f.panels + block * size
+                n_rows = op.n_in if is_input else op.n_out
+                ld_transposed = op.ld_in if is_input else op.ld_out
+                lay_out(params, panels, transposed, n_rows, own.ld_weight, ld_transposed, i, rows, size, dtype)
         if with_bias:
             bias = f.gradient + own.bias * size
             use_gradient(f, frame_address, own.bias, n_gates * own.pitch, bias, op.slot + strips, 0, size, dtype)
