@@ -7,7 +7,7 @@ from skneural.backends.cpu.compiler import address, compiled_kernels, kernel
 from skneural.backends.cpu.layers.activation import make_activation
 from skneural.backends.cpu.layers.loss import make_output_forward
 from skneural.backends.cpu.pool import make_run_first, make_run_worker
-from skneural.backends.cpu.product import make_product
+from skneural.backends.cpu.product import PANELS_FROM, make_product
 from skneural.backends.cpu.registry import every_key, keys_of
 from skneural.backends.cpu.updates import make_lay_out, make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
@@ -32,7 +32,7 @@ def bind_training(program, *, constrain=False):
     ops = program.ops.copy()
     for op, operation in zip(ops, program.operations, strict=True):
         is_asked = max(op["dx"], op["d_other"]) >= 0
-        lays_out = operation.details.get("panels", -1) >= 0
+        lays_out = "panels" in operation.details and op["ld_out"] * program.dtype.itemsize >= PANELS_FROM
         is_hidden = op["layer"] < program.n_layers - 1
         for field, key in keys_of(operation.kind, operation.function, dtype).items():
             if field == "backward" and not (is_asked or operation.traits.always_back or lays_out):

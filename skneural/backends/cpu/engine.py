@@ -8,8 +8,7 @@ from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, on
 from skneural.backends.cpu.binding import bind_prediction, bind_training
 from skneural.backends.cpu.compiler import address, kernel
 from skneural.backends.cpu.pool import Pace, Pool
-from skneural.backends.cpu.product import STRIPS, make_product, strip_size
-from skneural.backends.cpu.simd import INSTRUCTION_SET
+from skneural.backends.cpu.product import PANELS_FROM, STRIP, STRIPS, make_product, strip_size
 from skneural.backends.cpu.threads import run_together
 from skneural.backends.cpu.updates import make_lay_out, make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
@@ -128,6 +127,7 @@ class Predictor:
         self.template = Frame()
         self.template.update(**frame_fields(program, params, self.ops, self.settings))
         self._predict = kernel(make_predict).ctypes
+        self._is_wide = any(block.ld * self.itemsize >= PANELS_FROM for block in program.matrices)
         self._seconds_a_row = program.flops / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
         if has_steps(program):
@@ -182,7 +182,7 @@ class Predictor:
         program = self.program
         numbers = frame["capacity"] * program.n_work
         steps = program.n_timesteps or 1
-        lays_out = frame["n_rows"] * steps >= _WORTH_PANELS
+        lays_out = self._is_wide and frame["n_rows"] * steps >= _WORTH_PANELS
         memory = np.empty(numbers + lays_out * program.n_params + _LINE, program.dtype)
         work = -(-data(memory) // ALIGNMENT) * ALIGNMENT
         frame["work"] = work
@@ -243,7 +243,9 @@ class Trainer(BaseTrainer):
         dtype = program.dtype
         n_rows = f["n_rows"]
         capacity = self._capacity_for(batch)
-        row_block = INSTRUCTION_SET.rows[0]
+        work = max(program.flops, 1) * 3 * min(batch, n_rows) / _GUESSED_SPEED
+        is_shared = work > _WORTH_A_THREAD
+        row_block = STRIP if is_shared else STRIPS * STRIP  # threads can share small ones more evenly
         self.work = aligned_zeros(capacity * program.n_work + _LINE, dtype)
         self.losses = np.zeros(capacity)
         self.statistics = aligned_zeros(max(program.n_statistics, 1), dtype)
@@ -260,9 +262,8 @@ class Trainer(BaseTrainer):
         if batch > capacity or f["clip_norm"] > 0 or stores:
             self.gradient = aligned_zeros(program.n_params, dtype)
             f["gradient"] = data(self.gradient)
-        work = max(program.flops, 1) * 3 * min(batch, n_rows) / _GUESSED_SPEED
-        size = self.n_threads if work > _WORTH_A_THREAD else 1
-        gradients = STRIPS * row_block * widest(program)
+        size = self.n_threads if is_shared else 1
+        gradients = STRIPS * STRIP * widest(program)
         strips = STRIPS * strip_size(capacity, dtype.type)
         self._scratch = [aligned_zeros(gradients + strips, dtype) for _ in range(size)]
         self.frames = []

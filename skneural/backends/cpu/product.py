@@ -3,7 +3,7 @@
 Every element of C is summed over k in one fixed order, whatever tile it falls in. So a row of the product has the
 same bits alone or in any batch, and on any number of threads.
 
-Large matrices are laid out for it beforehand, so that a tile reads A and B from one end to the other. B stands in
+Wide matrices are laid out for it beforehand, so that a tile reads A and B from one end to the other. B stands in
 panels: as many columns as a tile has, all rows of them, then the next columns. They take the room of the matrix with
 padded rows. A stands in strips: as many rows as a tile has, number by number, column after column. Weights are laid out
 when they change; then all rows of a batch, on all threads, are multiplied by the same panels.
@@ -27,6 +27,12 @@ from skneural.backends.cpu.simd import INSTRUCTION_SET
 #: Strips of A that one panel of B after the other is multiplied by. They stay in the cache, and B is read once for all
 #: of them: for each 64 bytes of it there are some 24 multiply-adds of vectors to do.
 STRIPS = 4
+#: Bytes of a row of B from which it is laid out in panels: below, it costs about what it saves.
+PANELS_FROM = 1024
+#: Bytes of A, and of a row of B, from which A is laid out in strips: there, most of A leaves the first-level cache
+#: before the next panel of B, and the panels are enough to repay the copy.
+STRIPS_FROM = 1 << 15
+STRIPS_WIDTH = 512
 #: Vectors of B in a tile for a single row: as many sums as a core can have under way.
 LINE = 8
 #: Bytes of a row of a panel.

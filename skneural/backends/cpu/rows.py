@@ -9,7 +9,7 @@ from numba.extending import register_jitable
 from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp, random numbers and their kin)
 from skneural.backends.cpu.compiler import HELPER, formula
 from skneural.backends.cpu.intrinsics import call_activation, call_product, clear, vector
-from skneural.backends.cpu.product import STRIP
+from skneural.backends.cpu.product import PANELS_FROM, STRIP
 from skneural.maths.gradients import sent
 
 
@@ -70,8 +70,8 @@ def multiply_numbers(target, x, y, count, dtype):
 
 @register_jitable(**HELPER)
 def weights_at(f, weights, rows, ld, size):
-    """Weights as `multiply` takes them: in panels where there are any. Their address, and their row stride."""
-    if f.panels != 0:
+    """Weights as `multiply` takes them: in panels where they are laid out. Their address, and their row stride."""
+    if f.panels != 0 and ld * size >= PANELS_FROM:
         return f.panels + weights * size, -rows
     return f.params + weights * size, ld
 

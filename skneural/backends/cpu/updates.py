@@ -19,7 +19,7 @@ from skneural.backends.cpu.intrinsics import (
     frame_at,
     vector,
 )
-from skneural.backends.cpu.product import lay_out_panels, transpose_panels
+from skneural.backends.cpu.product import PANELS_FROM, lay_out_panels, transpose_panels
 from skneural.backends.cpu.rows import add_numbers
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.penalties import clip, elastic_net_gradient, lasso, ridge, shrink
@@ -68,7 +68,8 @@ def lay_out(params, panels, transposed, rows, ld, ld_transposed, first, count, s
     Addresses are those of the matrix of `rows` rows, of its panels, and of those of the transposed matrix or 0.
     """
     source = params + first * ld * size
-    lay_out_panels(source, ld, panels, rows, first, count, 0, ld, size, dtype)
+    if ld * size >= PANELS_FROM:
+        lay_out_panels(source, ld, panels, rows, first, count, 0, ld, size, dtype)
     if transposed != 0:
         transpose_panels(source, ld, ld, transposed, ld_transposed, first, count, size, dtype)
 

@@ -8,7 +8,17 @@ from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
-from skneural.backends.cpu.product import PANEL, SLACK, STRIP, STRIPS, lay_out_panels, lay_out_strips
+from skneural.backends.cpu.product import (
+    PANEL,
+    PANELS_FROM,
+    SLACK,
+    STRIP,
+    STRIPS,
+    STRIPS_FROM,
+    STRIPS_WIDTH,
+    lay_out_panels,
+    lay_out_strips,
+)
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, add_numbers, multiply, row_at, sample_of, weights_at
 from skneural.backends.cpu.updates import lay_out, use_gradient
@@ -19,9 +29,6 @@ from skneural.maths.sparse import first_from
 formula(first_from)
 
 dense_at = details_view("dense")
-
-#: Bytes of a first-level cache, more or less.
-FIRST_CACHE = 1 << 15
 
 
 @layer_kernel("dense", "forward")
@@ -35,11 +42,11 @@ def make_dense_forward(dtype):
         op = op_at(op_address)
         own = dense_at(op_address)
         f = frame_at(frame_address)
-        x = row_at(f, op.x, op.ld_in, 0, first, size)  # (B, I)
         weight, ld_weight = weights_at(f, own.weight, op.n_in, op.ld_out, size)  # (I, O)
         bias = f.params + own.bias * size if own.bias >= 0 else 0  # (O,)
-        y = row_at(f, op.y, op.ld_out, 0, first, size)  # OUT (B, O)
+        x = row_at(f, op.x, op.ld_in, 0, first, size)  # (B, I)
         ld = op.ld_out
+        y = row_at(f, op.y, ld, 0, first, size)  # OUT (B, O)
         multiply(f, x, op.ld_in, weight, ld_weight, y, ld, last - first, op.n_out, ld, op.n_in, bias, 0, 0)
         activate(op, f, 0, first, last, size)
 
@@ -100,8 +107,9 @@ def make_dense_backward(dtype):
             begin = row_at(f, op.begin, op.ld_in, 0, first, size) if op.begin >= 0 else 0  # (B, I)
             ld = op.ld_in
             multiply(f, dy, op.ld_out, transposed, -op.ld_out, dx, ld, rows, op.n_in, ld, op.n_out, begin, ld, op.scale)
-        panels = f.work + own.panels * f.capacity * size  # OUT (B, O)
-        lay_out_panels(dy, op.ld_out, panels, f.chunk, first, rows, 0, op.ld_out, size, dtype)
+        if op.ld_out * size >= PANELS_FROM:
+            panels = f.work + own.panels * f.capacity * size  # OUT (B, O)
+            lay_out_panels(dy, op.ld_out, panels, f.chunk, first, rows, 0, op.ld_out, size, dtype)
 
     return LAYER_KERNEL, dense_backward
 
@@ -131,18 +139,20 @@ def _dense_gradient(op, own, f, i, rows, last, tile, size, dtype):
     """Gradient of `rows` rows of the weights, from row `i`: ``x.T @ dy``."""
     ld = op.ld_out
     x = f.work + (op.x * f.capacity + i) * size  # (B, I), of which columns are read
-    panels = f.work + own.panels * f.capacity * size  # (B, O)
-    row_stride = 1
+    dy = f.work + op.dy * f.capacity * size  # (B, O)
+    ld_dy = ld
+    if ld * size >= PANELS_FROM:
+        dy = f.work + own.panels * f.capacity * size
+        ld_dy = -last
     column_stride = op.ld_in
     strip_stride = STRIP
-    if last * op.ld_in * size > FIRST_CACHE:  # the columns of so many rows are better read once, from end to end
+    if last * op.ld_in * size > STRIPS_FROM and ld * size >= STRIPS_WIDTH:
         strip_stride = last * STRIP + SLACK // size
         lay_out_strips(x, op.ld_in, rows, last, f.strips, strip_stride, size, dtype)
         x = f.strips
         column_stride = STRIP
     shape = (rows, op.n_out, ld, last)
-    arguments = (x, row_stride, column_stride, strip_stride, panels, -last, tile, ld, *shape, 0, 0, 0)
-    call_product(f.product, arguments)
+    call_product(f.product, (x, 1, column_stride, strip_stride, dy, ld_dy, tile, ld, *shape, 0, 0, 0))
 
 
 @layer_kernel("dense", "update", False)
@@ -154,7 +164,7 @@ def make_update(dtype, sparse):
     whole = np.int64
     collect = COLLECT
     apply = APPLY
-    together = STRIPS
+    most_rows = STRIPS * STRIP
 
     def update(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -168,6 +178,7 @@ def make_update(dtype, sparse):
         direct = f.phase == collect and f.done == 0  # the first chunk is summed where it is stored
         strips = (op.n_in + f.row_block - 1) // f.row_block
         end = (f.rank + 1) * strips // f.n_threads
+        together = most_rows // f.row_block
         for s in range(f.rank * strips // f.n_threads, end, together):
             i = s * f.row_block
             count = min(together, end - s)
@@ -229,8 +240,10 @@ def make_constrain(dtype):
             weight = vector(f.params + (own.weight + i * op.ld_out + begin) * size, dtype)  # OUT (I, O)
             for j in range(count):
                 weight[j] *= factor[j]
-        source = f.params + own.weight * size
-        lay_out_panels(source, op.ld_out, f.panels + own.weight * size, op.n_in, 0, op.n_in, begin, end, size, dtype)
+        if op.ld_out * size >= PANELS_FROM:
+            source = f.params + own.weight * size
+            target = f.panels + own.weight * size
+            lay_out_panels(source, op.ld_out, target, op.n_in, 0, op.n_in, begin, end, size, dtype)
         if own.transposed >= 0:
             for n in range(0, op.ld_in, wide):
                 width = min(wide, op.ld_in - n)
