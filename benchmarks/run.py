@@ -15,6 +15,7 @@ import time
 from _common import HERE
 
 BENCHMARKS = (
+    "products",
     "networks",
     "features",
     "recurrent",

@@ -29,10 +29,15 @@ from skneural.backends.cpu.simd import INSTRUCTION_SET
 STRIPS = 4
 #: Bytes of a row of B from which it is laid out in panels: below, it costs about what it saves.
 PANELS_FROM = 1024
-#: Bytes of A, and of a row of B, from which A is laid out in strips: there, most of A leaves the first-level cache
-#: before the next panel of B, and the panels are enough to repay the copy.
+#: Bytes of A, and of a row of B, from which A is laid out in strips: most of A leaves the first-level cache before the
+#: next panel of B, and the panels are enough to repay the copy. Where A leaves the second-level cache, it always pays.
 STRIPS_FROM = 1 << 15
 STRIPS_WIDTH = 512
+ALWAYS_STRIPS_FROM = 1 << 19
+#: Depth from which the sums are taken in steps of so many products, in the order of k all the same: what they have come
+#: to waits in C. A panel as deep as that stays in the first-level cache.
+DEEP = 1024
+DEPTH_STEP = 512
 #: Vectors of B in a tile for a single row: as many sums as a core can have under way.
 LINE = 8
 #: Bytes of a row of a panel.
@@ -67,6 +72,8 @@ def make_product(dtype):
     narrow = INSTRUCTION_SET.narrow
     line = LINE
     strips = STRIPS
+    deep = DEEP
+    depth_step = DEPTH_STEP
     wide_width = wide * lanes
     narrow_width = narrow * lanes
     line_width = line * lanes
@@ -78,60 +85,69 @@ def make_product(dtype):
         digest  # part of the cache key
         in_panels = ld_b < 0
         group = strips * r0 if in_panels else m_rows
-        for top in range(0, m_rows, group):
-            bottom = min(top + group, m_rows)
-            n = 0
-            while m_rows == 1 and not in_panels and width - n >= line_width:
-                start = begin + n * size if begin != 0 else 0
-                tile = (a, a_row, a_col, b + n * size, ld_b, c + n * size, ldc, depth, start, 0, scale)
-                multiply_tile(dtype, 1, line, tile)
-                n += line_width
-            while n < n_columns:
-                is_wide = n_columns - n > narrow_width
-                b_tile = b + n * size
-                ld_tile = ld_b
-                if in_panels:
-                    padded = (n_columns - n + unit - 1) // unit * unit
-                    b_tile = b - n * ld_b * size
-                    ld_tile = min(wide_width, padded)
-                m = top
-                while m < bottom:
-                    strip = m // r0
-                    left = min(bottom - m, (strip + 1) * r0 - m)
-                    a_tile = a + (strip * a_strip + (m - strip * r0) * a_row) * size
-                    c_tile = c + (m * ldc + n) * size
-                    start = begin + (m * ld_begin + n) * size if begin != 0 else 0
-                    tile = (a_tile, a_row, a_col, b_tile, ld_tile, c_tile, ldc, depth, start, ld_begin, scale)
-                    if is_wide:
-                        if left >= r0:
-                            multiply_tile(dtype, r0, wide, tile)
-                            m += r0
-                        elif left >= r1:
-                            multiply_tile(dtype, r1, wide, tile)
-                            m += r1
-                        elif left >= r2:
-                            multiply_tile(dtype, r2, wide, tile)
-                            m += r2
-                        elif left >= r3:
-                            multiply_tile(dtype, r3, wide, tile)
-                            m += r3
+        step = depth_step if in_panels and depth > deep and scale == 0 else depth
+        k = 0
+        while k < depth:
+            k_end = min(k + step, depth)
+            source = begin if k == 0 else c
+            ld_source = ld_begin if k == 0 else ldc
+            top = 0
+            while top < m_rows:
+                bottom = min(top + group, m_rows)
+                n = 0
+                while m_rows == 1 and not in_panels and width - n >= line_width:
+                    start = begin + n * size if begin != 0 else 0
+                    tile = (a, a_row, a_col, b + n * size, ld_b, c + n * size, ldc, depth, start, 0, scale)
+                    multiply_tile(dtype, 1, line, tile)
+                    n += line_width
+                while n < n_columns:
+                    is_wide = n_columns - n > narrow_width
+                    b_tile = b + n * size
+                    ld_tile = ld_b
+                    if in_panels:
+                        padded = (n_columns - n + unit - 1) // unit * unit
+                        ld_tile = min(wide_width, padded)
+                        b_tile = b + (k * ld_tile - n * ld_b) * size
+                    m = top
+                    while m < bottom:
+                        strip = m // r0
+                        left = min(bottom - m, (strip + 1) * r0 - m)
+                        a_tile = a + (strip * a_strip + (m - strip * r0) * a_row + k * a_col) * size
+                        c_tile = c + (m * ldc + n) * size
+                        start = source + (m * ld_source + n) * size if source != 0 else 0
+                        tile = (a_tile, a_row, a_col, b_tile, ld_tile, c_tile, ldc, k_end - k, start, ld_source, scale)
+                        if is_wide:
+                            if left >= r0:
+                                multiply_tile(dtype, r0, wide, tile)
+                                m += r0
+                            elif left >= r1:
+                                multiply_tile(dtype, r1, wide, tile)
+                                m += r1
+                            elif left >= r2:
+                                multiply_tile(dtype, r2, wide, tile)
+                                m += r2
+                            elif left >= r3:
+                                multiply_tile(dtype, r3, wide, tile)
+                                m += r3
+                            else:
+                                multiply_tile(dtype, r4, wide, tile)
+                                m += r4
                         else:
-                            multiply_tile(dtype, r4, wide, tile)
-                            m += r4
-                    else:
-                        if left >= r0:
-                            multiply_tile(dtype, r0, narrow, tile)
-                            m += r0
-                        elif left >= r2:
-                            multiply_tile(dtype, r2, narrow, tile)
-                            m += r2
-                        else:
-                            multiply_tile(dtype, r4, narrow, tile)
-                            m += r4
-                n += wide_width if is_wide else unit
-            if n < width:
-                for m in range(top, bottom):
-                    clear(c + (m * ldc + n) * size, (width - n) * size)
+                            if left >= r0:
+                                multiply_tile(dtype, r0, narrow, tile)
+                                m += r0
+                            elif left >= r2:
+                                multiply_tile(dtype, r2, narrow, tile)
+                                m += r2
+                            else:
+                                multiply_tile(dtype, r4, narrow, tile)
+                                m += r4
+                    n += wide_width if is_wide else unit
+                if n < width:
+                    for m in range(top, bottom):
+                        clear(c + (m * ldc + n) * size, (width - n) * size)
+                top = bottom
+            k = k_end
 
     return PRODUCT_KERNEL, product
 
@@ -143,21 +159,37 @@ def lay_out_panels(source, ld, target, depth, first, count, begin, end, size, dt
     The columns begin with a panel; `source` is the address of the first row that is copied.
     """
     wide = PANEL // size
-    for n in range(begin, end, wide):
+    n = begin
+    while n < end:
         width = min(wide, ld - n)
+        origin = source + n * size
         goal = target + (n * depth + first * width) * size
-        for k in range(count):
-            for line in range(0, width * size, 64):
-                copy_line(dtype, source + (k * ld + n) * size + line, goal + k * width * size + line)
+        for _ in range(count):
+            copy_line(dtype, origin, goal)
+            if width * size > 64:
+                copy_line(dtype, origin + 64, goal + 64)
+            origin += ld * size
+            goal += width * size
+        n += wide
+
+
+@register_jitable(**HELPER)
+def pays_strips(depth, ld, ld_b, size):
+    """Whether it pays to lay out the transpose of a matrix of `depth` rows in strips, for a product with B."""
+    stored = depth * ld * size
+    return stored > ALWAYS_STRIPS_FROM or (stored > STRIPS_FROM and ld_b * size >= STRIPS_WIDTH)
 
 
 @register_jitable(**HELPER)
 def lay_out_strips(source, ld, columns, depth, target, pitch, size, dtype):
     """Copy the transpose of a matrix of `depth` rows into strips that are `pitch` numbers apart."""
+    strips = (columns + STRIP - 1) // STRIP
     for k in range(depth):
+        origin = source + k * ld * size
         goal = target + k * STRIP * size
-        for column in range(0, columns, STRIP):
-            copy_column(dtype, source + (k * ld + column) * size, goal)
+        for _ in range(strips):
+            copy_column(dtype, origin, goal)
+            origin += STRIP * size
             goal += pitch * size
 
 

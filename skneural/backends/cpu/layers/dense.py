@@ -14,10 +14,9 @@ from skneural.backends.cpu.product import (
     SLACK,
     STRIP,
     STRIPS,
-    STRIPS_FROM,
-    STRIPS_WIDTH,
     lay_out_panels,
     lay_out_strips,
+    pays_strips,
 )
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, add_numbers, multiply, row_at, sample_of, weights_at
@@ -146,7 +145,7 @@ def _dense_gradient(op, own, f, i, rows, last, tile, size, dtype):
         ld_dy = -last
     column_stride = op.ld_in
     strip_stride = STRIP
-    if last * op.ld_in * size > STRIPS_FROM and ld * size >= STRIPS_WIDTH:
+    if pays_strips(last, op.ld_in, ld, size):
         strip_stride = last * STRIP + SLACK // size
         lay_out_strips(x, op.ld_in, rows, last, f.strips, strip_stride, size, dtype)
         x = f.strips
@@ -179,7 +178,8 @@ def make_update(dtype, sparse):
         strips = (op.n_in + f.row_block - 1) // f.row_block
         end = (f.rank + 1) * strips // f.n_threads
         together = most_rows // f.row_block
-        for s in range(f.rank * strips // f.n_threads, end, together):
+        s = f.rank * strips // f.n_threads
+        while s < end:
             i = s * f.row_block
             count = min(together, end - s)
             rows = min(count * f.row_block, op.n_in - i)
@@ -198,6 +198,7 @@ def make_update(dtype, sparse):
                 use_gradient(f, frame_address, at + begin, numbers, tile + begin * size, slot, 1, size, dtype)
             if f.phase != collect:
                 lay_out(params, panels, transposed, op.n_in, op.ld_out, op.ld_in, i, rows, size, dtype)
+            s += count
         if f.rank == f.n_threads - 1 and own.bias >= 0:  # the one with the fewest strips, if any has fewer
             tile = f.gradient + own.bias * size if direct else f.scratch
             if f.phase != apply:
