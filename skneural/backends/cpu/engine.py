@@ -69,18 +69,18 @@ def set_inputs(frame, X):
         values, indices, indptr = X
         frame.update(inputs=data(values), indices=data(indices), indptr=data(indptr), n_rows=len(indptr) - 1)
     elif isinstance(X, Sequences):
-        by_sample, by_step, by_feature = (stride // X.values.itemsize for stride in X.values.strides)
-        frame.update(
-            inputs=data(X.values),
-            lengths=data(X.lengths),
-            n_rows=len(X.values),
-            ld_inputs=by_sample,
-            ld_steps=by_step,
-            ld_features=by_feature,
-        )
+        values = X.values
+        itemsize = values.itemsize
+        by_sample, by_step, by_feature = values.strides
+        frame.inputs = data(values)
+        frame.lengths = data(X.lengths)
+        frame.n_rows = len(values)
+        frame.ld_inputs = by_sample // itemsize
+        frame.ld_steps = by_step // itemsize
+        frame.ld_features = by_feature // itemsize
     else:
-        n_rows, width = X.shape
-        frame.update(inputs=data(X), ld_inputs=width, n_rows=n_rows)
+        frame.inputs = data(X)
+        frame.n_rows, frame.ld_inputs = X.shape
 
 
 def widest(program):
@@ -144,13 +144,13 @@ class Predictor:
         frame = self.template.copy()
         n_rows = self.inputs.check(X, targets, weights)
         set_inputs(frame, X)
-        outputs = np.empty((n_rows, self.program.n_outputs), self.program.dtype)
+        outputs = np.empty((n_rows, self.program.n_outputs), self.inputs.dtype)
         losses = None
         if targets is not None:
             losses = np.empty(n_rows)
             frame.update(targets=data(targets), n_targets=targets.shape[1], weights=data(weights), losses=data(losses))
-        frame["outputs"] = data(outputs)
-        frame["capacity"] = min(self._block, n_rows)
+        frame.outputs = data(outputs)
+        frame.capacity = min(self._block, n_rows)
         shares = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
         size = min(n_threads(), shares) if n_threads and shares > 1 else 1
         if size == 1:
@@ -168,11 +168,11 @@ class Predictor:
 
     def _run(self, frame):
         """One thread's rows, in buffers of its own."""
-        numbers = frame["capacity"] * self.program.n_work
-        memory = np.empty(numbers + self._panel + _LINE, self.program.dtype)
+        numbers = frame.capacity * self.program.n_work
+        memory = np.empty(numbers + self._panel + _LINE, self.inputs.dtype)
         work = -(-data(memory) // 64) * 64
-        frame["work"] = work
-        frame["panel"] = work + numbers * self.itemsize
+        frame.work = work
+        frame.panel = work + numbers * self.itemsize
         self._predict(frame.address)
 
 
