@@ -15,6 +15,8 @@ from skneural.estimators._parameters import rows_of
 from skneural.estimators._settings import STOCHASTIC_SOLVERS, input_dtypes
 from skneural.estimators._targets import without_last_axis
 
+#: Numbers that are looked at in one go, so that memory-mapped data is never read whole.
+BLOCK = 1 << 20
 #: Types of labels that may stand in a list of a few.
 LABELS = (int, float, str, bool, np.generic)
 
@@ -82,11 +84,13 @@ class RowReader:
 
     def validate(self, est, X, y, reset, dtype=None):
         """Checked X and y; `dtype` is that of weights there are, and `reset` is as in scikit-learn."""
-        if dtype is None:
-            dtype = input_dtypes(est)
-        if not reset and _is_plain(est, X, dtype):
-            targets = _plain_targets(est, y, len(X))
+        dtype = input_dtypes(est) if dtype is None else [dtype]
+        if _is_plain(X, dtype) and (reset or _fits(est, X)):
+            targets = plain_targets(est, y, len(X))
             if targets is not None:
+                if reset:
+                    est.n_features_in_ = X.shape[1]
+                    vars(est).pop("feature_names_in_", None)
                 return X, targets
         X, y = validate_data(
             est,
@@ -106,7 +110,7 @@ class RowReader:
     def validate_prediction(self, est, X):
         """Checked X of which a prediction is asked."""
         dtype = est._params.dtype
-        if _is_plain(est, X, dtype):
+        if _is_plain(X, (dtype,)) and _fits(est, X):
             return X
         return validate_data(est, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)
 
@@ -116,31 +120,39 @@ class RowReader:
 
     def variant(self, X):
         """The variant of the program that predicts for checked X."""
-        return {"sparse": sparse.issparse(X), "training": False}
+        return {"sparse": not isinstance(X, np.ndarray), "training": False}
 
     def as_given(self, est, X):
         """Checked X as users hand it over."""
         return X
 
 
-def _is_plain(est, X, dtype):
+def _is_plain(X, dtypes):
     """Whether X is an array that scikit-learn's checks would hand back as it is.
 
-    One row through a small network takes less than those checks.
+    One row through a small network takes less than those checks, and many a fit as long.
     """
     return (
         type(X) is np.ndarray
-        and X.dtype == dtype
+        and X.dtype in dtypes
         and X.ndim == 2
         and X.flags.c_contiguous
-        and X.shape[0] > 0
-        and X.shape[1] == est.n_features_in_
-        and "feature_names_in_" not in vars(est)
-        and bool(np.isfinite(X).all())
+        and 0 < X.size <= BLOCK
+        and is_finite(X)
     )
 
 
-def _plain_targets(est, y, n_samples):
+def _fits(est, X):
+    """Whether a plain X is like that of the fit."""
+    return X.shape[1] == est.n_features_in_ and "feature_names_in_" not in vars(est)
+
+
+def is_finite(X):
+    """Whether all numbers of an array are finite: to count them takes half as long as to ask ``all`` of a few."""
+    return np.count_nonzero(np.isfinite(X)) == X.size
+
+
+def plain_targets(est, y, n_samples):
     """Targets that scikit-learn's checks would hand back as they are, as an array; None if it is not plain."""
     if type(y) is list and all(isinstance(label, LABELS) for label in y):
         y = np.asarray(y)

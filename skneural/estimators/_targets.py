@@ -44,6 +44,17 @@ def _labels(y):
     return unique_labels(y) if np.asarray(y).dtype == object else np.unique(y)
 
 
+def _plain_labels(y):
+    """Sorted labels of an array of whole numbers or text, None where scikit-learn's `type_of_target` is to look at it.
+
+    That takes a small fit a tenth of its time. Some versions warn where there are many classes for so few rows.
+    """
+    if type(y) is not np.ndarray or y.ndim != 1 or y.dtype.kind not in "biuU":
+        return None
+    labels = np.unique(y)
+    return labels if 4 * len(labels) <= len(y) else None
+
+
 def check_class_weight(class_weight):
     """Raise unless weights of classes, in a dict or one for each output, are finite numbers that are not negative."""
     for weights in class_weight if isinstance(class_weight, list | tuple) else [class_weight]:
@@ -75,13 +86,16 @@ class ClassTargets:
     """
 
     def __init__(self, y, loss):
-        kind = type_of_target(y, input_name="y")
-        if kind not in ("binary", "multiclass", "multilabel-indicator"):
-            check_classification_targets(y)  # these two raise, in scikit-learn's words
-            LabelBinarizer().fit(y)
-        self.multilabel = kind.startswith("multilabel")
+        self.multilabel = False
         self.sparse = sparse.issparse(y)
-        self.classes_ = np.arange(y.shape[1]) if self.multilabel else _labels(y)
+        self.classes_ = _plain_labels(y)
+        if self.classes_ is None:
+            kind = type_of_target(y, input_name="y")
+            if kind not in ("binary", "multiclass", "multilabel-indicator"):
+                check_classification_targets(y)  # these two raise, in scikit-learn's words
+                LabelBinarizer().fit(y)
+            self.multilabel = kind.startswith("multilabel")
+            self.classes_ = np.arange(y.shape[1]) if self.multilabel else _labels(y)
         several = self.multilabel or len(self.classes_) > 2
         self.n_outputs = len(self.classes_) if several else 1
         self.loss = loss if several and not self.multilabel else f"binary_{loss}"
