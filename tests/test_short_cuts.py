@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 from sklearn.utils.multiclass import type_of_target
@@ -17,6 +19,7 @@ from skneural.backends.cpu.engine import Trainer
 from skneural.backends.frame import Frame, data
 from skneural.backends.records import FRAME
 from skneural.estimators._base import _generator
+from skneural.estimators._scores import accuracy, r2
 from skneural.estimators._targets import ClassTargets
 from skneural.layers import Dense, Residual
 from skneural.network import initializers
@@ -359,3 +362,57 @@ def test_orthogonal_matrices_of_a_stack(shape):
     drawn = initializers.uniform(3 * shape[0] * shape[1], 1, 0).reshape(3, *shape)
     stack = initializers.orthogonal(drawn, None)
     assert_array_equal(stack, [initializers.orthogonal(part, None) for part in drawn])
+
+
+# -- scores ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["integers", "booleans", "text", "reals", "objects", "list"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_accuracy_is_that_of_sklearn(kind, weighted):
+    y = RNG.integers(2, size=30)
+    kinds = {"integers": int, "booleans": bool, "text": str, "reals": float, "objects": str, "list": int}
+    y = y.astype(kinds[kind])
+    if kind == "objects":
+        y = y.astype(object)
+    predicted = np.roll(y, 1)
+    weights = RNG.uniform(size=30) if weighted else None
+    given = y.tolist() if kind == "list" else y
+    assert accuracy(given, predicted, weights) == accuracy_score(given, predicted, sample_weight=weights)
+
+
+@pytest.mark.parametrize(("y_type", "type_"), [("f4", "f4"), ("f8", "f8"), ("f8", "f4"), ("i8", "f4")])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_r2_is_that_of_sklearn(y_type, type_, n_outputs):
+    y = (10 * RNG.normal(size=(501, n_outputs))).astype(y_type)
+    predicted = (y + RNG.normal(size=y.shape)).astype(type_)
+    if n_outputs == 1:
+        y = y.ravel()
+        predicted = predicted.ravel()
+    tolerance = 1e-6 if type_ == "f4" else 1e-14
+    np.testing.assert_allclose(r2(y, predicted), r2_score(y, predicted), rtol=tolerance)
+    weights = RNG.uniform(size=501)
+    assert r2(y, predicted, weights) == r2_score(y, predicted, sample_weight=weights)
+
+
+def test_r2_where_it_is_no_share():
+    assert r2(np.ones(3), np.ones(3)) == r2_score(np.ones(3), np.ones(3)) == 1
+    assert r2(np.ones(3), np.arange(3.0)) == r2_score(np.ones(3), np.arange(3.0)) == 0
+    with pytest.warns(UndefinedMetricWarning):
+        assert np.isnan(r2(np.ones(1), np.ones(1)))
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="Input contains"):
+            r2(np.arange(3.0), np.array([0.0, bad, 1.0]))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        r2(np.arange(3.0), np.arange(4.0))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        accuracy(np.arange(3), np.arange(4))
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_validation_scores_are_those_of_score(cls):
+    y = (Y > 0).astype(int) if cls is MLPClassifier else Y
+    est = quick(cls, max_iter=3)
+    with pytest.warns(UserWarning, match="converged"):
+        est.fit(X[:30], y[:30], X_val=X[30:], y_val=y[30:])
+    assert est.best_validation_score_ == est.score(X[30:], y[30:])

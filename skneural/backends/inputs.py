@@ -22,6 +22,11 @@ class Sequences:
     lengths: np.ndarray | None
 
 
+def are_finite(array):
+    """Whether all numbers of an array are finite: to count those of a short one is sooner done than to call ``all``."""
+    return np.count_nonzero(np.isfinite(array)) == array.size
+
+
 def are_whole(array):
     """Whether the strides of an array are whole numbers of its items; those of fields of records may not be."""
     return array.flags.c_contiguous or not any(stride % array.itemsize for stride in array.strides)

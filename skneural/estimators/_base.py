@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skneural._compat import CallbackSupportMixin, check_not_all_zero
 from skneural._tooltips import Tooltips
+from skneural.backends.inputs import are_finite
 from skneural.estimators import _threads
 from skneural.estimators._fitting import begin, has_callbacks, run
 from skneural.estimators._kept import Kept, Request, Task
@@ -175,7 +176,7 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
                 if state is None or state.n_iter == begun_at:
                     self._put_back(before)
                 raise
-            if not np.isfinite(state.params).all():
+            if not are_finite(state.params):
                 raise ValueError(NON_FINITE)
         return self
 

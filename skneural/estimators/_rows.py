@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from skneural._compat import check_sample_weight
+from skneural.backends.inputs import are_finite
 from skneural.estimators._parameters import rows_of
 from skneural.estimators._settings import STOCHASTIC_SOLVERS, input_dtypes
 from skneural.estimators._targets import without_last_axis
@@ -138,7 +139,7 @@ def _is_plain(X, dtypes):
         and X.ndim == 2
         and X.flags.c_contiguous
         and 0 < X.size <= BLOCK
-        and is_finite(X)
+        and are_finite(X)
     )
 
 
@@ -147,18 +148,13 @@ def _fits(est, X):
     return X.shape[1] == est.n_features_in_ and "feature_names_in_" not in vars(est)
 
 
-def is_finite(X):
-    """Whether all numbers of an array are finite: to count them takes half as long as to ask ``all`` of a few."""
-    return np.count_nonzero(np.isfinite(X)) == X.size
-
-
 def plain_targets(est, y, n_samples):
     """Targets that scikit-learn's checks would hand back as they are, as an array; None if it is not plain."""
     if type(y) is list and all(isinstance(label, LABELS) for label in y):
         y = np.asarray(y)
     if type(y) is not np.ndarray or y.shape != (n_samples,):
         return None
-    if y.dtype.kind in "fiub" and np.isfinite(y).all():
+    if y.dtype.kind in "fiub" and are_finite(y):
         return y
     return y if y.dtype.kind == "U" and not est._numeric_targets else None
 

@@ -4,8 +4,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
+from skneural.backends.inputs import are_finite
 from skneural.estimators._handover import read_listed, rectangular
-from skneural.estimators._rows import BLOCK, is_finite, plain_targets
+from skneural.estimators._rows import BLOCK, plain_targets
 from skneural.estimators._sequences import (
     NO_TARGETS,
     as_array,
@@ -30,7 +31,7 @@ def _is_plain(est, X, dtypes):
         and X.ndim == 3
         and 0 < X.size <= BLOCK
         and est.input_format == "channels_last"
-        and is_finite(X)
+        and are_finite(X)
     )
 
 

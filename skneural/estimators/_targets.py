@@ -10,6 +10,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from skneural.backends.inputs import are_finite
 from skneural.maths.losses import LOSSES
 
 #: What regressors can minimise; the others are those of `ClassTargets`.
@@ -297,7 +298,7 @@ class RealTargets:
             if is_low.any():
                 wanted = "strictly positive" if loss.open else "non-negative"
                 raise ValueError(f"loss={self.loss!r} requires {wanted} y.")
-        if not np.isfinite(targets).all():
+        if not are_finite(targets):
             raise ValueError(f"Input y contains infinity or a value too large for {targets.dtype!r}.")
         if self.quantiles is None:
             return targets
