@@ -99,14 +99,14 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
 
     def _validate_params(self):
         """As scikit-learn does, but for parameters that have their defaults: to look at these, too, takes longer."""
+        constraints = self._parameter_constraints
         unknown = {}
         for name in self._get_param_names():
             value = getattr(self, name)
             row = self._rows.get(name)
-            is_default = row is not None and value is row["default"]
-            if not is_default or self._parameter_constraints.get(name) is not row.get("constraint"):
+            if row is None or value is not row["default"] or constraints.get(name) is not row.get("constraint"):
                 unknown[name] = value
-        validate_parameter_constraints(self._parameter_constraints, unknown, type(self).__name__)
+        validate_parameter_constraints(constraints, unknown, type(self).__name__)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -92,6 +92,11 @@ class Program:
         """Length of the sequences that the network reads, 0 if it reads rows."""
         return self.source.n_timesteps
 
+    @cached_property
+    def has_steps(self):
+        """Whether sequences flow through it."""
+        return bool(self.ops["steps"].max() > 1 or self.n_timesteps)
+
     @property
     def standardizes(self):
         """Whether it scales its input by what the first entry of `norm_views` has."""
@@ -107,7 +112,7 @@ class Program:
             or ("stream" in operation.details and operation.details.get("limit", 1) != 0)
         ]
 
-    @property
+    @cached_property
     def flops(self):
         """Floating-point operations of one sample on the way forward, those on padding counted."""
         return sum(operation.flops for operation in self.operations)

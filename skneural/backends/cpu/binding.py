@@ -30,16 +30,16 @@ def bind_training(program, *, constrain=False):
     """Operations with the addresses of their kernels for training; with `constrain`, of the limit on norms too."""
     dtype = program.dtype.type
     ops = program.ops.copy()
-    is_asked = np.maximum(ops["dx"], ops["d_other"]) >= 0
-    is_hidden = ops["layer"] < program.n_layers - 1
-    for i, operation in enumerate(program.operations):
+    for op, operation in zip(ops, program.operations, strict=True):
+        is_asked = max(op["dx"], op["d_other"]) >= 0
+        is_hidden = op["layer"] < program.n_layers - 1
         for field, key in keys_of(operation.kind, operation.function, dtype).items():
-            if field == "backward" and not (is_asked[i] or operation.traits.always_back):
+            if field == "backward" and not (is_asked or operation.traits.always_back):
                 continue
-            if field == "constrain" and not (constrain and is_hidden[i]):
+            if field == "constrain" and not (constrain and is_hidden):
                 continue
-            ops[field][i] = address(*key)
-        ops["function"][i] = activation_of(operation, dtype)
+            op[field] = address(*key)
+        op["function"] = activation_of(operation, dtype)
     return ops
 
 

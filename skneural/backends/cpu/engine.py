@@ -94,11 +94,6 @@ def widest(program):
     return max([width, *depths]), width
 
 
-def has_steps(program):
-    """Whether sequences flow through a program."""
-    return bool(program.ops["steps"].max() > 1 or program.n_timesteps)
-
-
 class Predictor:
     """Forward passes. Safe to call from several threads: every call has its own buffers."""
 
@@ -119,7 +114,7 @@ class Predictor:
         self._panel = panel_size(depth, program.dtype.type)
         self._seconds_a_row = program.flops / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
-        if has_steps(program):
+        if program.has_steps:
             row = program.n_work * self.itemsize
             fits = min(max(SMALLEST_BLOCK, PREDICT_BYTES // row), SEQUENCE_BYTES // row)
             self._block = max(1, min(PREDICT_BLOCK, fits))
@@ -264,7 +259,7 @@ class Trainer(BaseTrainer):
         if program.n_statistics > 0:  # statistics of a batch need all of it; everything else can be had in chunks
             return min(batch, n_rows)
         most = MAX_CAPACITY
-        if has_steps(program):
+        if program.has_steps:
             most = max(1, min(most, SEQUENCE_BYTES // (program.n_work * self.itemsize)))
         return min(batch, n_rows, most)
 
