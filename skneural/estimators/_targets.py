@@ -103,8 +103,11 @@ class ClassTargets:
 
     def with_loss(self, loss):
         """The same classes with another loss."""
+        name = f"binary_{loss}" if self.loss.startswith("binary_") else loss
+        if name == self.loss:
+            return self
         other = copy.copy(self)
-        other.loss = f"binary_{loss}" if self.loss.startswith("binary_") else loss
+        other.loss = name
         return other
 
     def constants(self, name, value):
