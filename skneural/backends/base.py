@@ -15,6 +15,8 @@ from skneural.network.memory import aligned_zeros
 
 #: Seconds that a call should last at the most, so that Ctrl-C is heard.
 CALL_SECONDS = 0.1
+#: So few numbers are made sooner one by one than as an array.
+FEW = 10
 
 
 def check_settings(program):
@@ -52,6 +54,14 @@ class OptimizerState:
         s = aligned_zeros(program.n_params, program.dtype)
         v = aligned_zeros(program.n_params, program.dtype)
         return cls(s=s, v=v, **values)
+
+
+def order_keys(seed, first, count):
+    """Keys of the random orders of epochs: an array of int64."""
+    if count > FEW:
+        epochs = np.arange(first, first + count, dtype=np.uint64)
+        return random.key(seed, random.ORDER, epochs).astype(np.int64)
+    return np.array([random.key(seed, random.ORDER, epoch) for epoch in range(first, first + count)], np.int64)
 
 
 def one_pass(program):
@@ -186,8 +196,7 @@ class BaseTrainer:
             self.layer_norms = np.zeros((n_epochs + 1, self.program.n_layers))
             if before is not None:  # the epoch in which the call before ended
                 self.layer_norms[0] = before[-1]
-        epochs = np.arange(frame["epoch"], frame["epoch"] + n_epochs, dtype=np.uint64)
-        self.order_keys = random.key(frame["seed"], random.ORDER, epochs).astype(np.int64)
+        self.order_keys = order_keys(frame["seed"], frame["epoch"], n_epochs)
         frame.update(best_loss=best_loss, no_improvement=no_improvement, epochs_left=n_epochs, epochs_done=0)
         started = time.perf_counter() - begin
         while frame["epochs_done"] == 0:
@@ -219,9 +228,10 @@ class BaseTrainer:
         first, count : int
             Steps of these epochs that come before, and how many are wanted.
         """
-        epoch, step = np.divmod(first + np.arange(count), self.steps_per_epoch)
-        rates = rates[epoch, step % rates.shape[1]]
-        t = self.frame["step"] + 1 + np.arange(count)
+        steps_of_a_rate = self.steps_per_epoch // rates.shape[1]
+        rates = rates.ravel()[np.arange(first, first + count) // steps_of_a_rate]
+        done = self.frame["step"]
+        t = np.arange(done + 1, done + 1 + count)
         constants = np.zeros((count, N_CONSTANTS))
         for i, values in enumerate(self.optimizer.constants(rates, t, *self.hyper)):
             constants[:, i] = values

@@ -1,58 +1,63 @@
 """Frames as Python fills them in."""
 
+import ctypes
+
 import numpy as np
 
 from skneural.backends.records import FRAME
 
-_INDEX = {name: FRAME.fields[name][1] // 8 for name in FRAME.names}
-_REAL = {name for name in FRAME.names if FRAME.fields[name][0] == np.float64}
+_KINDS = {np.dtype(np.int64): ctypes.c_int64, np.dtype(np.float64): ctypes.c_double}
+
+_number_at = ctypes.c_size_t.from_address
+#: Where an array's own fields begin: behind what every object of Python has.
+_OBJECT = object.__basicsize__
 
 
 def data(array):
-    """Address of an array's first element, 0 for None."""
-    return 0 if array is None else array.__array_interface__["data"][0]
+    """Address of an array's first element, 0 for None.
+
+    It is the first field of an array, as all code has it that is compiled against NumPy. ``array.ctypes.data`` makes an
+    object to say so, which takes four times as long; a short prediction asks three times.
+    """
+    return 0 if array is None else _number_at(id(array) + _OBJECT).value
 
 
-class Frame:
-    """A `FRAME` with items by name. All fields have 8 bytes, and copying numbers is faster than copying a record.
+class Frame(ctypes.Structure):
+    """A `FRAME`, all 0 at first. Its fields are attributes, and items by their names.
 
-    Parameters
-    ----------
-    numbers : ndarray of int64, default=None
-        What to begin with, copied; default all 0.
+    To copy it, and to read or write a number, takes a tenth of the time that a record of NumPy takes.
     """
 
-    __slots__ = ("_numbers", "_reals", "address")
+    __slots__ = ()  # the name of a field that there is not is an error
+    _fields_ = tuple((name, _KINDS[FRAME.fields[name][0]]) for name in FRAME.names)
 
-    def __init__(self, numbers=None):
-        self._numbers = np.zeros(len(_INDEX), np.int64) if numbers is None else numbers.copy()
-        self._reals = self._numbers.view(np.float64)
-        self.address = data(self._numbers)
+    @property
+    def address(self):
+        """Where compiled code finds it."""
+        return ctypes.addressof(self)
 
     @property
     def numbers(self):
         """All fields, those that are real by their bits: what a backend copies to a device and back."""
-        return self._numbers
+        return np.frombuffer(self, np.int64)
 
     def __setitem__(self, name, value):
-        numbers = self._reals if name in _REAL else self._numbers
-        numbers[_INDEX[name]] = value
+        setattr(self, name, value)
 
     def __getitem__(self, name):
-        numbers = self._reals if name in _REAL else self._numbers
-        return numbers[_INDEX[name]].item()
+        return getattr(self, name)
 
     def update(self, **fields):
         """Set several fields."""
         for name, value in fields.items():
-            self[name] = value
+            setattr(self, name, value)
 
     def copy(self):
         """A frame with the same numbers."""
-        return Frame(self._numbers)
+        return Frame.from_buffer_copy(self)
 
     def follow(self, other, keep):
         """Take all numbers of another frame, but for the fields named in `keep`."""
         kept = {name: self[name] for name in keep}
-        self._numbers[:] = other._numbers
+        self.numbers[:] = other.numbers
         self.update(**kept)

@@ -22,6 +22,16 @@ class Sequences:
     lengths: np.ndarray | None
 
 
+def are_finite(array):
+    """Whether all numbers of an array are finite: to count those of a short one is sooner done than to call ``all``."""
+    return np.count_nonzero(np.isfinite(array)) == array.size
+
+
+def are_whole(array):
+    """Whether the strides of an array are whole numbers of its items; those of fields of records may not be."""
+    return array.flags.c_contiguous or not any(stride % array.itemsize for stride in array.strides)
+
+
 def _check_array(name, array, dtype, shape):
     """Raise unless something is an array of that kind, contiguous; None in `shape` stands for any length."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
@@ -101,7 +111,6 @@ class Inputs:
 
     def _check_rows(self, X):
         # One row through a small network takes some microseconds: what is right gets by quickly.
-        # One row through a small network takes some microseconds: what is right gets by quickly.
         is_array = self.reads_rows and isinstance(X, np.ndarray) and X.dtype == self.dtype
         if is_array and X.ndim == 2 and X.shape[1] == self.n_features and X.flags.c_contiguous:
             return len(X)
@@ -144,7 +153,7 @@ class Inputs:
                 f"X must have shape (n, {self.n_timesteps}, {self.n_features}), got {values.shape}: "
                 "this program was lowered for other sequences."
             )
-        if any(stride % values.itemsize for stride in values.strides):
+        if not are_whole(values):
             raise ValueError("The strides of X must be whole numbers.")
         if lengths is not None:
             _check_array("The lengths of X", lengths, np.int64, (len(values),))

@@ -16,10 +16,12 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from skneural._compat import CallbackSupportMixin, check_not_all_zero
 from skneural._tooltips import Tooltips
+from skneural.backends.inputs import are_finite
 from skneural.estimators import _threads
 from skneural.estimators._fitting import begin, has_callbacks, run
 from skneural.estimators._kept import Kept, Request, Task
@@ -46,9 +48,23 @@ from skneural.training.state import Unfinished
 #: By their `id`, the estimators that are being fitted in this process. A fork leaves the threads behind that do so.
 _under_way = set()
 _LOCK = threading.Lock()
+_OF_THREAD = threading.local()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
     os.register_at_fork(after_in_child=_under_way.clear)
+
+
+def _generator(random_state):
+    """As scikit-learn's `check_random_state`, but for integers each thread has one generator, and seeds it again.
+
+    A new one gathers entropy first, which takes a tenth of a small fit. Nobody keeps one that an integer has seeded.
+    """
+    if not isinstance(random_state, Integral):
+        return check_random_state(random_state)
+    if not hasattr(_OF_THREAD, "generator"):
+        _OF_THREAD.generator = np.random.RandomState()
+    _OF_THREAD.generator.seed(random_state)
+    return _OF_THREAD.generator
 
 
 @contextlib.contextmanager
@@ -80,6 +96,17 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
     def _get_param_names(cls):
         # scikit-learn reads the signature again at every call: with these many parameters small fits notice.
         return super()._get_param_names()
+
+    def _validate_params(self):
+        """As scikit-learn does, but for parameters that have their defaults: to look at these, too, takes longer."""
+        constraints = self._parameter_constraints
+        unknown = {}
+        for name in self._get_param_names():
+            value = getattr(self, name)
+            row = self._rows.get(name)
+            if row is None or value is not row["default"] or constraints.get(name) is not row.get("constraint"):
+                unknown[name] = value
+        validate_parameter_constraints(constraints, unknown, type(self).__name__)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -149,7 +176,7 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
                 if state is None or state.n_iter == begun_at:
                     self._put_back(before)
                 raise
-            if not np.isfinite(state.params).all():
+            if not are_finite(state.params):
                 raise ValueError(NON_FINITE)
         return self
 
@@ -166,6 +193,8 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         kept = vars(self).get("_kept") if request.incremental else None
         if kept is None:
             kept = Kept(self)
+            if request.incremental:
+                kept.remember(self)
             self._check_settings(request.incremental)
             check_held_out(request.X_val, request.y_val, request.sample_weight_val)
         return kept
@@ -231,7 +260,7 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
             going_on = request.incremental and not first_pass and "_state" in vars(self)
             if going_on and from_integer and not has_callbacks(self):
                 return run, None, self._state.seed  # a generator is slow to make, and would give what nobody needs
-            random = check_random_state(self.random_state)
+            random = _generator(self.random_state)
             if has_callbacks(self) and not from_integer:
                 run.random = copy.deepcopy(random)
         return run, random, random.randint(2**31) * 2**31 + random.randint(2**31)
@@ -256,15 +285,16 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
                 if not np.isfinite(np.array(settings, X.dtype)).all():
                     raise ValueError(f"A number among {', '.join(names)} is too large for {X.dtype}.")
             try:
-                kept.program, kept.shape = self._lower(X, targets, settings), shape
+                kept.program = self._lower(kept.layers, X, targets, settings)
+                kept.shape = shape
             except OverflowError:
                 raise ValueError("This network is too large: its parameters cannot be counted.") from None
         return kept.program
 
-    def _lower(self, X, targets, settings):
-        """The network for checked X, as a program."""
+    def _lower(self, layers, X, targets, settings):
+        """The network of these hidden layers for checked X, as a program."""
         return lower(
-            [*self._hidden_layers(), Dense(targets.n_outputs)],
+            [*layers, Dense(targets.n_outputs)],
             X.shape[-1],
             dtype=X.dtype.type,
             loss=targets.loss,

@@ -29,6 +29,8 @@ class Kept:
     ----------
     settings : SimpleNamespace
         As `settings_of` has it.
+    layers : list of Layer
+        Those before the last one.
     program, shape : Program, tuple
         The network, and the facts it was lowered for.
     trainer : Trainer or None
@@ -37,18 +39,22 @@ class Kept:
 
     def __init__(self, est):
         self.settings = settings_of(est)
+        self.layers = est._hidden_layers()
         self.program = None
         self.shape = None
         self.trainer = None
         self._values = {}
         self._others = {}
+
+    def remember(self, est):
+        """Note the parameters, for `holds`."""
         for name in vars(self.settings):
             value = getattr(est, name)
             group = self._values if isinstance(value, VALUES) else self._others
             group[name] = value.copy() if isinstance(value, list | dict) else value
 
     def holds(self, est):
-        """Whether the parameters are what they were."""
+        """Whether the parameters are what they were when they were noted."""
         for name, value in self._values.items():
             now = getattr(est, name)
             if now is not value and not _is_same(now, value):

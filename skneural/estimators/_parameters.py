@@ -9,7 +9,6 @@ are those that are being trained.
 import operator
 
 import numpy as np
-from scipy import sparse
 
 from skneural.backends import devices
 from skneural.network.memory import aligned_zeros
@@ -23,7 +22,7 @@ SHAPING = ("layers", "hidden_layer_sizes", "head_layer_sizes", "bidirectional", 
 
 def rows_of(X):
     """Rows as the engine reads them: an array, or (values, indices, indptr) of a CSR matrix with sorted columns."""
-    if not sparse.issparse(X):
+    if isinstance(X, np.ndarray):
         return X
     if not X.has_sorted_indices:
         X = X.sorted_indices()
@@ -46,8 +45,7 @@ class Predictors:
     def __init__(self, program, params, groups, target):
         self.program = program
         self.params = params
-        self.names = tuple(groups)
-        self.views = tuple(view for group in groups.values() for view in group)
+        self.groups = {name: tuple(views) for name, views in groups.items()}
         self.target = target
         self._made = {}
 
@@ -71,9 +69,11 @@ class Predictors:
 
 def _are_current(attributes):
     """Whether the arrays that users see are the views that `adopt` made."""
-    predictors = attributes["_predictors"]
-    arrays = [array for name in predictors.names for array in attributes.get(name, ())]
-    return len(arrays) == len(predictors.views) and all(map(operator.is_, arrays, predictors.views))
+    for name, views in attributes["_predictors"].groups.items():
+        arrays = attributes.get(name, ())
+        if len(arrays) != len(views) or not all(map(operator.is_, arrays, views)):
+            return False
+    return True
 
 
 def adopt(est, program, params, target=None):
@@ -85,7 +85,7 @@ def adopt(est, program, params, target=None):
     before = vars(est).copy()  # lives for longer: the end of an array may let another thread in
     vars(est).update(fresh)
     if before.get("_predictors") is not None:
-        for name in set(before["_predictors"].names) - fresh.keys():  # of layers that there are no more
+        for name in before["_predictors"].groups.keys() - fresh.keys():  # of layers that there are no more
             vars(est).pop(name, None)
     del before
 

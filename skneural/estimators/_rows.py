@@ -11,10 +11,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from skneural._compat import check_sample_weight
+from skneural.backends.inputs import are_finite
 from skneural.estimators._parameters import rows_of
 from skneural.estimators._settings import STOCHASTIC_SOLVERS, input_dtypes
 from skneural.estimators._targets import without_last_axis
 
+#: Numbers that are looked at in one go, so that memory-mapped data is never read whole.
+BLOCK = 1 << 20
 #: Types of labels that may stand in a list of a few.
 LABELS = (int, float, str, bool, np.generic)
 
@@ -82,11 +85,13 @@ class RowReader:
 
     def validate(self, est, X, y, reset, dtype=None):
         """Checked X and y; `dtype` is that of weights there are, and `reset` is as in scikit-learn."""
-        if dtype is None:
-            dtype = input_dtypes(est)
-        if not reset and _is_plain(est, X, dtype):
-            targets = _plain_targets(est, y, len(X))
+        dtype = input_dtypes(est) if dtype is None else [dtype]
+        if _is_plain(X, dtype) and (reset or _fits(est, X)):
+            targets = plain_targets(est, y, len(X))
             if targets is not None:
+                if reset:
+                    est.n_features_in_ = X.shape[1]
+                    vars(est).pop("feature_names_in_", None)
                 return X, targets
         X, y = validate_data(
             est,
@@ -106,7 +111,7 @@ class RowReader:
     def validate_prediction(self, est, X):
         """Checked X of which a prediction is asked."""
         dtype = est._params.dtype
-        if _is_plain(est, X, dtype):
+        if _is_plain(X, (dtype,)) and _fits(est, X):
             return X
         return validate_data(est, X, accept_sparse="csr", dtype=dtype, order="C", reset=False)
 
@@ -116,37 +121,40 @@ class RowReader:
 
     def variant(self, X):
         """The variant of the program that predicts for checked X."""
-        return {"sparse": sparse.issparse(X), "training": False}
+        return {"sparse": not isinstance(X, np.ndarray), "training": False}
 
     def as_given(self, est, X):
         """Checked X as users hand it over."""
         return X
 
 
-def _is_plain(est, X, dtype):
+def _is_plain(X, dtypes):
     """Whether X is an array that scikit-learn's checks would hand back as it is.
 
-    One row through a small network takes less than those checks.
+    One row through a small network takes less than those checks, and many a fit as long.
     """
     return (
         type(X) is np.ndarray
-        and X.dtype == dtype
+        and X.dtype in dtypes
         and X.ndim == 2
         and X.flags.c_contiguous
-        and X.shape[0] > 0
-        and X.shape[1] == est.n_features_in_
-        and "feature_names_in_" not in vars(est)
-        and bool(np.isfinite(X).all())
+        and 0 < X.size <= BLOCK
+        and are_finite(X)
     )
 
 
-def _plain_targets(est, y, n_samples):
+def _fits(est, X):
+    """Whether a plain X is like that of the fit."""
+    return X.shape[1] == est.n_features_in_ and "feature_names_in_" not in vars(est)
+
+
+def plain_targets(est, y, n_samples):
     """Targets that scikit-learn's checks would hand back as they are, as an array; None if it is not plain."""
     if type(y) is list and all(isinstance(label, LABELS) for label in y):
         y = np.asarray(y)
     if type(y) is not np.ndarray or y.shape != (n_samples,):
         return None
-    if y.dtype.kind in "fiub" and np.isfinite(y).all():
+    if y.dtype.kind in "fiub" and are_finite(y):
         return y
     return y if y.dtype.kind == "U" and not est._numeric_targets else None
 

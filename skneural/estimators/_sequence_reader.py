@@ -4,9 +4,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
+from skneural.backends.inputs import are_finite
 from skneural.estimators._handover import read_listed, rectangular
+from skneural.estimators._rows import BLOCK, plain_targets
 from skneural.estimators._sequences import (
-    BLOCK,
     NO_TARGETS,
     as_array,
     check_finite,
@@ -17,6 +18,21 @@ from skneural.estimators._sequences import (
 )
 from skneural.estimators._settings import input_dtypes
 from skneural.estimators._targets import without_last_axis
+
+
+def _is_plain(est, X, dtypes):
+    """Whether X is an array that all checks would hand back as it is.
+
+    These take as long as a short sequence takes a small network.
+    """
+    return (
+        type(X) is np.ndarray
+        and X.dtype in dtypes
+        and X.ndim == 3
+        and 0 < X.size <= BLOCK
+        and est.input_format == "channels_last"
+        and are_finite(X)
+    )
 
 
 class SequenceReader:
@@ -43,6 +59,12 @@ class SequenceReader:
     def validate(self, est, X, y, reset, dtype=None):
         """As of rows."""
         dtypes = input_dtypes(est) if dtype is None else [np.dtype(dtype).type]
+        if _is_plain(est, X, dtypes) and (reset or X.shape[2] == est._n_channels):
+            targets = plain_targets(est, y, len(X))
+            if targets is not None:
+                if reset:
+                    self._learn(est, X, n_axes=3, is_table=False)
+                return X, targets
         X, y = self._check(est, X, without_last_axis(y), dtypes, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -50,11 +72,7 @@ class SequenceReader:
 
     def validate_prediction(self, est, X):
         """As of rows."""
-        # scikit-learn's checks take as long as a short sequence takes a small network: plain arrays take a short cut.
-        if (
-            type(X) is np.ndarray and X.ndim == 3 and X.dtype == est._params.dtype and 0 < X.size <= BLOCK
-            and est.input_format == "channels_last" and X.shape[2] == est._n_channels and np.isfinite(X).all()
-        ):  # fmt: skip
+        if _is_plain(est, X, (est._params.dtype,)) and X.shape[2] == est._n_channels:
             return X
         return self._check(est, X, NO_TARGETS, [est._params.dtype.type], reset=False)[0]
 
@@ -90,19 +108,23 @@ class SequenceReader:
         if lengths is not None:  # steps that are padding everywhere decide nothing, not even how a batch is divided
             X = X[:, : lengths.max()]
         if reset:
-            est.n_timesteps_in_ = X.shape[1]
-            est._n_channels = X.shape[2]
-            est._n_axes = n_axes
-            est._table = is_table
-            if not is_table:
-                est.n_features_in_ = X.shape[2]
-                vars(est).pop("feature_names_in_", None)
+            self._learn(est, X, n_axes, is_table)
         elif X.shape[2] != est._n_channels:
             raise ValueError(
                 f"X has {X.shape[2]} features, but {type(est).__name__} is expecting {est._n_channels} features as "
                 "input."
             )
         return X, y
+
+    def _learn(self, est, X, n_axes, is_table):
+        """Note what X of the first fit looks like."""
+        est.n_timesteps_in_ = X.shape[1]
+        est._n_channels = X.shape[2]
+        est._n_axes = n_axes
+        est._table = is_table
+        if not is_table:
+            est.n_features_in_ = X.shape[2]
+            vars(est).pop("feature_names_in_", None)
 
     def _check_axes(self, est, X, is_table):
         """Raise for X of two axes, which may be one sequence, after a fit on three.

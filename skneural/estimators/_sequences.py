@@ -4,13 +4,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from sklearn.utils.validation import check_array, check_X_y
 
-from skneural.backends.inputs import Sequences
+from skneural.backends.inputs import Sequences, are_whole
 from skneural.estimators._handover import EXPECTED
+from skneural.estimators._rows import BLOCK
 
 #: In place of y where there is none to check: scikit-learn's word for it.
 NO_TARGETS = "no_validation"
-#: Numbers that are looked at in one go, so that memory-mapped data is never read whole.
-BLOCK = 1 << 20
 #: Where they are looked at step by step: they should stay in a cache.
 CACHED = 1 << 17
 
@@ -117,12 +116,8 @@ def check_sequences(X, y, dtypes, numeric):
 
 def lengths_of(X):
     """Number of steps before the trailing ones that are all NaN, of shape (n_samples,); None if all are whole."""
-    last = X[:, -1]
-    with np.errstate(over="ignore", invalid="ignore"):  # a sum of infinity, or of numbers near it
-        total = last.sum()
-    if not np.isnan(total):
-        return None
-    if not np.isnan(last).all(axis=1).any():
+    is_missing = np.isnan(X[:, -1])
+    if not np.count_nonzero(is_missing) or not is_missing.all(axis=1).any():
         return None
     lengths = np.empty(len(X), np.int64)
     for part in blocks(X):
@@ -171,8 +166,7 @@ def check_finite(X):
 
 def read(X):
     """Checked X as the engine reads it."""
-    is_field = any(stride % X.itemsize for stride in X.strides)  # of records
-    if is_field:
+    if not are_whole(X):
         X = np.ascontiguousarray(X)
     return Sequences(X, lengths_of(X))
 

@@ -13,6 +13,8 @@ from skneural.maths.optimizers import OPTIMIZERS
 
 STOCHASTIC_SOLVERS = tuple(OPTIMIZERS)
 
+#: Types of parameters that are taken as they are: most.
+PLAIN = (bool, float, str, type(None))
 #: The largest integer that kernels read.
 LARGEST = 2**63 - 1
 #: The largest width: the product of two widths is such an integer.
@@ -34,11 +36,13 @@ def settings_of(est):
     InvalidParameterError
         If a number is larger than any that the engine could take.
     """
+    settings = SimpleNamespace()
     # Also those that the signature of a subclass leaves out, and its parent's constructor has set.
-    names = [name for name in est._rows if hasattr(est, name)]
-    given = {name: getattr(est, name) for name in names}
-    given |= est.get_params(deep=False)
-    return SimpleNamespace(**{name: _plain(est, name, value) for name, value in given.items()})
+    for name in dict.fromkeys([*est._rows, *est._get_param_names()]):
+        if hasattr(est, name):
+            value = getattr(est, name)
+            setattr(settings, name, value if type(value) in PLAIN else _plain(est, name, value))
+    return settings
 
 
 def limits_of(settings):
@@ -89,17 +93,8 @@ def sizes_of(est, name="hidden_layer_sizes"):
     return [int(n) for n in sizes]
 
 
-def hidden_sizes(est):
-    """Units of every layer before the last one."""
-    sizes = sizes_of(est)
-    if hasattr(est, "head_layer_sizes"):
-        sizes += sizes_of(est, "head_layer_sizes")
-    return sizes
-
-
-def _one_each(est, name, noun):
-    """The values of a parameter that is one for all hidden layers, or a sequence of one each."""
-    count = len(hidden_sizes(est))
+def _one_each(est, name, noun, count):
+    """The values of a parameter that is one for all hidden layers, of which there are `count`, or one each."""
     values = getattr(est, name)
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         return [values] * count
@@ -108,17 +103,17 @@ def _one_each(est, name, noun):
     return list(values)
 
 
-def dropout_rates(est):
-    """Rate of dropout after every hidden layer."""
-    rates = [float(rate) for rate in _one_each(est, "dropout", "rate")]
+def dropout_rates(est, count):
+    """Rate of dropout after each of `count` hidden layers."""
+    rates = [float(rate) for rate in _one_each(est, "dropout", "rate", count)]
     if not all(0 <= rate < 1 for rate in rates):
         raise ValueError(f"dropout rates must be in [0, 1), got {rates}.")
     return rates
 
 
-def activations(est):
-    """Activation of every hidden layer."""
-    names = _one_each(est, "activation", "name")
+def activations(est, count):
+    """Activation of each of `count` hidden layers."""
+    names = _one_each(est, "activation", "name", count)
     for name in names:
         if not isinstance(name, str) or name not in ACTIVATIONS:
             raise ValueError(f"activation must be among {sorted(ACTIVATIONS)}, one per hidden layer. Got {name!r}.")
@@ -131,7 +126,10 @@ def hidden_layers(est):
     if est.input_noise:
         layers.append(Noise(float(est.input_noise)))
     before = None
-    for units, activation, rate in zip(hidden_sizes(est), activations(est), dropout_rates(est), strict=True):
+    sizes = sizes_of(est)
+    functions = activations(est, len(sizes))
+    rates = dropout_rates(est, len(sizes))
+    for units, activation, rate in zip(sizes, functions, rates, strict=True):
         block = [Dense(units, activation, est.normalization)]
         if rate > 0:
             block.append(Dropout(rate))
@@ -159,7 +157,7 @@ def recurrent_layers(est, cell):
         layers.append(Standardize())
     if est.input_noise:
         layers.append(Noise(float(est.input_noise)))
-    for stack, rate in zip(stacks, dropout_rates(est), strict=True):
+    for stack, rate in zip(stacks, dropout_rates(est, len(stacks)), strict=True):
         layers += stack
         if rate > 0:
             layers.append(Dropout(rate))
@@ -168,7 +166,6 @@ def recurrent_layers(est, cell):
 
 def check_settings(est):
     """Raise for settings that do not go together."""
-    est._hidden_layers()
     if est.solver not in STOCHASTIC_SOLVERS:
         for name, row in est._rows.items():
             if row.get("stochastic") and np.any(getattr(est, name)):

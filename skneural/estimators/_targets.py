@@ -10,6 +10,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from skneural.backends.inputs import are_finite
 from skneural.maths.losses import LOSSES
 
 #: What regressors can minimise; the others are those of `ClassTargets`.
@@ -44,6 +45,17 @@ def _labels(y):
     return unique_labels(y) if np.asarray(y).dtype == object else np.unique(y)
 
 
+def _plain_labels(y):
+    """Sorted labels of an array of whole numbers or text, None where scikit-learn's `type_of_target` is to look at it.
+
+    That takes a small fit a tenth of its time. Some versions warn where there are many classes for so few rows.
+    """
+    if type(y) is not np.ndarray or y.ndim != 1 or y.dtype.kind not in "biuU":
+        return None
+    labels = np.unique(y)
+    return labels if 4 * len(labels) <= len(y) else None
+
+
 def check_class_weight(class_weight):
     """Raise unless weights of classes, in a dict or one for each output, are finite numbers that are not negative."""
     for weights in class_weight if isinstance(class_weight, list | tuple) else [class_weight]:
@@ -75,21 +87,27 @@ class ClassTargets:
     """
 
     def __init__(self, y, loss):
-        kind = type_of_target(y, input_name="y")
-        if kind not in ("binary", "multiclass", "multilabel-indicator"):
-            check_classification_targets(y)  # these two raise, in scikit-learn's words
-            LabelBinarizer().fit(y)
-        self.multilabel = kind.startswith("multilabel")
+        self.multilabel = False
         self.sparse = sparse.issparse(y)
-        self.classes_ = np.arange(y.shape[1]) if self.multilabel else _labels(y)
+        self.classes_ = _plain_labels(y)
+        if self.classes_ is None:
+            kind = type_of_target(y, input_name="y")
+            if kind not in ("binary", "multiclass", "multilabel-indicator"):
+                check_classification_targets(y)  # these two raise, in scikit-learn's words
+                LabelBinarizer().fit(y)
+            self.multilabel = kind.startswith("multilabel")
+            self.classes_ = np.arange(y.shape[1]) if self.multilabel else _labels(y)
         several = self.multilabel or len(self.classes_) > 2
         self.n_outputs = len(self.classes_) if several else 1
         self.loss = loss if several and not self.multilabel else f"binary_{loss}"
 
     def with_loss(self, loss):
         """The same classes with another loss."""
+        name = f"binary_{loss}" if self.loss.startswith("binary_") else loss
+        if name == self.loss:
+            return self
         other = copy.copy(self)
-        other.loss = f"binary_{loss}" if self.loss.startswith("binary_") else loss
+        other.loss = name
         return other
 
     def constants(self, name, value):
@@ -283,7 +301,7 @@ class RealTargets:
             if is_low.any():
                 wanted = "strictly positive" if loss.open else "non-negative"
                 raise ValueError(f"loss={self.loss!r} requires {wanted} y.")
-        if not np.isfinite(targets).all():
+        if not are_finite(targets):
             raise ValueError(f"Input y contains infinity or a value too large for {targets.dtype!r}.")
         if self.quantiles is None:
             return targets

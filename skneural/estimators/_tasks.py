@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
+from sklearn.metrics import d2_pinball_score
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from skneural._declare import NOT_NEGATIVE, POSITIVE, SHARE, SHARE_BELOW_1, declare, options, parameter
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._kept import Request, remembers
+from skneural.estimators._scores import accuracy, r2
 from skneural.estimators._settings import STOCHASTIC_SOLVERS
 from skneural.estimators._targets import (
     REAL_LOSSES,
@@ -84,7 +85,7 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
         or callable that :func:`sklearn.metrics.check_scoring` takes.""",
     )
     _numeric_targets = False
-    _metric = staticmethod(accuracy_score)
+    _metric = staticmethod(accuracy)
 
     def _check_settings(self, incremental):
         super()._check_settings(incremental)
@@ -269,7 +270,7 @@ class BaseRegressor(RegressorMixin, BaseNetwork):
     def _metric(self, y, predicted, sample_weight=None):
         """Score of predictions: R2, or the same with the pinball loss, mean over the quantiles."""
         if self.loss != "quantile":
-            return r2_score(y, predicted, sample_weight=sample_weight)
+            return r2(y, predicted, sample_weight)
         quantiles = np.atleast_1d(self.quantiles)
         columns = [predicted] if np.ndim(self.quantiles) == 0 else np.moveaxis(predicted, -1, 0)
         return np.mean(

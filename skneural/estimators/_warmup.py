@@ -103,7 +103,7 @@ def _make_all(est, dtype, loss):
     """Make everything that a fit needs for one sample with one output, and train nothing."""
     X, y = _one_sample(est, dtype), np.zeros((1, 1), dtype)
     constants = np.zeros(n_settings(loss, 1))
-    program = est._lower(X, SimpleNamespace(n_outputs=1, loss=loss), constants)
+    program = est._lower(est._hidden_layers(), X, SimpleNamespace(n_outputs=1, loss=loss), constants)
     params = aligned_zeros(program.n_params, dtype)
     where = est.device_, est.precision
     devices.make_predictor(*where, program.variant(**est._reader.variant(X)), params, True).close()

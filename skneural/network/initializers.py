@@ -17,6 +17,8 @@ from skneural.maths.registry import Registry
 from skneural.network.memory import aligned_zeros
 
 INITIALIZERS = Registry("weight_init", biases=False)
+#: Numbers that are drawn in one go: what is made of them on the way should stay in a cache.
+BLOCK = 1 << 13
 
 
 def uniform(count, seed, step):
@@ -30,11 +32,14 @@ def uniform(count, seed, step):
     -------
     ndarray of float64, shape (count,)
     """
-    index = 2 * np.arange(count, dtype=np.uint64)
     k = key(seed, WEIGHTS, step)
-    high = bits(k, index) >> np.uint64(5)
-    low = bits(k, index + np.uint64(1)) >> np.uint64(6)
-    return (high * 2.0**26 + low) / 2.0**53
+    numbers = np.empty(count)
+    dtype = np.uint32 if 2 * count < 2**32 else np.uint64  # twice as many of 32 bits fit a vector and a cache
+    for begin in range(0, count, BLOCK):
+        end = min(begin + BLOCK, count)
+        drawn = bits(k, np.arange(2 * begin, 2 * end, dtype=dtype))
+        numbers[begin:end] = ((drawn[::2] >> 5) * 2.0**26 + (drawn[1::2] >> 6)) / 2.0**53
+    return numbers
 
 
 def normal(u):
@@ -91,13 +96,15 @@ def _blas():
 @INITIALIZERS.register("orthogonal")
 def orthogonal(u, activation):
     """A random matrix with orthonormal columns, or rows where they are fewer (Saxe et al., 2014)."""
-    wide = u.shape[0] < u.shape[1]
+    # Or a stack of matrices: all gates of a layer at once.
+    wide = u.shape[-2] < u.shape[-1]
     z = normal(u)
     with _blas().limit(limits=1, user_api="blas"):  # several threads would add up in another order
-        q, r = np.linalg.qr(z.T if wide else z)
+        q, r = np.linalg.qr(z.swapaxes(-1, -2) if wide else z)
     # With a positive diagonal of R, every such matrix is as likely (Mezzadri, 2007).
-    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
-    return q.T if wide else q
+    signs = np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
+    q *= signs[..., None, :]
+    return q.swapaxes(-1, -2) if wide else q
 
 
 def initialize(program, seed, weight_init="auto", activation=None):
@@ -175,7 +182,7 @@ def _initialize_recurrent(views, cell, seed, layer, weight_init):
             coef[:] = _weights_of(weight_init, coef, rng, layer)
         else:
             coef[:] = INITIALIZERS[name].formula(drawn[gate, :n_in], "tanh")
-        views["orthogonal"][:, gate] = orthogonal(drawn[gate, n_in:], "tanh")
+    views["orthogonal"][:] = orthogonal(drawn[:, n_in:], "tanh").swapaxes(0, 1)
     for gate, bias in cell.bias.items():
         views["bias"][cell.gates.index(gate)] = bias
 

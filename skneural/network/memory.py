@@ -33,6 +33,5 @@ def aligned_zeros(count, dtype):
     """Zeros that begin on a cache line: vectors that straddle two of them cost twice."""
     itemsize = np.dtype(dtype).itemsize
     raw = np.zeros(count + ALIGNMENT // itemsize, dtype)
-    start = raw.__array_interface__["data"][0]
-    skip = -start % ALIGNMENT // itemsize
+    skip = -raw.ctypes.data % ALIGNMENT // itemsize
     return raw[skip : skip + count]

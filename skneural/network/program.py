@@ -5,7 +5,7 @@ kernels and walks the table.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class Source(NamedTuple):
 
 @dataclass
 class Program:
-    """The table of operations of a network, and the sizes of what it runs on.
+    """The table of operations of a network, and the sizes of what it runs on. Nobody changes it: many may share it.
 
     Attributes
     ----------
@@ -92,6 +92,11 @@ class Program:
         """Length of the sequences that the network reads, 0 if it reads rows."""
         return self.source.n_timesteps
 
+    @cached_property
+    def has_steps(self):
+        """Whether sequences flow through it."""
+        return bool(self.ops["steps"].max() > 1 or self.n_timesteps)
+
     @property
     def standardizes(self):
         """Whether it scales its input by what the first entry of `norm_views` has."""
@@ -107,7 +112,7 @@ class Program:
             or ("stream" in operation.details and operation.details.get("limit", 1) != 0)
         ]
 
-    @property
+    @cached_property
     def flops(self):
         """Floating-point operations of one sample on the way forward, those on padding counted."""
         return sum(operation.flops for operation in self.operations)
@@ -239,6 +244,27 @@ def lower(
     ValueError
         If a layer stands where it cannot, none learns anything, or there is no gradient by such input.
     """
+    facts = (
+        tuple(layers),
+        n_features,
+        dtype,
+        loss,
+        tuple(settings),
+        sparse,
+        n_timesteps,
+        training,
+        input_gradient,
+    )
+    try:
+        hash(facts)
+    except TypeError:  # settings of a layer may be lists
+        return _lower.__wrapped__(*facts)
+    return _lower(*facts)
+
+
+@lru_cache(maxsize=64)
+def _lower(layers, n_features, dtype, loss, settings, sparse, n_timesteps, training, input_gradient):
+    """See `lower`. A search fits one network again and again, and predicts: small fits notice how long this takes."""
     if not layers:
         raise ValueError("A network needs at least one layer.")
     shape = (n_timesteps, n_features) if n_timesteps else (n_features,)
@@ -272,5 +298,5 @@ def lower(
         training=training,
         sparse=sparse,
         input_gradient=input_gradient,
-        source=Source(tuple(layers), n_features, dtype, loss, tuple(settings), n_timesteps),
+        source=Source(layers, n_features, dtype, loss, settings, n_timesteps),
     )

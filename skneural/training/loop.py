@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -185,7 +186,7 @@ def _run_epochs(trainer, schedule, watch, settings, n_epochs):
         run.finished, words = schedule.on_stop()
         if not run.finished:
             state.no_improvement_count = 0
-    run.finished = bool(run.finished or not np.isfinite(losses[-1]))
+    run.finished = bool(run.finished or not math.isfinite(losses[-1]))
     stop = watch.epochs_end(epochs)
     if watch.verbose and words:
         print(_plateau_message(settings, watch.validation), words)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from skneural.backends.base import OptimizerState
+from skneural.backends.inputs import are_finite
 from skneural.network.memory import aligned_zeros
 
 #: What every fit notes of its epochs.
@@ -178,4 +180,4 @@ class FitState:
     @property
     def is_finite(self):
         """Whether the last loss and all parameters are."""
-        return bool(np.isfinite(self.loss) and np.isfinite(self.params).all())
+        return math.isfinite(self.loss) and are_finite(self.params)

@@ -48,17 +48,21 @@ def bind_prediction(program, with_loss=False):
     """Operations with the addresses of their kernels for prediction: the outputs go into an array."""
     dtype = program.dtype.type
     rows = []
-    for op, operation in zip(program.ops.copy(), program.operations, strict=True):
-        forward = keys_of(operation.kind, operation.function, dtype)["forward"]
+    kernels = []
+    functions = []
+    for i, operation in enumerate(program.operations):
         if operation.kind == "loss":
-            output = op.copy()
-            output["forward"] = address(make_output_forward, dtype, LINKS[LOSSES[program.loss].link])
-            rows.append(output)
+            rows.append(i)
+            kernels.append(address(make_output_forward, dtype, LINKS[LOSSES[program.loss].link]))
+            functions.append(0)
         if operation.kind != "loss" or with_loss:
-            op["forward"] = address(*forward)
-            op["function"] = activation_of(operation, dtype)
-            rows.append(op)
-    return np.array(rows, program.ops.dtype)
+            rows.append(i)
+            kernels.append(address(*keys_of(operation.kind, operation.function, dtype)["forward"]))
+            functions.append(activation_of(operation, dtype))
+    ops = program.ops[rows]
+    ops["forward"] = kernels
+    ops["function"] = functions
+    return ops
 
 
 def every_kernel(dtypes):

@@ -70,18 +70,18 @@ def set_inputs(frame, X):
         values, indices, indptr = X
         frame.update(inputs=data(values), indices=data(indices), indptr=data(indptr), n_rows=len(indptr) - 1)
     elif isinstance(X, Sequences):
-        by_sample, by_step, by_feature = (stride // X.values.itemsize for stride in X.values.strides)
-        frame.update(
-            inputs=data(X.values),
-            lengths=data(X.lengths),
-            n_rows=len(X.values),
-            ld_inputs=by_sample,
-            ld_steps=by_step,
-            ld_features=by_feature,
-        )
+        values = X.values
+        itemsize = values.itemsize
+        by_sample, by_step, by_feature = values.strides
+        frame.inputs = data(values)
+        frame.lengths = data(X.lengths)
+        frame.n_rows = len(values)
+        frame.ld_inputs = by_sample // itemsize
+        frame.ld_steps = by_step // itemsize
+        frame.ld_features = by_feature // itemsize
     else:
-        n_rows, width = X.shape
-        frame.update(inputs=data(X), ld_inputs=width, n_rows=n_rows)
+        frame.inputs = data(X)
+        frame.n_rows, frame.ld_inputs = X.shape
 
 
 def widest(program):
@@ -106,11 +106,6 @@ def lay_out_weights(program, params, panels, transposed=0):
         lay_out(params + offset, panels + offset, target, block.n_rows, block.ld, ld)
 
 
-def has_steps(program):
-    """Whether sequences flow through a program."""
-    return bool(program.ops["steps"].max() > 1 or program.n_timesteps)
-
-
 class Predictor:
     """Forward passes. Safe to call from several threads: every call has its own buffers."""
 
@@ -130,7 +125,7 @@ class Predictor:
         self._is_wide = any(block.ld * self.itemsize >= PANELS_FROM for block in program.matrices)
         self._seconds_a_row = program.flops / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
-        if has_steps(program):
+        if program.has_steps:
             row = program.n_work * self.itemsize
             fits = min(max(SMALLEST_BLOCK, PREDICT_BYTES // row), SEQUENCE_BYTES // row)
             self._block = max(1, min(PREDICT_BLOCK, fits))
@@ -155,13 +150,13 @@ class Predictor:
         frame = self.template.copy()
         n_rows = self.inputs.check(X, targets, weights)
         set_inputs(frame, X)
-        outputs = np.empty((n_rows, self.program.n_outputs), self.program.dtype)
+        outputs = np.empty((n_rows, self.program.n_outputs), self.inputs.dtype)
         losses = None
         if targets is not None:
             losses = np.empty(n_rows)
             frame.update(targets=data(targets), n_targets=targets.shape[1], weights=data(weights), losses=data(losses))
-        frame["outputs"] = data(outputs)
-        frame["capacity"] = min(self._block, n_rows)
+        frame.outputs = data(outputs)
+        frame.capacity = min(self._block, n_rows)
         shares = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
         size = min(n_threads(), shares) if n_threads and shares > 1 else 1
         if size == 1:
@@ -180,15 +175,15 @@ class Predictor:
     def _run(self, frame):
         """One thread's rows, in buffers of its own."""
         program = self.program
-        numbers = frame["capacity"] * program.n_work
+        numbers = frame.capacity * program.n_work
         steps = program.n_timesteps or 1
-        lays_out = self._is_wide and frame["n_rows"] * steps >= _WORTH_PANELS
-        memory = np.empty(numbers + lays_out * program.n_params + _LINE, program.dtype)
+        lays_out = self._is_wide and frame.n_rows * steps >= _WORTH_PANELS
+        memory = np.empty(numbers + lays_out * program.n_params + _LINE, self.inputs.dtype)
         work = -(-data(memory) // ALIGNMENT) * ALIGNMENT
-        frame["work"] = work
+        frame.work = work
         if lays_out:
-            frame["panels"] = work + numbers * self.itemsize
-            lay_out_weights(program, frame["params"], frame["panels"])
+            frame.panels = work + numbers * self.itemsize
+            lay_out_weights(program, frame.params, frame.panels)
         self._predict(frame.address)
 
 
@@ -281,7 +276,7 @@ class Trainer(BaseTrainer):
         if program.n_statistics > 0:  # statistics of a batch need all of it; everything else can be had in chunks
             return min(batch, n_rows)
         most = MAX_CAPACITY
-        if has_steps(program):
+        if program.has_steps:
             most = max(1, min(most, SEQUENCE_BYTES // (program.n_work * self.itemsize)))
         return min(batch, n_rows, most)
 
