@@ -12,8 +12,9 @@ from skneural.backends import compiling
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 
 #: Vectors that take turns. A formula is a chain of instructions that wait for each other, and a core looks only so far
-#: ahead: on AVX2 a step of an LSTM takes 4 ns a unit with one vector at a time, and 2.8 with four.
-INTERLEAVED = 4
+#: ahead: on AVX2 a step of an LSTM takes 4 ns a unit with one vector at a time, and 2.8 with four. Of wide vectors two,
+#: since layers have few units.
+INTERLEAVED = min(4, 128 // INSTRUCTION_SET.vector_bytes)
 #: What widths of gates are multiples of.
 UNIT_BYTES = 32
 
