@@ -121,19 +121,22 @@ def product_of_ours(A, B, C):
     from skneural.backends.cpu.compiler import kernel
     from skneural.backends.cpu.product import STRIP, make_product
     from skneural.backends.cpu.updates import make_lay_out
+    from skneural.backends.frame import Frame
 
     lay_out = kernel(make_lay_out, np.float32).ctypes
     product = kernel(make_product, np.float32).ctypes
     n = len(A)
     bounds = np.linspace(0, n, cores() + 1).astype(int).tolist()
     panels = np.empty(n * n, np.float32)
+    frame = Frame()
+    frame.update(params=B.ctypes.data, panels=panels.ctypes.data)
 
     def part(first, last):
         where = A[first:].ctypes.data, n, 1, STRIP * n, panels.ctypes.data, -n, C[first:].ctypes.data, n
         product(*where, last - first, n, n, n, 0, 0, 0)
 
     def run():
-        lay_out(B.ctypes.data, panels.ctypes.data, 0, n, n, 0)
+        lay_out(frame.address, 0, -1, n, n, 0)
         shares = list(itertools.pairwise(bounds))
         threads = [threading.Thread(target=part, args=share) for share in shares[1:]]
         for thread in threads:

@@ -41,14 +41,13 @@ def compiled(number):
     """Compiled functions for a type of numbers: many products of ours on one thread, some rows of one, and BLAS's."""
     from skneural.backends.cpu.compiler import address
     from skneural.backends.cpu.intrinsics import call_product
-    from skneural.backends.cpu.product import SLACK, STRIP, STRIPS, lay_out_panels, lay_out_strips, make_product
+    from skneural.backends.cpu.product import STRIP, STRIPS, lay_out_panels, lay_out_strips, make_product, strip_pitch
 
     kind = number.type
     itemsize = number.itemsize
     product = address(make_product, kind)
     height = STRIP
     together = STRIP * STRIPS
-    slack = SLACK // itemsize
 
     @njit(nogil=True)
     def multiply(a, a_row, a_col, in_strips, b, ld_b, c, ld, n_columns, depth, strips, first, last):
@@ -59,7 +58,7 @@ def compiled(number):
             shape = (rows, n_columns, ld, depth)
             call_product(product, (a, a_row, a_col, height * a_row, b, ld_b, c, ld, *shape, 0, 0, 0))
             return
-        pitch = depth * height + slack
+        pitch = strip_pitch(depth, itemsize)
         for i in range(0, rows, together):
             count = min(together, rows - i)
             to = c + i * ld * itemsize
@@ -98,7 +97,7 @@ def compiled(number):
 
 def make_calls(size, number, layout, count):
     """What is measured, by name; `count` products a call."""
-    from skneural.backends.cpu.product import PANELS_FROM, STRIPS, pays_strips, strip_size
+    from skneural.backends.cpu.product import PANELS_FROM, STRIPS, pays_strips, strip_pitch
     from skneural.network.memory import aligned_zeros, padded
 
     n_rows, n_columns, depth = size
@@ -119,7 +118,7 @@ def make_calls(size, number, layout, count):
     c = aligned_zeros(n_rows * ld, number)
     c_view = c.reshape(n_rows, ld)[:, :n_columns]
     panels = aligned_zeros(depth * ld, number)
-    strips = [aligned_zeros(STRIPS * strip_size(depth, number.type), number) for _ in range(cores())]
+    strips = [aligned_zeros(STRIPS * strip_pitch(depth, number.itemsize), number) for _ in range(cores())]
     # BLAS gets its own arrays, without padding.
     plain_a = np.array(a_view.T, order="F") if is_transposed else np.array(a_view, order="C")
     plain_b = np.array(b_view, order="C")

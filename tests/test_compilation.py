@@ -17,8 +17,9 @@ from skneural.backends.base import OptimizerState
 from skneural.backends.cpu import simd
 from skneural.backends.cpu.compiler import compiled_kernels, kernel
 from skneural.backends.cpu.engine import Predictor, Trainer
-from skneural.backends.cpu.product import STRIP, make_product
+from skneural.backends.cpu.product import PANELS_FROM, STRIP, make_product
 from skneural.backends.cpu.updates import make_lay_out
+from skneural.backends.frame import Frame
 from skneural.layers import Dense
 from skneural.network.initializers import initialize
 from skneural.network.memory import aligned_zeros, padded
@@ -434,8 +435,11 @@ def product_of(a, b, bias, n_columns, panels=False):
     at, ld_b = b.ctypes.data, ld
     if panels:
         laid_out = aligned_zeros(b.size, dtype)
-        kernel(make_lay_out, dtype).ctypes(at, laid_out.ctypes.data, 0, depth, ld, 0)
-        at, ld_b = laid_out.ctypes.data, -depth
+        frame = Frame()
+        frame.update(params=at, panels=laid_out.ctypes.data)
+        kernel(make_lay_out, dtype).ctypes(frame.address, 0, -1, depth, ld, 0)
+        if ld * b.itemsize >= PANELS_FROM:
+            at, ld_b = laid_out.ctypes.data, -depth
     by_row, by_column = (stride // a.itemsize for stride in a.strides)
     kernel(make_product, dtype).ctypes(
         a.ctypes.data, by_row, by_column, STRIP * by_row, at, ld_b, c.ctypes.data, ld,

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from test_recurrent_engine import make_network, stack_of, test_gradient_is_that_of_central_differences
 
-from skneural.backends.cpu.layers.recurrent import runs_of
 from skneural.backends.gates import gate_activations, gate_reader, gate_writer
 from skneural.maths.activations import logistic, relu, tanh
 from skneural.maths.cells import CELLS
@@ -30,15 +29,6 @@ def test_every_gate_has_its_activation():
     for count in range(1, 7):
         activate = gate_activations(functions[:count], as_it_is, as_it_is)
         assert activate(z[:count]) == expected[:count]
-
-
-def test_neighbours_with_the_same_activation_are_a_run():
-    assert runs_of((logistic, logistic, None, None, tanh, logistic)) == [
-        (logistic, 0, 2),
-        (tanh, 4, 1),
-        (logistic, 5, 1),
-    ]
-    assert runs_of((None, None)) == []
 
 
 def six_gates_back(a, h, c_before, c, dh, dc):

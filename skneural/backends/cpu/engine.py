@@ -8,7 +8,7 @@ from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, on
 from skneural.backends.cpu.binding import bind_prediction, bind_training
 from skneural.backends.cpu.compiler import address, kernel
 from skneural.backends.cpu.pool import Pace, Pool
-from skneural.backends.cpu.product import PANELS_FROM, STRIP, STRIPS, make_product, strip_size
+from skneural.backends.cpu.product import CHUNK_ROWS, PANELS_FROM, STRIP, STRIPS, make_product, strip_pitch
 from skneural.backends.cpu.threads import run_together
 from skneural.backends.cpu.updates import make_lay_out, make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
@@ -93,17 +93,15 @@ def widest(program):
     return max(widths)
 
 
-def lay_out_weights(program, params, panels, transposed=0):
-    """Copy weights to panels, and to those of transposed weights where an address of them is given."""
+def lay_out_weights(program, frame):
+    """Lay out the weights of a frame for products, and transposed where there is room for that."""
     lay_out = kernel(make_lay_out, program.dtype.type).ctypes
-    size = program.dtype.itemsize
-    places = {block.start: (start, ld) for block, start, ld in program.transposed}
+    places = {}
+    if frame.transposed:
+        places = {block.start: (start, ld) for block, start, ld in program.transposed}
     for block in program.matrices:
-        start, ld = places.get(block.start, (0, 0))
-        is_transposed = transposed != 0 and ld > 0
-        offset = block.start * size
-        target = transposed + start * size if is_transposed else 0
-        lay_out(params + offset, panels + offset, target, block.n_rows, block.ld, ld)
+        transposed, ld = places.get(block.start, (-1, 0))
+        lay_out(frame.address, block.start, transposed, block.n_rows, block.ld, ld)
 
 
 class Predictor:
@@ -183,7 +181,7 @@ class Predictor:
         frame.work = work
         if lays_out:
             frame.panels = work + numbers * self.itemsize
-            lay_out_weights(program, frame.params, frame.panels)
+            lay_out_weights(program, frame)
         self._predict(frame.address)
 
 
@@ -258,8 +256,8 @@ class Trainer(BaseTrainer):
             self.gradient = aligned_zeros(program.n_params, dtype)
             f["gradient"] = data(self.gradient)
         size = self.n_threads if is_shared else 1
-        gradients = STRIPS * STRIP * widest(program)
-        strips = STRIPS * strip_size(capacity, dtype.type)
+        gradients = max(STRIPS * STRIP, CHUNK_ROWS) * widest(program)
+        strips = STRIPS * strip_pitch(max(capacity, CHUNK_ROWS), self.itemsize)
         self._scratch = [aligned_zeros(gradients + strips, dtype) for _ in range(size)]
         self.frames = []
         for scratch in self._scratch:
@@ -297,7 +295,7 @@ class Trainer(BaseTrainer):
 
     def refresh(self):
         """Lay the weights out for products, after a change from outside."""
-        lay_out_weights(self.program, data(self.params), data(self.panels), data(self.transposed))
+        lay_out_weights(self.program, self.template)
 
     def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
         """Get ready to run epochs: see `BaseTrainer.start`."""

@@ -40,6 +40,8 @@ DEEP = 1024
 DEPTH_STEP = 512
 #: Vectors of B in a tile for a single row: as many sums as a core can have under way.
 LINE = 8
+#: Rows of the gradients of a long sequence that are laid out at a time, where they are wide.
+CHUNK_ROWS = 64
 #: Bytes of a row of a panel.
 PANEL = INSTRUCTION_SET.wide * INSTRUCTION_SET.vector_bytes
 #: Rows of a strip.
@@ -50,9 +52,10 @@ _VECTOR = INSTRUCTION_SET.vector_bytes
 SLACK = _VECTOR
 
 
-def strip_size(depth, dtype):
-    """Numbers that a strip of A takes, with what is between it and the next."""
-    return depth * STRIP + SLACK // dtype().itemsize
+@register_jitable(**HELPER)
+def strip_pitch(depth, size):
+    """How many numbers a strip of A is from the next one."""
+    return depth * STRIP + SLACK // size
 
 
 def make_product(dtype):

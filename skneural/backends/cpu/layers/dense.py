@@ -11,12 +11,12 @@ from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, 
 from skneural.backends.cpu.product import (
     PANEL,
     PANELS_FROM,
-    SLACK,
     STRIP,
     STRIPS,
     lay_out_panels,
     lay_out_strips,
     pays_strips,
+    strip_pitch,
 )
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, add_numbers, multiply, row_at, sample_of, weights_at
@@ -146,7 +146,7 @@ def _dense_gradient(op, own, f, i, rows, last, tile, size, dtype):
     column_stride = op.ld_in
     strip_stride = STRIP
     if pays_strips(last, op.ld_in, ld, size):
-        strip_stride = last * STRIP + SLACK // size
+        strip_stride = strip_pitch(last, size)
         lay_out_strips(x, op.ld_in, rows, last, f.strips, strip_stride, size, dtype)
         x = f.strips
         column_stride = STRIP
@@ -171,9 +171,6 @@ def make_update(dtype, sparse):
         own = dense_at(op_address)
         f = frame_at(frame_address)
         dy = f.work + op.dy * f.capacity * size  # (B, O)
-        transposed = f.transposed + own.transposed * size if own.transposed >= 0 else 0
-        params = f.params + own.weight * size
-        panels = f.panels + own.weight * size
         direct = f.phase == collect and f.done == 0  # the first chunk is summed where it is stored
         strips = (op.n_in + f.row_block - 1) // f.row_block
         end = (f.rank + 1) * strips // f.n_threads
@@ -197,7 +194,7 @@ def make_update(dtype, sparse):
                 slot = op.slot + s + b
                 use_gradient(f, frame_address, at + begin, numbers, tile + begin * size, slot, 1, size, dtype)
             if f.phase != collect:
-                lay_out(params, panels, transposed, op.n_in, op.ld_out, op.ld_in, i, rows, size, dtype)
+                lay_out(f, own.weight, own.transposed, op.n_in, op.ld_out, op.ld_in, i, rows, size, dtype)
             s += count
         if f.rank == f.n_threads - 1 and own.bias >= 0:  # the one with the fewest strips, if any has fewer
             tile = f.gradient + own.bias * size if direct else f.scratch

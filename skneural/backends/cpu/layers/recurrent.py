@@ -9,14 +9,20 @@ After the end of a row its states are 0, and nobody looks at the gradients there
 Sizes: T steps, B rows, I in, H units, G gates (each padded to ``ld_out``).
 """
 
-import itertools
-
 import numpy as np
 
 from skneural.backends.cpu.compiler import digest_of, formula, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
-from skneural.backends.cpu.intrinsics import rows as rows_at
-from skneural.backends.cpu.product import STRIP
+from skneural.backends.cpu.loops import for_each, gates_of, get_unit, set_unit
+from skneural.backends.cpu.product import (
+    CHUNK_ROWS,
+    PANELS_FROM,
+    STRIP,
+    STRIPS,
+    lay_out_panels,
+    lay_out_strips,
+    strip_pitch,
+)
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import (
     add_numbers,
@@ -28,7 +34,7 @@ from skneural.backends.cpu.rows import (
     weights_at,
 )
 from skneural.backends.cpu.updates import lay_out, use_gradient
-from skneural.backends.gates import functions_of, gate_reader, gate_writer
+from skneural.backends.gates import functions_of, gate_activations
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths import random
 from skneural.maths.activations import logistic, tanh
@@ -39,10 +45,9 @@ from skneural.maths.random import layer_key
 for _function in (logistic, tanh):
     formula(_function)
 
-#: Bytes of gradients that are read again for each strip of weights, and rows that these are at least: together with
-#: the inputs they should stay in the cache.
+#: Bytes of gradients that are read again for each strip of weights: together with the inputs they should stay in the
+#: cache. They are `CHUNK_ROWS` rows at least.
 CHUNK_BYTES = 1 << 16
-CHUNK_ROWS = 64
 
 recurrent_at = details_view("recurrent")
 
@@ -52,55 +57,46 @@ def helper_key(dtype, entry):
     return dtype.__name__, entry.name, digest_of(*functions_of(entry))
 
 
-def runs_of(activations):
-    """Neighbouring gates with the same activation: ``(function, first, count)`` for each of these runs."""
-    runs = []
-    first = 0
-    for function, gates in itertools.groupby(activations):
-        count = len(list(gates))
-        if function is not None:
-            runs.append((function, first, count))
-        first += count
-    return runs
+def make_each(dtype, unit, *key):
+    """A function that calls ``unit(j, *arrays)`` for every unit j of a row."""
+    unit.__qualname__ = "_".join([unit.__name__, *key])
+    body = formula(unit)
+
+    def each(count, *arrays):
+        for_each(body, count, dtype, arrays)
+
+    each.__qualname__ = f"each_{unit.__qualname__}"
+    return formula(each)
 
 
-def make_activate_gates(dtype, runs, key):
-    """A function that replaces the gates of a row by their activations; those of a run in one loop.
+def make_each_forward(dtype, entry):
+    """The cell for every unit of a row, from the pre-activations of its gates."""
+    cell = formula(entry.formula)
+    activate_gates = gate_activations(entry.activations, formula, formula)
+    zero = dtype(0)
+    if entry.memory:
 
-    Compiled code cannot take functions from a tuple by a running index: each run has a function, which calls that of
-    the runs before.
-    """
-    size = dtype().itemsize
-    if not runs:
-
-        def activate_gates(z, pitch):
-            pass
+        def forward(j, gates, h_before, h, c_before, c):
+            activated = activate_gates(get_unit(gates, j))
+            values, h[j], c[j] = cell(activated, h_before[j], c_before[j])
+            set_unit(gates, j, values)
 
     else:
-        function, first, count = runs[-1]
-        activation = formula(function)
-        activate_others = make_activate_gates(dtype, runs[:-1], key)
 
-        def activate_gates(z, pitch):
-            activate_others(z, pitch)
-            a = vector(z + first * pitch * size, dtype)
-            for j in range(count * pitch):
-                a[j] = activation(a[j])[0]
+        def forward(j, gates, h_before, h, c_before, c):
+            activated = activate_gates(get_unit(gates, j))
+            values, h[j], _ = cell(activated, h_before[j], zero)
+            set_unit(gates, j, values)
 
-    return helper(activate_gates, *key, len(runs))
+    return make_each(dtype, forward, *helper_key(dtype, entry))
 
 
 def make_cell_rows(dtype, entry):
     """One step of the thread's rows: the cell, from the pre-activations of its gates."""
     size = dtype().itemsize
-    cell = formula(entry.formula)
     memory = entry.memory
-    zero = dtype(0)
     n_gates = len(entry.gates)
-    read = gate_reader(n_gates, formula)
-    write = gate_writer(n_gates, formula)
-    key = helper_key(dtype, entry)
-    activate_gates = make_activate_gates(dtype, runs_of(entry.activations), key)
+    each_unit = make_each_forward(dtype, entry)
 
     def cell_rows(op, own, f, t, first, last, z, h_before, h, c_before, c):
         unit = op.ld_out
@@ -108,20 +104,12 @@ def make_cell_rows(dtype, entry):
         step = unit * size
         for r in range(first, last):
             if t < length_of(f, op.every, op.steps, r):
-                activate_gates(z, pitch)
-                a = rows_at(z, dtype, n_gates, pitch)
+                gates = gates_of(vector(z, dtype), n_gates, pitch)
                 h_old = vector(h_before, dtype)
                 h_new = vector(h, dtype)
-                if memory:
-                    c_old = vector(c_before, dtype)
-                    c_new = vector(c, dtype)
-                    for j in range(pitch):
-                        values, h_new[j], c_new[j] = cell(read(a, j), h_old[j], c_old[j])
-                        write(a, j, values)
-                else:
-                    for j in range(pitch):
-                        values, h_new[j], _ = cell(read(a, j), h_old[j], zero)
-                        write(a, j, values)
+                c_old = vector(c_before, dtype)
+                c_new = vector(c, dtype)
+                each_unit(pitch, gates, h_old, h_new, c_old, c_new)
             else:
                 clear(h, unit * size)
                 if memory:
@@ -132,7 +120,7 @@ def make_cell_rows(dtype, entry):
             c_before += step
             c += step
 
-    return helper(cell_rows, *key)
+    return helper(cell_rows, *helper_key(dtype, entry))
 
 
 @layer_kernel("recurrent", "forward", registry=CELLS)
@@ -214,37 +202,46 @@ def make_draw_mask(dtype):
     return helper(draw_mask, dtype.__name__)
 
 
+def make_each_backward(dtype, entry):
+    """The way back through every unit of a row: of its gates, the state before, and the memory before and after."""
+    backward = formula(entry.backward)
+    zero = dtype(0)
+    if entry.memory:
+
+        def back(j, gates, h, c_before, c, dy, dh, dc):
+            total = dy[j] + dh[j]
+            dz, dh[j], dc[j] = backward(get_unit(gates, j), h[j], c_before[j], c[j], total, dc[j])
+            set_unit(gates, j, dz)
+
+    else:
+
+        def back(j, gates, h, c_before, c, dy, dh, dc):
+            total = dy[j] + dh[j]
+            dz, dh[j], _ = backward(get_unit(gates, j), h[j], zero, zero, total, zero)
+            set_unit(gates, j, dz)
+
+    return make_each(dtype, back, *helper_key(dtype, entry))
+
+
 def make_gradient_rows(dtype, entry):
     """One step of the thread's rows back: gradients by the pre-activations, and by what the step before handed on."""
     size = dtype().itemsize
-    backward = formula(entry.backward)
-    memory = entry.memory
-    zero = dtype(0)
     n_gates = len(entry.gates)
-    read = gate_reader(n_gates, formula)
-    write = gate_writer(n_gates, formula)
+    each_unit = make_each_backward(dtype, entry)
 
     def gradient_rows(op, own, f, t, first, last, z, h_before, c_before, c, dy, dh, dc):
         pitch = own.pitch
         step = op.ld_out * size
         for r in range(first, last):
             if t < length_of(f, op.every, op.steps, r):
-                a = rows_at(z, dtype, n_gates, pitch)
-                given = vector(dy, dtype)
+                gates = gates_of(vector(z, dtype), n_gates, pitch)
                 h = vector(h_before, dtype)
+                c_old = vector(c_before, dtype)
+                c_new = vector(c, dtype)
+                given = vector(dy, dtype)
                 to_h = vector(dh, dtype)
-                if memory:
-                    c_old = vector(c_before, dtype)
-                    c_new = vector(c, dtype)
-                    to_c = vector(dc, dtype)
-                    for j in range(pitch):
-                        total = given[j] + to_h[j]
-                        dz, to_h[j], to_c[j] = backward(read(a, j), h[j], c_old[j], c_new[j], total, to_c[j])
-                        write(a, j, dz)
-                else:
-                    for j in range(pitch):
-                        dz, to_h[j], _ = backward(read(a, j), h[j], zero, zero, given[j] + to_h[j], zero)
-                        write(a, j, dz)
+                to_c = vector(dc, dtype)
+                each_unit(pitch, gates, h, c_old, c_new, given, to_h, to_c)
             else:
                 clear(z, n_gates * pitch * size)
             z += own.ld_gates * size
@@ -334,16 +331,20 @@ def make_recurrent_backward(dtype, entry):
 # -- updates -----------------------------------------------------------------------------------------------------------
 
 
-def make_sum_strip(dtype, entry):
-    """Gradient of a strip of weights, of the rows `low` to `high` of all rows of all steps.
+def make_sum_rows(dtype, entry):
+    """Gradient of `rows` rows of weights, from row `i`, of the rows `low` to `high` of all rows of all steps.
 
-    The first step has no state before it, which is the last in memory if time runs backwards.
+    The first step has no state before it, which is the last in memory if time runs backwards. Of wide layers the
+    gradients by the gates may be laid out in panels of `laid_out` rows.
     """
     size = dtype().itemsize
     count = weighted_gates(entry)
     state = len(entry.gates) - count
 
-    def sum_strip(op, own, f, last, is_input, i, rows, low, high, total):
+    most_rows = STRIPS * STRIP
+
+    def sum_rows(op, own, f, last, is_input, i, rows, low, high, total, laid_out):
+        width = count * own.pitch
         ld = own.ld_gates
         unit = op.ld_out
         dz = f.work + own.gates * f.capacity * size  # (T, B, G, H)
@@ -366,17 +367,32 @@ def make_sum_strip(dtype, entry):
             weights = own.recurrent
         at = f.gradient + (weights + i * own.ld_weight) * size
         fresh = f.done == 0 and begin == 0
-        if low < high:
-            width = count * own.pitch
+        ld_target = ld
+        if state == 0 and high - low == laid_out:
+            target = f.scratch
+            ld_target = -laid_out
+        ld_at = own.ld_weight
+        depth = high - low
+        if depth <= 0:
+            if fresh:
+                clear(at, rows * ld_at * size)
+        elif laid_out == 0:  # the source is read as its transpose: its rows are next to each other
             start = 0 if fresh else at
-            # The source is read as its transpose: its rows are next to each other.
-            shape = (rows, width, width, high - low)
-            arguments = (source, 1, ld_source, STRIP, target, ld, at, own.ld_weight, *shape, start, own.ld_weight, 0)
-            call_product(f.product, arguments)
-        elif fresh:
-            clear(at, rows * own.ld_weight * size)
+            shape = (rows, width, width, depth)
+            call_product(f.product, (source, 1, ld_source, STRIP, target, ld, at, ld_at, *shape, start, ld_at, 0))
+        else:
+            pitch = strip_pitch(depth, size)
+            for first in range(0, rows, most_rows):
+                n_rows = min(most_rows, rows - first)
+                lay_out_strips(source + first * size, ld_source, n_rows, depth, f.strips, pitch, size, dtype)
+                goal = at + first * ld_at * size
+                start = 0 if fresh else goal
+                shape = (n_rows, width, width, depth)
+                call_product(
+                    f.product, (f.strips, 1, STRIP, pitch, target, ld_target, goal, ld_at, *shape, start, ld_at, 0)
+                )
 
-    return helper(sum_strip, *helper_key(dtype, entry))
+    return helper(sum_rows, *helper_key(dtype, entry))
 
 
 @layer_kernel("recurrent", "update", registry=CELLS)
@@ -393,7 +409,8 @@ def make_recurrent_update(dtype, entry):
     n_gates = len(entry.gates)
     chunk_bytes = CHUNK_BYTES
     chunk_rows = CHUNK_ROWS
-    sum_strip = make_sum_strip(dtype, entry)
+    panels_from = PANELS_FROM
+    sum_rows = make_sum_rows(dtype, entry)
 
     def recurrent_update(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -410,13 +427,20 @@ def make_recurrent_update(dtype, entry):
         dz = f.work + own.gates * f.capacity * size  # (T, B, G, H)
         with_bias = f.rank == f.n_threads - 1
         chunk = max(chunk_rows, chunk_bytes // (ld * size))
+        input_begin = min(begin, of_input) * f.row_block
+        input_end = min(end * f.row_block, op.n_in)
+        state_begin = max(begin - of_input, 0) * f.row_block
+        state_end = min((end - of_input) * f.row_block, op.n_out)
         for k in range(0, total if f.phase != apply else 0, chunk):
             high = min(k + chunk, total)
-            for s in range(begin, end):
-                is_input = s < of_input
-                i = s * f.row_block if is_input else (s - of_input) * f.row_block
-                rows = min(f.row_block, (op.n_in if is_input else op.n_out) - i)
-                sum_strip(op, own, f, last, is_input, i, rows, k, high, total)
+            laid_out = 0
+            if ld * size >= panels_from:
+                laid_out = high - k
+                lay_out_panels(dz + k * ld * size, ld, f.scratch, laid_out, 0, laid_out, 0, ld, size, dtype)
+            if input_begin < input_end:
+                sum_rows(op, own, f, last, True, input_begin, input_end - input_begin, k, high, total, laid_out)
+            if state_begin < state_end:
+                sum_rows(op, own, f, last, False, state_begin, state_end - state_begin, k, high, total, laid_out)
             if with_bias:
                 sums = f.gradient + own.bias * size
                 if f.done == 0 and k == 0:
@@ -430,15 +454,18 @@ def make_recurrent_update(dtype, entry):
             at = (own.weight if is_input else own.recurrent) + i * own.ld_weight
             gradient = f.gradient + at * size
             use_gradient(f, frame_address, at, rows * own.ld_weight, gradient, op.slot + s, 1, size, dtype)
-            if f.phase != collect:
-                block = own.weight if is_input else own.recurrent
-                of_transposed = own.transposed if is_input else own.recurrent_transposed
-                transposed = f.transposed + of_transposed * size if of_transposed >= 0 else 0
-                params = f.params + block * size
-                panels = f.panels + block * size
-                n_rows = op.n_in if is_input else op.n_out
-                ld_transposed = op.ld_in if is_input else op.ld_out
-                lay_out(params, panels, transposed, n_rows, own.ld_weight, ld_transposed, i, rows, size, dtype)
+        if f.phase != collect:
+            if input_begin < input_end:
+                count = input_end - input_begin
+                lay_out(
+                    f, own.weight, own.transposed, op.n_in, own.ld_weight, op.ld_in, input_begin, count, size, dtype
+                )
+            if state_begin < state_end:
+                count = state_end - state_begin
+                transposed = own.recurrent_transposed
+                lay_out(
+                    f, own.recurrent, transposed, op.n_out, own.ld_weight, op.ld_out, state_begin, count, size, dtype
+                )
         if with_bias:
             bias = f.gradient + own.bias * size
             use_gradient(f, frame_address, own.bias, n_gates * own.pitch, bias, op.slot + strips, 0, size, dtype)
