@@ -75,6 +75,17 @@ def multiply(f, a, a_row, b, ld_b, c, ld_c, n_rows, n_columns, depth, begin, ld_
 
 
 @register_jitable(**HELPER)
+def sum_rows(f, target, source, ld, n_rows, dtype):
+    """Sum `n_rows` rows of `ld` numbers, one after the other: their product with a row of ones, sums in registers.
+
+    The one stands in the room for a panel, which a product of one row does not need.
+    """
+    vector(f.panel, dtype)[0] = dtype(1)
+    arguments = (f.panel, 0, 0, source, ld, target, ld, 1, ld, n_rows, 0, 0, 0, f.panel)
+    call_product(f.product, arguments)
+
+
+@register_jitable(**HELPER)
 def bring(op, f, target, t, first, last, size, dtype):
     """Let rows of x at one step stand in another buffer of that width, unless they do already."""
     if target != op.x:

@@ -9,7 +9,7 @@ from numba.extending import register_jitable
 from skneural.backends.cpu.compiler import DIGEST, HELPER, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import activate, add_numbers, multiply, row_at, sample_of
+from skneural.backends.cpu.rows import activate, multiply, row_at, sample_of, sum_rows
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.backends.cpu.updates import transpose_rows, use_gradient
 from skneural.backends.records import APPLY, COLLECT
@@ -153,13 +153,11 @@ def make_update(dtype, sparse):
             if own.transposed >= 0 and f.phase != collect:
                 target = f.transposed + (own.transposed + i) * size
                 weights = f.params + at * size
-                transpose_rows(weights, op.ld_out, op.ld_out, target, op.ld_in, rows, dtype, lanes, size)
+                transpose_rows(weights, op.ld_out, op.n_out, target, op.ld_in, rows, dtype, lanes, size)
         if f.rank == f.n_threads - 1 and own.bias >= 0:  # the one with the fewest strips, if any has fewer
             tile = f.gradient + own.bias * size if direct else f.scratch
             if f.phase != apply:
-                clear(tile, op.ld_out * size)
-                for r in range(last):
-                    add_numbers(tile, dy + r * op.ld_out * size, op.ld_out, dtype)
+                sum_rows(f, tile, dy, op.ld_out, last, dtype)
             use_gradient(f, frame_address, own.bias, op.ld_out, tile, op.slot + strips, 0, size, dtype)
 
     return LAYER_KERNEL, update
