@@ -5,7 +5,9 @@ derivative :math:`f'(z)`. Both come from one call because they share most of the
 (in prediction) the compiler drops the other. Keep the type of `z`: write constants as ``type(z)(1)``, else a float32
 kernel computes in float64.
 
-Comparisons are written so that NaN passes through: a diverging fit must be seen.
+Comparisons are written so that NaN passes through: a diverging fit must be seen. No value is a plain choice between `z`
+and another number: since it is stored where `z` stands, the compiler would make of it a store that leaves out some
+lanes, which takes AMD's processors many times as long as a whole one.
 """
 
 from skneural.maths.elementary import erfc, exp, expm1, log1p
@@ -47,9 +49,9 @@ def relu(z):
     r"""Rectified linear unit, :math:`f(z) = \max(0, z)`."""
     zero = type(z)(0)
     one = type(z)(1)
-    if z <= zero:
-        return zero, zero
-    return z, one
+    above = zero if z < zero else z
+    derivative = zero if z <= zero else one
+    return abs(above), derivative
 
 
 @ACTIVATIONS.register("leaky_relu")
@@ -58,9 +60,8 @@ def leaky_relu(z):
     zero = type(z)(0)
     one = type(z)(1)
     leak = type(z)(0.01)
-    if z <= zero:
-        return leak * z, leak
-    return z, one
+    derivative = leak if z <= zero else one
+    return z * derivative, derivative
 
 
 @ACTIVATIONS.register("elu")

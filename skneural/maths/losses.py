@@ -214,8 +214,8 @@ def log_loss(raw, target, gradient, settings):
         below += top - raw[j]
     share = one / total
     for j in range(len(raw)):
-        gradient[j] = gradient[j] * share - even
-    gradient[y] -= certain
+        aim = even + certain if j == y else even
+        gradient[j] = gradient[j] * share - aim
     return log(total) + certain * (top - raw[y]) + even * below
 
 

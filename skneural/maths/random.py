@@ -27,11 +27,16 @@ NOISE = 4
 RECURRENT_DROPOUT = 5
 
 
+def stir(x, shift, factor):
+    """32 bits, folded onto themselves and multiplied: a backend may have it in 32 bits, where a vector holds more."""
+    return (x ^ (x >> shift)) * factor & MASK
+
+
 def mix(x):
     """Scramble 32 bits so that every bit of the result depends on every bit of `x`."""
-    x = (x ^ (x >> 16)) * 0x7FEB352D & MASK
-    x = (x ^ (x >> 15)) * 0x846CA68B & MASK
-    return x ^ (x >> 16)
+    x = stir(x, 16, 0x7FEB352D)
+    x = stir(x, 15, 0x846CA68B)
+    return stir(x, 16, 1)
 
 
 def key(seed, stream, step):
@@ -67,9 +72,9 @@ def bits(key, position):
     x = (position & MASK) * ((key >> 32) | 1) & MASK
     key = (key ^ (position >> 32)) & MASK
     for _ in range(2):
-        x = (x ^ (x >> 16)) * 0x7FEB352D & MASK
-        x = (x ^ (x >> 15)) * 0x846CA68B & MASK
-        x = (x ^ (x >> 16)) ^ key
+        x = stir(x, 16, 0x7FEB352D)
+        x = stir(x, 15, 0x846CA68B)
+        x = stir(x, 16, 1) ^ key
     return x
 
 

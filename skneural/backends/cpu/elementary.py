@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import overload
 
 from skneural.backends.cpu.compiler import HELPER, formula
-from skneural.backends.cpu.intrinsics import float_bits, float_from_bits
+from skneural.backends.cpu.intrinsics import float_bits, float_from_bits, stir_word
 from skneural.maths import dropout, elementary, random
 
 for _function in (
@@ -189,6 +189,11 @@ def _log(x):
 @overload(elementary.log1p, jit_options=INLINED)
 def _log1p(x):
     return _make_logarithm(x, True)
+
+
+@overload(random.stir, inline="always")
+def _stir(x, shift, factor):
+    return lambda x, shift, factor: stir_word(x, shift, factor)
 
 
 @overload(elementary.erfc, jit_options=INLINED)

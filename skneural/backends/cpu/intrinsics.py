@@ -181,6 +181,20 @@ def float_from_bits(typingctx, bits):
 
 
 @intrinsic
+def stir_word(typingctx, x, shift, factor):
+    """``(x ^ (x >> shift)) * factor`` of 32 bits held in 64. LLVM by itself would use half as many lanes for it."""
+    if not (isinstance(x, types.Integer) and x.bitwidth == 64):
+        return None
+
+    def codegen(context, builder, sig, args):
+        x, shift, factor = (builder.trunc(number, _I32) for number in args)
+        folded = builder.xor(x, builder.lshr(x, shift))
+        return builder.zext(builder.mul(folded, factor), _I64)
+
+    return x(x, types.int64, types.int64), codegen
+
+
+@intrinsic
 def atomic_add(typingctx, address, value):
     """Add to the int64 at `address`; return what it was."""
 
@@ -384,20 +398,47 @@ def _emit_transpose(v, source, ld_source, target, ld_target, rows):
         for upper, lower in zip(block[:half], block[half:], strict=True):
             mixed += [builder.shuffle_vector(upper, lower, mask) for mask in masks]
         block = mixed
+    if INSTRUCTION_SET.masks:
+        _store_by_mask(v, block, goal, ld_target, is_row)
+    else:
+        _store_by_halves(v, block, goal, ld_target, rows)
+
+
+def _store_by_mask(v, columns, goal, ld_target, wanted):
+    """Store some lanes of columns: those whose flag in `wanted` is set."""
+    builder = v.builder
     flags = ir.VectorType(_I1, v.lanes)
-    wanted = ir.Constant(flags, ir.Undefined)
+    mask = ir.Constant(flags, ir.Undefined)
     for k in range(v.lanes):
-        wanted = builder.insert_element(wanted, is_row[k], _I32(k))
+        mask = builder.insert_element(mask, wanted[k], _I32(k))
     pointer = v.kind.as_pointer()
     store = v.function(f"llvm.masked.store.{v.suffix}.p0", ir.VoidType(), [v.kind, pointer, _I32, flags])
-    places = [v.at(goal, builder.mul(_I64(j), ld_target)) for j in range(v.lanes)]
-    with builder.if_else(is_row[-1]) as (whole, part):
-        with whole:  # stores with a mask take AMD's processors a dozen cycles each
-            for column, place in zip(block, places, strict=True):
-                v.store(column, place)
-        with part:
-            for column, place in zip(block, places, strict=True):
-                builder.call(store, [column, place, _I32(v.size), wanted])
+    for j, column in enumerate(columns):
+        place = v.at(goal, builder.mul(_I64(j), ld_target))
+        builder.call(store, [column, place, _I32(v.size), mask])
+
+
+def _store_by_halves(v, columns, goal, ld_target, rows):
+    """Store the first `rows` lanes of columns: all, or halves, quarters and so on as `rows` is made of them."""
+    builder = v.builder
+    left = [cgutils.alloca_once_value(builder, column) for column in columns]
+    done = cgutils.alloca_once_value(builder, _I64(0))
+    count = v.lanes
+    while count:
+        has_part = builder.icmp_signed("!=", builder.and_(rows, _I64(count)), _I64(0))
+        with builder.if_then(has_part):
+            offset = builder.load(done)
+            first = ir.Constant(ir.VectorType(_I32, count), list(range(count)))
+            others = [(lane + count) % v.lanes for lane in range(v.lanes)]
+            behind = ir.Constant(ir.VectorType(_I32, v.lanes), others)
+            for j, variable in enumerate(left):
+                column = builder.load(variable)
+                part = builder.shuffle_vector(column, v.undefined, first)
+                place = builder.gep(goal, [v.index(j, ld_target, offset)])
+                builder.store(part, builder.bitcast(place, part.type.as_pointer()), align=v.size)
+                builder.store(builder.shuffle_vector(column, v.undefined, behind), variable)
+            builder.store(builder.add(offset, _I64(count)), done)
+        count //= 2
 
 
 def _emit_tile(v, rows, vectors, arguments):

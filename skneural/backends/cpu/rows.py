@@ -84,6 +84,16 @@ def multiply(f, a, a_row, b, ld_b, c, ld_c, n_rows, n_columns, width, depth, beg
 
 
 @register_jitable(**HELPER)
+def sum_rows(f, target, source, ld, n_rows, dtype):
+    """Sum `n_rows` rows of `ld` numbers, one after the other: their product with a row of ones, sums in registers.
+
+    The one stands in the room for strips, which this product does not need.
+    """
+    vector(f.strips, dtype)[0] = dtype(1)
+    call_product(f.product, (f.strips, 0, 0, 0, source, ld, target, ld, 1, ld, ld, n_rows, 0, 0, 0))
+
+
+@register_jitable(**HELPER)
 def bring(op, f, target, t, first, last, size, dtype):
     """Let rows of x at one step stand in another buffer of that width, unless they do already."""
     if target != op.x:

@@ -21,9 +21,10 @@ class InstructionSet:
     wide: int  # vectors of B in a wide tile
     narrow: int  # vectors of B in a tile for the last columns: half as many
     fused: bool  # whether a fused multiply-add is one instruction
+    masks: bool = False  # whether storing some lanes takes no longer than storing all: AMD has 17 cycles on AVX2
 
 
-AVX512 = InstructionSet("avx512", 64, (14, 8, 4, 2, 1), 2, 1, True)
+AVX512 = InstructionSet("avx512", 64, (14, 8, 4, 2, 1), 2, 1, True, True)
 AVX2 = InstructionSet("avx2", 32, (6, 4, 3, 2, 1), 2, 1, True)
 NEON = InstructionSet("neon", 16, (6, 4, 3, 2, 1), 4, 2, True)
 GENERIC = InstructionSet("generic", 16, (2, 2, 1, 1, 1), 4, 2, False)

@@ -62,18 +62,18 @@ def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype)
 
 
 @register_jitable(**HELPER)
-def lay_out(f, weights, transposed, rows, ld, ld_transposed, first, count, size, dtype):
+def lay_out(f, weights, transposed, rows, ld, width, ld_transposed, first, count, size, dtype):
     """Lay out rows of a matrix of weights for products, from row `first` on.
 
-    `weights` says where the matrix of `rows` rows stands among the parameters, `transposed` where that of the
-    transposed matrix stands, -1 for nowhere.
+    `weights` says where the matrix of `rows` rows of `width` numbers stands among the parameters, `transposed` where
+    its transpose stands, -1 for nowhere.
     """
     source = f.params + (weights + first * ld) * size
     if ld * size >= PANELS_FROM:
         lay_out_panels(source, ld, f.panels + weights * size, rows, first, count, 0, ld, size, dtype)
     if transposed >= 0:
         target = f.transposed + transposed * size
-        transpose_panels(source, ld, ld, target, ld_transposed, first, count, size, dtype)
+        transpose_panels(source, ld, width, target, ld_transposed, first, count, size, dtype)
 
 
 def make_lay_out(dtype):
@@ -83,7 +83,7 @@ def make_lay_out(dtype):
 
     def lay_out_weights(frame_address, weights, transposed, rows, ld, ld_transposed):
         digest  # part of the cache key
-        lay_out(frame_at(frame_address), weights, transposed, rows, ld, ld_transposed, 0, rows, size, dtype)
+        lay_out(frame_at(frame_address), weights, transposed, rows, ld, ld, ld_transposed, 0, rows, size, dtype)
 
     return (types.int64,) * 6, lay_out_weights
 

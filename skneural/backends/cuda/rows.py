@@ -19,6 +19,7 @@ from skneural.maths.gradients import sent
 from skneural.maths.random import at_time, layer_key
 
 for _function in (
+    random.stir,
     random.mix,
     random.key,
     random.layer_key,

@@ -19,7 +19,7 @@ from skneural.backends.cpu.product import (
     strip_pitch,
 )
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import activate, add_numbers, multiply, row_at, sample_of, weights_at
+from skneural.backends.cpu.rows import activate, multiply, row_at, sample_of, sum_rows, weights_at
 from skneural.backends.cpu.updates import lay_out, use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.elementary import sqrt
@@ -194,14 +194,13 @@ def make_update(dtype, sparse):
                 slot = op.slot + s + b
                 use_gradient(f, frame_address, at + begin, numbers, tile + begin * size, slot, 1, size, dtype)
             if f.phase != collect:
-                lay_out(f, own.weight, own.transposed, op.n_in, op.ld_out, op.ld_in, i, rows, size, dtype)
+                ld = op.ld_out
+                lay_out(f, own.weight, own.transposed, op.n_in, ld, op.n_out, op.ld_in, i, rows, size, dtype)
             s += count
         if f.rank == f.n_threads - 1 and own.bias >= 0:  # the one with the fewest strips, if any has fewer
             tile = f.gradient + own.bias * size if direct else f.scratch
             if f.phase != apply:
-                clear(tile, op.ld_out * size)
-                for r in range(last):
-                    add_numbers(tile, dy + r * op.ld_out * size, op.ld_out, dtype)
+                sum_rows(f, tile, dy, op.ld_out, last, dtype)
             use_gradient(f, frame_address, own.bias, op.ld_out, tile, op.slot + strips, 0, size, dtype)
 
     return LAYER_KERNEL, update

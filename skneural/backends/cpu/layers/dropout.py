@@ -32,25 +32,26 @@ def make_dropout_forward(dtype):
         limit = np.uint32(own.limit)
         scale = dtype(1.0 / (1.0 - own.rate))
         waits = op.scale != 0 and op.x == op.y
+        count = (last - first) * op.ld_out
         for t in range(op.steps):
             bring(op, f, op.y, t, first, last, size, dtype)
             at_t = at_time(key, np.uint64(t))
-            for r in range(first, last):
-                y = vector(row_at(f, op.y, op.ld_out, t, r, size), dtype)  # OUT (T, B, O)
-                position = row_position(f.start + r, op.ld_out)
-                derivative = vector(row_at(f, max(op.dy, 0), op.ld_out, t, r, size), dtype)  # OUT (T, B, O)
-                if waits:
-                    for j in range(op.n_out):
-                        factor = keep(at_t, position + np.uint64(j), limit, scale)
-                        y[j] *= factor
-                        derivative[j] *= factor
-                elif op.dy >= 0:
-                    for j in range(op.n_out):
-                        factor = keep(at_t, position + np.uint64(j), limit, scale)
-                        y[j] *= factor
-                        derivative[j] = factor
-                else:
-                    for j in range(op.n_out):
-                        y[j] *= keep(at_t, position + np.uint64(j), limit, scale)
+            # Rows with their padding, one behind the other: a vector need not end with a row.
+            y = vector(row_at(f, op.y, op.ld_out, t, first, size), dtype)  # OUT (T, B, O)
+            derivative = vector(row_at(f, max(op.dy, 0), op.ld_out, t, first, size), dtype)  # OUT (T, B, O)
+            position = row_position(f.start + first, op.ld_out)
+            if waits:
+                for j in range(count):
+                    factor = keep(at_t, position + np.uint64(j), limit, scale)
+                    y[j] *= factor
+                    derivative[j] *= factor
+            elif op.dy >= 0:
+                for j in range(count):
+                    factor = keep(at_t, position + np.uint64(j), limit, scale)
+                    y[j] *= factor
+                    derivative[j] = factor
+            else:
+                for j in range(count):
+                    y[j] *= keep(at_t, position + np.uint64(j), limit, scale)
 
     return LAYER_KERNEL, dropout_forward

@@ -21,6 +21,7 @@ def make_loss_forward(dtype, entry):
     loss = formula(entry.formula)
     exponent = formula(entry.exponent or no_exponent)
     digest = digest_of(loss, exponent)
+    zero = dtype(0)
 
     def loss_forward(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -44,11 +45,13 @@ def make_loss_forward(dtype, entry):
             weight = weights[i] if f.weights != 0 else dtype(1)
             losses[r] = weight * loss(raw, target, dx, settings)
             factor = weight * dtype(f.scale)
-            for j in range(op.n_in):
-                dx[j] *= factor
             if exponentials:
-                for j in range(op.n_in, op.ld_in):  # the padding must have no gradient
-                    dx[j] = 0
+                for j in range(op.ld_in):
+                    scaled = factor * dx[j]
+                    dx[j] = scaled if np.int32(j) < np.int32(op.n_in) else zero  # the padding must have no gradient
+            else:
+                for j in range(op.n_in):
+                    dx[j] *= factor
 
     return LAYER_KERNEL, loss_forward
 
