@@ -43,9 +43,8 @@ def test_activations_store_whole_vectors(name):
 @pytest.mark.parametrize("name", PIECEWISE)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_piecewise_activations_at_their_ends(name, dtype):
-    values = []
-    for z in (-np.inf, -1.0, -0.0, 0.0, 1.0, np.inf, np.nan):
-        values.append(ACTIVATIONS[name].formula(dtype(z)))
+    arguments = (-np.inf, -1.0, -0.0, 0.0, 1.0, np.inf, np.nan)
+    values = [ACTIVATIONS[name].formula(dtype(z)) for z in arguments]
     low = {"relu": [0, 0], "leaky_relu": [-np.inf, -0.01], "hard_tanh": [-1, -1]}[name]
     high = [1, 1] if name == "hard_tanh" else [1, np.inf]
     numbers, slopes = np.array(values, dtype).T
