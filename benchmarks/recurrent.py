@@ -21,10 +21,10 @@ OURS, FIT, TORCH = "skneural, epochs alone", "skneural, whole fit", "PyTorch"
 CELLS = ("LSTM", "GRU", "RNN")
 #: Inputs, units, layers, time steps, batch, batches an epoch, and how many times as long PyTorch's LSTM should take.
 CASES = (
-    (1, 50, 3, 60, 32, 30, 3),
-    (9, 32, 1, 128, 64, 30, 3),
-    (16, 256, 1, 50, 128, 6, 1.3),
-    (7, 128, 2, 96, 256, 3, 1.8),
+    (1, 50, 3, 60, 32, 30, 3.6),
+    (9, 32, 1, 128, 64, 30, 4),
+    (16, 256, 1, 50, 128, 6, 1.5),
+    (7, 128, 2, 96, 256, 3, 2),
 )
 SMOKE = ((1, 5, 2, 6, 8, 2, 3),)
 PREDICT, PREDICT_GOAL = (1, 50, 1, 60), 10
