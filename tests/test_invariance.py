@@ -460,7 +460,9 @@ def test_loops_are_found():
 @pytest.mark.parametrize("name", kernels("activation|loss|output|noise|recurrent"))
 def test_exponentials_are_not_calls(code, name):
     # A call into the C library is one number at a time, ten times as slow as the polynomial (`elementary`).
-    assert not re.findall(r"call [^\n]*@(?:llvm\.)?(?:exp|expm1|log|log1p|erfc?|tanh|cosh|pow)[\w.]*\(", code(name))
+    assert not re.findall(
+        r"call [^\n]*@(?:llvm\.)?(?:exp(?!erimental)|expm1|log|log1p|erfc?|tanh|cosh|pow)[\w.]*\(", code(name)
+    )
 
 
 VECTORS = "product|activation \\w+$|dropout|noise|sum|.*_norm|optimizer|recurrent|pool"

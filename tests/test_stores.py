@@ -5,9 +5,9 @@ import pytest
 from numba import cfunc, njit, types
 
 from skneural.backends.cpu.compiler import STRICT
-from skneural.backends.cpu.intrinsics import transpose_block
 from skneural.backends.cpu.layers.activation import make_activation
 from skneural.backends.cpu.simd import INSTRUCTION_SET
+from skneural.backends.cpu.tiles import transpose_block
 from skneural.maths.activations import ACTIVATIONS
 
 #: Those whose value is `z` itself or a multiple of it, so that a choice between two would do.

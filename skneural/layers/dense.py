@@ -7,8 +7,8 @@ from skneural.network.builder import Transposed
 from skneural.network.layer import Layer
 from skneural.network.operations import operation
 
-DETAILS = ("weight", "bias", "transposed", "panels")
-operation("dense", DETAILS, derivative="function")
+DETAILS = ("weight", "bias", "transposed")
+operation("dense", DETAILS, derivative="function", multiplies_gradient=True)
 operation("sparse_dense", DETAILS, derivative="function")
 
 
@@ -56,7 +56,6 @@ class Dense(Layer):
             weight=weight,
             bias=bias,
             transposed=Transposed(weight, x.ld, x),
-            panels=net.room(ld) if net.training and not x.is_sparse else -1,
         )
         if self.normalization is None:
             return y

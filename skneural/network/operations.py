@@ -43,6 +43,7 @@ HEAD = (
     ("layer", "i8"),  # number of the layer that its parameters belong to
     ("slot", "i8"),  # its partial sums, of penalties and squared gradients
     ("n_slots", "i8"),
+    ("panels", "i8"),  # where the gradient by the output is laid out for a product
     ("function", "i8"),  # address of the activation
     # Addresses of the kernels. Those of the batch's statistics see all of its rows, between two barriers.
     ("statistics_forward", "i8"),
@@ -90,6 +91,8 @@ class Kind:
         Whether its way back is needed even if nobody asks for the gradient by its input.
     stores_gradient : bool
         Whether its update needs room for the gradient by all parameters.
+    multiplies_gradient : bool
+        Whether its update is a product with the gradient by the output, which a backend may lay out for that.
     """
 
     name: str
@@ -102,6 +105,7 @@ class Kind:
     overwrites: str | None = None
     always_back: bool = False
     stores_gradient: bool = False
+    multiplies_gradient: bool = False
 
 
 def operation(name, details=(), **traits):

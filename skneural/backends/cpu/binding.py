@@ -27,12 +27,20 @@ def activation_of(operation, dtype):
 
 
 def bind_training(program, *, constrain=False):
-    """Operations with the addresses of their kernels for training; with `constrain`, of the limit on norms too."""
+    """Operations with the addresses of their kernels for training; with `constrain`, of the limit on norms too.
+
+    And how many numbers of buffers a row takes: gradients that are laid out for products have room behind all others.
+    """
     dtype = program.dtype.type
     ops = program.ops.copy()
+    n_work = program.n_work
     for op, operation in zip(ops, program.operations, strict=True):
         is_asked = max(op["dx"], op["d_other"]) >= 0
-        lays_out = "panels" in operation.details and op["ld_out"] * program.dtype.itemsize >= PANELS_FROM
+        lays_out = operation.traits.multiplies_gradient and op["ld_out"] * program.dtype.itemsize >= PANELS_FROM
+        op["panels"] = -1
+        if lays_out:
+            op["panels"] = n_work
+            n_work += op["ld_out"]
         is_hidden = op["layer"] < program.n_layers - 1
         for field, key in keys_of(operation.kind, operation.function, dtype).items():
             if field == "backward" and not (is_asked or operation.traits.always_back or lays_out):
@@ -41,7 +49,7 @@ def bind_training(program, *, constrain=False):
                 continue
             op[field] = address(*key)
         op["function"] = activation_of(operation, dtype)
-    return ops
+    return ops, n_work
 
 
 def bind_prediction(program, with_loss=False):

@@ -203,7 +203,7 @@ class Trainer(BaseTrainer):
 
     def __init__(self, program, params, X, targets, weights, *, n_threads, passes=None, **settings):
         super().__init__(program, params, X, targets, weights, **settings)
-        self.ops = bind_training(program, constrain=self.template["max_norm"] > 0)
+        self.ops, self.n_work = bind_training(program, constrain=self.template["max_norm"] > 0)
         self.n_threads = n_threads
         self.frames = None
         self.pool = None
@@ -239,7 +239,7 @@ class Trainer(BaseTrainer):
         work = max(program.flops, 1) * 3 * min(batch, n_rows) / _GUESSED_SPEED
         is_shared = work > _WORTH_A_THREAD
         row_block = STRIP if is_shared else STRIPS * STRIP  # threads can share small ones more evenly
-        self.work = aligned_zeros(capacity * program.n_work + _LINE, dtype)
+        self.work = aligned_zeros(capacity * self.n_work + _LINE, dtype)
         self.losses = np.zeros(capacity)
         self.statistics = aligned_zeros(max(program.n_statistics, 1), dtype)
         f.update(

@@ -14,15 +14,9 @@ Sizes: M rows of C, N columns, K depth.
 from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER
-from skneural.backends.cpu.intrinsics import (
-    PRODUCT_KERNEL,
-    clear,
-    copy_column,
-    copy_line,
-    multiply_tile,
-    transpose_block,
-)
+from skneural.backends.cpu.intrinsics import PRODUCT_KERNEL, clear
 from skneural.backends.cpu.simd import INSTRUCTION_SET
+from skneural.backends.cpu.tiles import copy_column, copy_line, multiply_tile, transpose_block
 
 #: Strips of A that one panel of B after the other is multiplied by. They stay in the cache, and B is read once for all
 #: of them: for each 64 bytes of it there are some 24 multiply-adds of vectors to do.

@@ -107,7 +107,7 @@ def make_dense_backward(dtype):
             ld = op.ld_in
             multiply(f, dy, op.ld_out, transposed, -op.ld_out, dx, ld, rows, op.n_in, ld, op.n_out, begin, ld, op.scale)
         if op.ld_out * size >= PANELS_FROM:
-            panels = f.work + own.panels * f.capacity * size  # OUT (B, O)
+            panels = f.work + op.panels * f.capacity * size  # OUT (B, O)
             lay_out_panels(dy, op.ld_out, panels, f.chunk, first, rows, 0, op.ld_out, size, dtype)
 
     return LAYER_KERNEL, dense_backward
@@ -134,14 +134,14 @@ def _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole):
 
 
 @register_jitable(**HELPER)
-def _dense_gradient(op, own, f, i, rows, last, tile, size, dtype):
+def _dense_gradient(op, f, i, rows, last, tile, size, dtype):
     """Gradient of `rows` rows of the weights, from row `i`: ``x.T @ dy``."""
     ld = op.ld_out
     x = f.work + (op.x * f.capacity + i) * size  # (B, I), of which columns are read
     dy = f.work + op.dy * f.capacity * size  # (B, O)
     ld_dy = ld
     if ld * size >= PANELS_FROM:
-        dy = f.work + own.panels * f.capacity * size
+        dy = f.work + op.panels * f.capacity * size
         ld_dy = -last
     column_stride = op.ld_in
     strip_stride = STRIP
@@ -187,7 +187,7 @@ def make_update(dtype, sparse):
             elif sparse:
                 _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole)
             else:
-                _dense_gradient(op, own, f, i, rows, last, tile, size, dtype)
+                _dense_gradient(op, f, i, rows, last, tile, size, dtype)
             for b in range(count):
                 begin = b * f.row_block * op.ld_out
                 numbers = min(f.row_block, rows - b * f.row_block) * op.ld_out
