@@ -12,8 +12,6 @@ from skneural.backends.cpu.simd import INSTRUCTION_SET
 _I64 = ir.IntType(64)
 _I32 = ir.IntType(32)
 _I1 = ir.IntType(1)
-#: Rows of B that a tile of a single row asks for ahead.
-_AHEAD = 12
 
 
 @intrinsic(prefer_literal=True)
@@ -233,10 +231,6 @@ def _emit_tile(v, rows, vectors, arguments):
     b_row = v.phi_of(b_pointer.type, b_pointer, entry)
     sums = [v.phi_of(v.kind, start, entry) for start in initial]
     b_vectors = [v.load(b_row, column) for column in columns]
-    if rows == 1 and vectors > INSTRUCTION_SET.wide:  # rows of B may be far apart, and are read once
-        ahead = builder.gep(b_row, [builder.mul(_I64(_AHEAD), ldb)])
-        for column in columns[:: max(64 // INSTRUCTION_SET.vector_bytes, 1)]:
-            emit_prefetch(builder, builder.gep(ahead, [column]))
     new = []
     for m in range(rows):
         x = v.spread(a_column, row_offsets[m])
