@@ -337,6 +337,26 @@ def test_weights_assigned_in_a_callback(solver):
     assert all(w.any() for w in est.coefs_)  # what was trained
 
 
+@pytest.mark.parametrize("units", [5, 300])
+def test_weights_changed_in_place_in_a_callback(units):
+    # Of wide layers the next step multiplies by a copy of the weights, and the way back by one of any layer.
+    def halve(est):
+        for array in est.coefs_:
+            array *= 0.5
+
+    settings = {
+        "hidden_layer_sizes": (units, 4), "solver": "sgd", "momentum": 0, "batch_size": len(X), "shuffle": False,
+        "warm_start": True, "tol": 0,
+    }  # fmt: skip
+    watched = regressor(max_iter=3, **settings).set_callbacks(Watcher(halve)).fit(X, Y)
+    by_hand = regressor(max_iter=1, **settings)
+    for _ in range(3):
+        by_hand.fit(X, Y)
+        halve(by_hand)
+    for found, expected in zip(watched.coefs_, by_hand.coefs_, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds_still_train(kind):
     rows, y, settings = problem(kind)

@@ -147,6 +147,21 @@ def test_layers_of_several_widths_on_several_threads(crews, cell, dtype, both):
         np.testing.assert_array_equal(gradient, results[0][1])
 
 
+@pytest.mark.parametrize(
+    ("cell", "units", "both"), [("lstm", 35, True), ("gru", 35, True), ("gru", 50, False), ("rnn", 130, True)]
+)
+def test_wide_layers_whose_gradients_are_laid_out(crews, cell, units, both):
+    # Rows of 1,024 bytes and more, and more rows of all steps than are laid out at a time.
+    X, y, weights = make_data(29, 7, ragged=both)
+    program, params = make_network(stack_of(cell, units, 2, "mean", bidirectional=both), 7)
+    assert_computes_what_the_twin_does(program, params, X, y, weights)
+    loss, gradient = sum_and_gradient(program, params, X, y, weights)
+    for n_threads in (2, 3):
+        other_loss, other = sum_and_gradient(program, params, X, y, weights, n_threads=n_threads)
+        assert other_loss == loss
+        np.testing.assert_array_equal(other, gradient)
+
+
 @one_at_a_time(
     {"cell": "gru", "ragged": True, "pooling": "last", "both": True},
     cell=KNOWN, ragged=[False], pooling=["mean", "max"], both=[False],

@@ -168,6 +168,9 @@ class BaseTrainer:
             batch=batch,
         )
 
+    def refresh(self):
+        """Note that parameters were changed from outside; for backends that keep copies of them."""
+
     def run_epochs(self, rates, best_loss, no_improvement, begin=0.0):
         """Run at least one epoch, and more, up to one for every learning rate given, if they end in the same call.
 

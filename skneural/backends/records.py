@@ -39,7 +39,7 @@ LAYERS = (
     ("gradient", "i8"),
     ("work", "i8"),  # buffers
     ("capacity", "i8"),  # rows in them
-    ("scratch", "i8"),  # room for gradients of some strips of weights,
+    ("scratch", "i8"),  # room of a thread: for gradients of some strips of weights, or what else an update works with,
     ("strips", "i8"),  # and for strips of a product
     ("statistics", "i8"),
     ("outputs", "i8"),
@@ -112,7 +112,7 @@ PASS = np.dtype(
     [
         ("begin", "i8"),  # operations that run forward: the first,
         ("end", "i8"),  # and the one after the last
-        ("back", "i8"),  # the last operation that runs back
+        ("back", "i8"),  # the last operation that runs back, at the latest the first one that is updated
         ("update_begin", "i8"),  # operations whose parameters are updated
         ("update_end", "i8"),
         ("source", "i8"),  # address of where the samples come from; 0: as the frame has it

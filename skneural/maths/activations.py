@@ -5,9 +5,9 @@ derivative :math:`f'(z)`. Both come from one call because they share most of the
 (in prediction) the compiler drops the other. Keep the type of `z`: write constants as ``type(z)(1)``, else a float32
 kernel computes in float64.
 
-Comparisons are written so that NaN passes through: a diverging fit must be seen. No value is a plain choice between `z`
-and another number: since it is stored where `z` stands, the compiler would make of it a store that leaves out some
-lanes, which takes AMD's processors many times as long as a whole one.
+Comparisons are written so that NaN passes through: a diverging fit must be seen. A value should be no plain choice
+between `z` and another number: since it is stored where `z` stands, the compiler makes of it a store that leaves out
+some lanes, which takes AMD's processors many times as long as a whole one. (That of `elu` is: others were slower.)
 """
 
 from skneural.maths.elementary import erfc, exp, expm1, log1p

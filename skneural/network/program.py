@@ -117,10 +117,13 @@ class Program:
         """Floating-point operations of one sample on the way forward, those on padding counted."""
         return sum(operation.flops for operation in self.operations)
 
-    @property
+    @cached_property
     def matrices(self):
-        """Blocks of weights that products read."""
-        blocks = [block for block in self.blocks if block.penalised]
+        """Blocks of weights that products read; those that rows of a sparse matrix are multiplied by are not."""
+        blocks = []
+        for operation in self.operations:
+            if not any(value.is_sparse for value in operation.inputs if value is not None):
+                blocks += [block for block in operation.blocks if block.penalised]
         return [block for block in blocks if block.size == block.n_rows * block.ld and block.ld > 1]
 
     def variant(self, *, sparse=False, training=True, n_timesteps=None):
@@ -255,16 +258,32 @@ def lower(
         training,
         input_gradient,
     )
-    try:
-        hash(facts)
-    except TypeError:  # settings of a layer may be lists
-        return _lower.__wrapped__(*facts)
-    return _lower(*facts)
+    if not all(_is_value(layer) for layer in facts[0]):
+        return _lower.__wrapped__("", *facts)
+    return _lower(repr(facts), *facts)
+
+
+_PLAIN = (int, float, str, type(None))
+
+
+def _is_value(layer):
+    """Whether a layer is what its settings are: those cannot change, and equal ones make equal layers."""
+    declared = getattr(type(layer), "__dataclass_params__", None)
+    if declared is None or not (declared.frozen and declared.eq):
+        return False
+    for value in vars(layer).values():
+        inner = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(v, _PLAIN) or _is_value(v) for v in inner):
+            return False
+    return True
 
 
 @lru_cache(maxsize=64)
-def _lower(layers, n_features, dtype, loss, settings, sparse, n_timesteps, training, input_gradient):
-    """See `lower`. A search fits one network again and again, and predicts: small fits notice how long this takes."""
+def _lower(shown, layers, n_features, dtype, loss, settings, sparse, n_timesteps, training, input_gradient):
+    """See `lower`. A search fits one network again and again, and predicts: small fits notice how long this takes.
+
+    What the arguments look like is one of them: 1, 1.0 and True are equal.
+    """
     if not layers:
         raise ValueError("A network needs at least one layer.")
     shape = (n_timesteps, n_features) if n_timesteps else (n_features,)

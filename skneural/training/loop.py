@@ -168,6 +168,8 @@ def _run_epochs(trainer, schedule, watch, settings, n_epochs):
     run = state.solver.run
     rates = schedule.rates(n_epochs, state.t, watch.n_rows)
     best = np.inf if watch.validation else state.best_loss
+    if watch.listener.active:
+        trainer.refresh()  # a callback may have changed weights in place
     ended, best, count = trainer.run_epochs(rates, best, state.no_improvement_count, watch.begin)
     losses, seconds = map(list, zip(*ended, strict=True))
     epochs = Epochs(losses, rates[: len(losses), -1].tolist(), seconds)

@@ -34,7 +34,8 @@ _WORTH_A_THREAD = 6e-5
 _WORTH_A_CALL = 2e-4
 #: Rows of a prediction, steps counted, from which it pays to lay out the weights for products.
 _WORTH_PANELS = 96
-#: Numbers in a cache line, at the most.
+#: Numbers in a cache line, at the most. So many behind all buffers are read, too, where columns of the last row are
+#: copied by whole vectors.
 _LINE = 16
 #: How many times longer than planned a call on several threads may take.
 OVERRUN = 2
@@ -47,6 +48,8 @@ def check_passes(passes, n_ops):
     for begin, end in (("begin", "end"), ("back", "end"), ("update_begin", "update_end")):
         if (passes[begin] < 0).any() or (passes[begin] >= passes[end]).any() or (passes[end] > n_ops).any():
             raise ValueError(f"Passes go from {begin!r} to {end!r}, within {n_ops} operations.")
+    if (passes["back"] > passes["update_begin"]).any():
+        raise ValueError("Passes go back at least to the first operation whose parameters they update.")
     return np.ascontiguousarray(passes)
 
 
@@ -153,6 +156,7 @@ class Predictor:
         if targets is not None:
             losses = np.empty(n_rows)
             frame.update(targets=data(targets), n_targets=targets.shape[1], weights=data(weights), losses=data(losses))
+        panels = self._lay_out_weights(frame)
         frame.outputs = data(outputs)
         frame.capacity = min(self._block, n_rows)
         shares = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
@@ -164,7 +168,7 @@ class Predictor:
         frames = [frame.copy() for _ in range(size)]
         for rank, copy in enumerate(frames):
             copy["rank"] = rank
-        run_together(self._run, frames, held=(X, targets, weights, outputs, losses))
+        run_together(self._run, frames, held=(X, targets, weights, outputs, losses, panels))
         return outputs, losses
 
     def close(self):
@@ -172,17 +176,19 @@ class Predictor:
 
     def _run(self, frame):
         """One thread's rows, in buffers of its own."""
-        program = self.program
-        numbers = frame.capacity * program.n_work
-        steps = program.n_timesteps or 1
-        lays_out = self._is_wide and frame.n_rows * steps >= _WORTH_PANELS
-        memory = np.empty(numbers + lays_out * program.n_params + _LINE, self.inputs.dtype)
-        work = -(-data(memory) // ALIGNMENT) * ALIGNMENT
-        frame.work = work
-        if lays_out:
-            frame.panels = work + numbers * self.itemsize
-            lay_out_weights(program, frame)
+        memory = np.empty(frame.capacity * self.program.n_work + _LINE, self.inputs.dtype)
+        frame.work = -(-data(memory) // ALIGNMENT) * ALIGNMENT
         self._predict(frame.address)
+
+    def _lay_out_weights(self, frame):
+        """Panels of the weights, for all threads, or None where they would not pay."""
+        program = self.program
+        if not self._is_wide or frame.n_rows * max(program.n_timesteps, 1) < _WORTH_PANELS:
+            return None
+        panels = aligned_zeros(program.n_params, program.dtype)
+        frame.panels = data(panels)
+        lay_out_weights(program, frame)
+        return panels
 
 
 class Trainer(BaseTrainer):
@@ -275,7 +281,7 @@ class Trainer(BaseTrainer):
             return min(batch, n_rows)
         most = MAX_CAPACITY
         if program.has_steps:
-            most = max(1, min(most, SEQUENCE_BYTES // (program.n_work * self.itemsize)))
+            most = max(1, min(most, SEQUENCE_BYTES // (self.n_work * self.itemsize)))
         return min(batch, n_rows, most)
 
     def _number_slots(self, row_block):

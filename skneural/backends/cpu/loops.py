@@ -27,7 +27,7 @@ def for_each(typingctx, function, count, dtype, arguments):
     """Call ``function(j, *arguments)`` for every j below `count`, as vector code on numbers of `dtype`.
 
     `INTERLEAVED` vectors are taken at a time while there are so many, then one. `count` numbers are a multiple of
-    `UNIT_BYTES`, as gates are (`network.memory.gate_pitch`): nothing is left over for code without vectors.
+    `UNIT_BYTES`, as gates are (`network.memory.gate_pitch`): with vectors of 32 bytes nothing is left over.
 
     What the function that calls this got as its arguments must not overlap (the compiler takes `noalias` from here): so
     vector code needs no checks of addresses, and no twin without vectors beside it.

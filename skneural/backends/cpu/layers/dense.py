@@ -10,7 +10,6 @@ from skneural.backends.cpu.compiler import DIGEST, HELPER, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.product import (
     PANEL,
-    PANELS_FROM,
     STRIP,
     STRIPS,
     lay_out_panels,
@@ -106,7 +105,7 @@ def make_dense_backward(dtype):
             begin = row_at(f, op.begin, op.ld_in, 0, first, size) if op.begin >= 0 else 0  # (B, I)
             ld = op.ld_in
             multiply(f, dy, op.ld_out, transposed, -op.ld_out, dx, ld, rows, op.n_in, ld, op.n_out, begin, ld, op.scale)
-        if op.ld_out * size >= PANELS_FROM:
+        if op.panels >= 0:
             panels = f.work + op.panels * f.capacity * size  # OUT (B, O)
             lay_out_panels(dy, op.ld_out, panels, f.chunk, first, rows, 0, op.ld_out, size, dtype)
 
@@ -140,7 +139,7 @@ def _dense_gradient(op, f, i, rows, last, tile, size, dtype):
     x = f.work + (op.x * f.capacity + i) * size  # (B, I), of which columns are read
     dy = f.work + op.dy * f.capacity * size  # (B, O)
     ld_dy = ld
-    if ld * size >= PANELS_FROM:
+    if op.panels >= 0:
         dy = f.work + op.panels * f.capacity * size
         ld_dy = -last
     column_stride = op.ld_in
@@ -193,7 +192,7 @@ def make_update(dtype, sparse):
                 numbers = min(f.row_block, rows - b * f.row_block) * op.ld_out
                 slot = op.slot + s + b
                 use_gradient(f, frame_address, at + begin, numbers, tile + begin * size, slot, 1, size, dtype)
-            if f.phase != collect:
+            if f.phase != collect and not sparse:  # rows of a sparse matrix are multiplied by the weights themselves
                 ld = op.ld_out
                 lay_out(f, own.weight, own.transposed, op.n_in, ld, op.n_out, op.ld_in, i, rows, size, dtype)
             s += count
@@ -237,7 +236,7 @@ def make_constrain(dtype):
             weight = vector(f.params + (own.weight + i * op.ld_out + begin) * size, dtype)  # OUT (I, O)
             for j in range(count):
                 weight[j] *= factor[j]
-        if op.ld_out * size >= PANELS_FROM:
+        if op.panels >= 0:
             source = f.params + own.weight * size
             target = f.panels + own.weight * size
             lay_out_panels(source, op.ld_out, target, op.n_in, 0, op.n_in, begin, end, size, dtype)

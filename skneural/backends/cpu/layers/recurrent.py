@@ -331,19 +331,18 @@ def make_recurrent_backward(dtype, entry):
 # -- updates -----------------------------------------------------------------------------------------------------------
 
 
-def make_sum_rows(dtype, entry):
+def make_add_gradient(dtype, entry):
     """Gradient of `rows` rows of weights, from row `i`, of the rows `low` to `high` of all rows of all steps.
 
-    The first step has no state before it, which is the last in memory if time runs backwards. Of wide layers the
-    gradients by the gates may be laid out in panels of `laid_out` rows.
+    The first step has no state before it, which is the last in memory if time runs backwards. Where `in_strips`, x or
+    the states are laid out in strips; then `n_panels` rows of gradients by the gates are in panels, 0 for none.
     """
     size = dtype().itemsize
     count = weighted_gates(entry)
     state = len(entry.gates) - count
-
     most_rows = STRIPS * STRIP
 
-    def sum_rows(op, own, f, last, is_input, i, rows, low, high, total, laid_out):
+    def add_gradient(op, own, f, last, is_input, i, rows, low, high, total, in_strips, n_panels):
         width = count * own.pitch
         ld = own.ld_gates
         unit = op.ld_out
@@ -368,15 +367,15 @@ def make_sum_rows(dtype, entry):
         at = f.gradient + (weights + i * own.ld_weight) * size
         fresh = f.done == 0 and begin == 0
         ld_target = ld
-        if state == 0 and high - low == laid_out:
+        if high - low == n_panels:
             target = f.scratch
-            ld_target = -laid_out
+            ld_target = -n_panels
         ld_at = own.ld_weight
         depth = high - low
         if depth <= 0:
             if fresh:
                 clear(at, rows * ld_at * size)
-        elif laid_out == 0:  # the source is read as its transpose: its rows are next to each other
+        elif not in_strips:  # the source is read as its transpose: its rows are next to each other
             start = 0 if fresh else at
             shape = (rows, width, width, depth)
             call_product(f.product, (source, 1, ld_source, STRIP, target, ld, at, ld_at, *shape, start, ld_at, 0))
@@ -392,7 +391,7 @@ def make_sum_rows(dtype, entry):
                     f.product, (f.strips, 1, STRIP, pitch, target, ld_target, goal, ld_at, *shape, start, ld_at, 0)
                 )
 
-    return helper(sum_rows, *helper_key(dtype, entry))
+    return helper(add_gradient, *helper_key(dtype, entry))
 
 
 @layer_kernel("recurrent", "update", registry=CELLS)
@@ -410,7 +409,8 @@ def make_recurrent_update(dtype, entry):
     chunk_bytes = CHUNK_BYTES
     chunk_rows = CHUNK_ROWS
     panels_from = PANELS_FROM
-    sum_rows = make_sum_rows(dtype, entry)
+    in_one_piece = weighted_gates(entry) == n_gates  # else states are multiplied by other gates than inputs
+    add_gradient = make_add_gradient(dtype, entry)
 
     def recurrent_update(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -426,21 +426,24 @@ def make_recurrent_update(dtype, entry):
         end = (f.rank + 1) * strips // f.n_threads
         dz = f.work + own.gates * f.capacity * size  # (T, B, G, H)
         with_bias = f.rank == f.n_threads - 1
-        chunk = max(chunk_rows, chunk_bytes // (ld * size))
+        is_wide = ld * size >= panels_from
+        chunk = chunk_rows if is_wide else max(chunk_rows, chunk_bytes // (ld * size))
         input_begin = min(begin, of_input) * f.row_block
         input_end = min(end * f.row_block, op.n_in)
         state_begin = max(begin - of_input, 0) * f.row_block
         state_end = min((end - of_input) * f.row_block, op.n_out)
         for k in range(0, total if f.phase != apply else 0, chunk):
             high = min(k + chunk, total)
-            laid_out = 0
-            if ld * size >= panels_from:
-                laid_out = high - k
-                lay_out_panels(dz + k * ld * size, ld, f.scratch, laid_out, 0, laid_out, 0, ld, size, dtype)
+            n_panels = 0
+            if is_wide and in_one_piece:
+                n_panels = high - k
+                lay_out_panels(dz + k * ld * size, ld, f.scratch, n_panels, 0, n_panels, 0, ld, size, dtype)
             if input_begin < input_end:
-                sum_rows(op, own, f, last, True, input_begin, input_end - input_begin, k, high, total, laid_out)
+                count = input_end - input_begin
+                add_gradient(op, own, f, last, True, input_begin, count, k, high, total, is_wide, n_panels)
             if state_begin < state_end:
-                sum_rows(op, own, f, last, False, state_begin, state_end - state_begin, k, high, total, laid_out)
+                count = state_end - state_begin
+                add_gradient(op, own, f, last, False, state_begin, count, k, high, total, is_wide, n_panels)
             if with_bias:
                 sums = f.gradient + own.bias * size
                 if f.done == 0 and k == 0:
