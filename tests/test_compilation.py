@@ -11,15 +11,13 @@ import sys
 
 import numpy as np
 import pytest
+from matrices import product_of
 
 import skneural
 from skneural.backends.base import OptimizerState
 from skneural.backends.cpu import simd
-from skneural.backends.cpu.compiler import compiled_kernels, kernel
+from skneural.backends.cpu.compiler import compiled_kernels
 from skneural.backends.cpu.engine import Predictor, Trainer
-from skneural.backends.cpu.product import PANELS_FROM, STRIP, make_product
-from skneural.backends.cpu.updates import make_lay_out
-from skneural.backends.frame import Frame
 from skneural.layers import Dense
 from skneural.network.initializers import initialize
 from skneural.network.memory import aligned_zeros, padded
@@ -427,27 +425,6 @@ report(simd=INSTRUCTION_SET.name, **WORK())
 SHAPES = [(1, 300, 33), (2, 17, 5), (7, 33, 1), (125, 100, 19), (100, 600, 7), (30, 1024, 9)]
 
 
-def product_of(a, b, bias, n_columns, panels=False):
-    """``2 (a @ b + bias)`` by the kernel, as wide as the padded rows of b, which may stand in panels."""
-    dtype, (depth, ld) = a.dtype.type, b.shape
-    c = aligned_zeros(len(a) * ld, dtype)
-    c[:] = 2
-    at, ld_b = b.ctypes.data, ld
-    if panels:
-        laid_out = aligned_zeros(b.size, dtype)
-        frame = Frame()
-        frame.update(params=at, panels=laid_out.ctypes.data)
-        kernel(make_lay_out, dtype).ctypes(frame.address, 0, -1, depth, ld, 0)
-        if ld * b.itemsize >= PANELS_FROM:
-            at, ld_b = laid_out.ctypes.data, -depth
-    by_row, by_column = (stride // a.itemsize for stride in a.strides)
-    kernel(make_product, dtype).ctypes(
-        a.ctypes.data, by_row, by_column, STRIP * by_row, at, ld_b, c.ctypes.data, ld,
-        len(a), n_columns, ld, depth, bias.ctypes.data, 0, True,
-    )  # fmt: skip
-    return c.reshape(-1, ld)
-
-
 def multiply():
     """Products of matrices; and whether rows keep their bits alone, and where the transpose is what is stored."""
     results, alone = {}, []
@@ -459,10 +436,12 @@ def multiply():
             b[:, :n_columns] = rng.normal(size=(depth, n_columns))
             bias = aligned_zeros(ld, dtype)
             bias[:n_columns] = rng.normal(size=n_columns)
-            whole = product_of(a, b, bias, n_columns)
-            alone += [np.array_equal(product_of(a[i : i + 1], b, bias, n_columns)[0], whole[i]) for i in range(n_rows)]
-            alone.append(np.array_equal(product_of(np.asfortranarray(a), b, bias, n_columns), whole))
-            alone.append(np.array_equal(product_of(a, b, bias, n_columns, panels=True), whole))
+            whole = product_of(a, b, bias, n_columns, scale=2.0)
+            for i in range(n_rows):
+                row = product_of(a[i : i + 1], b, bias, n_columns, scale=2.0)[0]
+                alone.append(np.array_equal(row, whole[i]))
+            alone.append(np.array_equal(product_of(np.asfortranarray(a), b, bias, n_columns, scale=2.0), whole))
+            alone.append(np.array_equal(product_of(a, b, bias, n_columns, scale=2.0, panels=True), whole))
             alone.append(not whole[:, n_columns:].any())
             results[f"{np.dtype(dtype).name} {n_rows} x {n_columns} x {depth}"] = whole[:, :n_columns].ravel().tolist()
     return {"results": results, "alone": alone}

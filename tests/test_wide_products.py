@@ -2,40 +2,16 @@
 
 import numpy as np
 import pytest
+from matrices import product_of
 from networks import sum_and_gradient
 
-from skneural.backends.cpu.compiler import kernel
-from skneural.backends.cpu.product import DEEP, PANELS_FROM, STRIP, make_product
-from skneural.backends.cpu.updates import make_lay_out
-from skneural.backends.frame import Frame
+from skneural.backends.cpu.product import DEEP, PANELS_FROM
 from skneural.layers import Dense
 from skneural.network.initializers import initialize
 from skneural.network.memory import aligned_zeros, padded
 from skneural.network.program import lower
 
 DTYPES = [np.float32, np.float64]
-
-
-def product_of(a, b, n_columns, *, panels):
-    """``1 + a @ b`` by the kernel; b has padded rows, and may be laid out in panels first."""
-    dtype = a.dtype.type
-    depth, ld = b.shape
-    c = aligned_zeros(len(a) * ld, dtype)
-    ones = aligned_zeros(ld, dtype)
-    ones[:n_columns] = 1
-    at, ld_b = b.ctypes.data, ld
-    if panels:
-        laid_out = aligned_zeros(b.size, dtype)
-        frame = Frame()
-        frame.update(params=at, panels=laid_out.ctypes.data)
-        kernel(make_lay_out, dtype).ctypes(frame.address, 0, -1, depth, ld, 0)
-        at, ld_b = laid_out.ctypes.data, -depth
-    ld_a = a.shape[1]
-    kernel(make_product, dtype).ctypes(
-        a.ctypes.data, ld_a, 1, STRIP * ld_a, at, ld_b, c.ctypes.data, ld, len(a), n_columns, ld, depth,
-        ones.ctypes.data, 0, False,
-    )  # fmt: skip
-    return c.reshape(-1, ld)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -47,8 +23,10 @@ def test_steps_of_a_deep_sum_change_no_bit(dtype, depth):
     ld = padded(n_columns, np.dtype(dtype))
     b = aligned_zeros(depth * ld, dtype).reshape(depth, ld)
     b[:, :n_columns] = rng.normal(size=(depth, n_columns))
-    plain = product_of(a, b, n_columns, panels=False)
-    laid_out = product_of(a, b, n_columns, panels=True)
+    ones = aligned_zeros(ld, dtype)
+    ones[:n_columns] = 1
+    plain = product_of(a, b, ones, n_columns)
+    laid_out = product_of(a, b, ones, n_columns, panels=True)
     np.testing.assert_array_equal(laid_out, plain)
     tolerance = depth * 4 * np.finfo(dtype).eps
     np.testing.assert_allclose(plain[:, :n_columns], 1 + a.astype(float) @ b[:, :n_columns], atol=tolerance)
