@@ -21,9 +21,9 @@ import time
 import warnings
 
 HERE = pathlib.Path(__file__).resolve().parent
-#: Seconds between two measured calls: the thread pools of BLAS, OpenMP and XLA spin for some milliseconds after their
-#: work and would take a core from whoever comes next.
-SETTLE = 0.05
+#: Seconds between two measured calls: the threads of OpenBLAS spin for 110 ms after their work, those of OpenMP for 10,
+#: and would take a core from whoever comes next.
+SETTLE = 0.15
 PACKAGES = ("skneural", "numpy", "scipy", "numba", "llvmlite", "scikit-learn", "joblib", "torch", "jax", "jaxlib")
 #: Settings from outside that change speed.
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "SKNEURAL_SIMD", "NUMBA_CACHE_DIR")

@@ -13,7 +13,6 @@ to its peak.
 
 import importlib.util
 import itertools
-import threading
 from dataclasses import dataclass
 
 import _peers
@@ -120,6 +119,7 @@ def product_of_ours(A, B, C):
     """A function that computes C = A B with the engine's product on all cores, half of the rows a thread."""
     from skneural.backends.cpu.compiler import kernel
     from skneural.backends.cpu.product import STRIP, make_product
+    from skneural.backends.cpu.threads import Thread
     from skneural.backends.cpu.updates import make_lay_out
     from skneural.backends.frame import Frame
 
@@ -138,7 +138,7 @@ def product_of_ours(A, B, C):
     def run():
         lay_out(frame.address, 0, -1, n, n, 0)
         shares = list(itertools.pairwise(bounds))
-        threads = [threading.Thread(target=part, args=share) for share in shares[1:]]
+        threads = [Thread(target=part, args=share) for share in shares[1:]]
         for thread in threads:
             thread.start()
         part(*shares[0])

@@ -25,8 +25,10 @@ SIZES = (
     (2048, 2048, 2048),
 )  # fmt: skip
 SMOKE = ((1, 1, 1), (32, 64, 20), (40, 300, 30))
-#: Multiplications and additions that a measurement takes at least.
+#: Multiplications and additions that a measurement takes at least; of sizes that are compared on all cores, where a
+#: thread that wakes may be late.
 WORK = 2e8
+SHARED_WORK = 2e9
 #: From which size on two threads are compared.
 SHARED = 2 * 200 * 256 * 784
 #: Numbers behind A.
@@ -171,13 +173,15 @@ def measure_size(report, name, size, number, layout):
     """A row of the table."""
     n_rows, n_columns, depth = size
     work = 2 * n_rows * n_columns * depth
-    count = 1 if report.options.smoke else max(1, int(WORK / work))
+    is_shared = work >= SHARED or report.options.smoke
+    enough = SHARED_WORK if is_shared else WORK
+    count = 1 if report.options.smoke else max(1, int(enough / work))
     calls = make_calls(size, number, layout, count)
     alone = {call: calls.pop(call) for call in list(calls) if "one thread" in call}
     n_repeats = repeats(report.options, 15)
     with threadpoolctl.threadpool_limits(1):
         times = measure(alone, n_repeats, settle=0.001)
-    if work >= SHARED or report.options.smoke:
+    if is_shared:
         times |= measure(calls, n_repeats)  # BLAS's threads spin for a while after their work
     speeds = {}
     for call, t in times.items():

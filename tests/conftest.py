@@ -153,6 +153,7 @@ def crews(monkeypatch):
 
     monkeypatch.setattr(engine, "_WORTH_A_THREAD", 0.0)
     monkeypatch.setattr(engine, "_WORTH_A_CALL", 1e-15)
+    monkeypatch.setattr(engine, "_WORTH_A_CLAIM", 0.0)
     monkeypatch.setattr(_threads, "n_threads", lambda n_jobs: n_jobs or 1)
     monkeypatch.setattr(pool.Pace, "choose", choose)
     return used

@@ -5,7 +5,7 @@ import pytest
 from matrices import product_of
 from networks import sum_and_gradient
 
-from skneural.backends.cpu.product import DEEP, PANELS_FROM
+from skneural.backends.cpu.product import DEEP, LINE_FROM, PANELS_FROM
 from skneural.layers import Dense
 from skneural.network.initializers import initialize
 from skneural.network.memory import aligned_zeros, padded
@@ -34,7 +34,28 @@ def test_steps_of_a_deep_sum_change_no_bit(dtype, depth):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("n_rows", "n_in", "n_out"), [(70, 157, 300), (1030, 133, 8), (3, 785, 260), (2100, 20, 270)])
+@pytest.mark.parametrize("n_columns", [1, 130, 400, 1000])
+def test_one_row_has_the_bits_it_has_among_others(dtype, n_columns):
+    # A matrix larger than LINE_FROM is read in steps of some rows by a single row, and whole by several.
+    ld = padded(n_columns, np.dtype(dtype))
+    depth = LINE_FROM // (ld * np.dtype(dtype).itemsize) + 7
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(2, depth)).astype(dtype)
+    b = aligned_zeros(depth * ld, dtype).reshape(depth, ld)
+    b[:, :n_columns] = rng.normal(size=(depth, n_columns))
+    begin = aligned_zeros(ld, dtype)
+    begin[:n_columns] = 1
+    both = product_of(a, b, begin, n_columns)
+    expected = 1 + a.astype(float) @ b[:, :n_columns]
+    np.testing.assert_allclose(both[:, :n_columns], expected, atol=depth * 4 * np.finfo(dtype).eps)
+    for row in range(2):
+        np.testing.assert_array_equal(product_of(a[row : row + 1], b, begin, n_columns)[0], both[row])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("n_rows", "n_in", "n_out"), [(70, 157, 300), (1030, 133, 8), (3, 785, 260), (2100, 20, 270), (2048, 9, 200)]
+)
 def test_gradients_of_wide_layers(crews, dtype, n_rows, n_in, n_out):
     # Columns of x in strips (they are many, or x is large), gradients in panels, rows in several chunks.
     rng = np.random.default_rng(0)
@@ -48,6 +69,8 @@ def test_gradients_of_wide_layers(crews, dtype, n_rows, n_in, n_out):
     expected = factor * X.T.astype(float) @ difference
     tolerance = 1e-4 if dtype == np.float32 else 1e-11
     np.testing.assert_allclose(program.coefs(gradient)[0], expected, atol=tolerance * abs(expected).max())
+    expected = factor * difference.sum(axis=0)
+    np.testing.assert_allclose(program.intercepts(gradient)[0], expected, atol=tolerance * abs(expected).max())
     for n_threads in (2, 3, 5):
         other_loss, other = sum_and_gradient(program, params, X, y, None, n_threads=n_threads)
         assert other_loss == loss

@@ -27,6 +27,10 @@ LAYERS = (
     ("rank", "i8"),  # number of this thread
     ("n_threads", "i8"),  # how many there are
     ("barrier", "i8"),  # where they meet
+    ("claims", "i8"),  # counters of what has been claimed of their shares,
+    ("claims_pitch", "i8"),  # numbers from one thread's to the next one's
+    ("walk", "i8"),  # number of the walk that claims,
+    ("claims_rows", "i8"),  # and whether rows are claimed piece by piece
     ("ops", "i8"),
     ("n_ops", "i8"),
     ("passes", "i8"),

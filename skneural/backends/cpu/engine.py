@@ -9,6 +9,7 @@ from skneural.backends.cpu.binding import bind_prediction, bind_training
 from skneural.backends.cpu.compiler import address, kernel
 from skneural.backends.cpu.pool import Pace, Pool
 from skneural.backends.cpu.product import CHUNK_ROWS, PANELS_FROM, STRIP, STRIPS, make_product, strip_pitch
+from skneural.backends.cpu.shares import make_claims
 from skneural.backends.cpu.threads import run_together
 from skneural.backends.cpu.updates import make_lay_out, make_optimizer
 from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
@@ -32,6 +33,8 @@ _GUESSED_SPEED = 3e10
 _WORTH_A_THREAD = 6e-5
 #: Seconds of work from which a prediction starts a thread.
 _WORTH_A_CALL = 2e-4
+#: Seconds of work on rows that are claimed together: with less of it, threads have fixed shares of a batch.
+_WORTH_A_CLAIM = 5e-4
 #: Rows of a prediction, steps counted, from which it pays to lay out the weights for products.
 _WORTH_PANELS = 96
 #: Numbers in a cache line, at the most. So many behind all buffers are read, too, where columns of the last row are
@@ -164,11 +167,12 @@ class Predictor:
         if size == 1:
             self._run(frame)
             return outputs, losses
-        frame["n_threads"] = size
+        claims, pitch = make_claims(1, size)
+        frame.update(n_threads=size, claims=data(claims), claims_pitch=pitch)
         frames = [frame.copy() for _ in range(size)]
         for rank, copy in enumerate(frames):
             copy["rank"] = rank
-        run_together(self._run, frames, held=(X, targets, weights, outputs, losses, panels))
+        run_together(self._run, frames, held=(X, targets, weights, outputs, losses, panels, claims))
         return outputs, losses
 
     def close(self):
@@ -256,6 +260,9 @@ class Trainer(BaseTrainer):
             row_block=row_block,
             batch=batch,
         )
+        # Statistics of a batch need all threads at once, and steps of a sequence read the weights once for all rows.
+        splits = not program.n_statistics and not program.has_steps
+        splits = splits and work * STRIPS * STRIP / min(batch, n_rows) > _WORTH_A_CLAIM
         self._number_slots(row_block)
         stores = any(operation.traits.stores_gradient for operation in program.operations)
         if batch > capacity or f["clip_norm"] > 0 or stores:
@@ -265,6 +272,8 @@ class Trainer(BaseTrainer):
         gradients = max(STRIPS * STRIP, CHUNK_ROWS) * widest(program)
         strips = STRIPS * strip_pitch(max(capacity, CHUNK_ROWS), self.itemsize)
         self._scratch = [aligned_zeros(gradients + strips, dtype) for _ in range(size)]
+        self.claims, pitch = make_claims(len(program.ops) + 1, size)
+        f.update(claims=data(self.claims), claims_pitch=pitch, claims_rows=int(splits))
         self.frames = []
         for scratch in self._scratch:
             frame = f.copy()
@@ -391,6 +400,7 @@ class Trainer(BaseTrainer):
             # Threads that wait for one another on busy cores may take a thousand times as long as planned: they turn
             # back.
             deadline = time.perf_counter() + OVERRUN * steps * self.pace.seconds_a_step[size]
+        self.claims[:] = 0
         self.frame.update(n_threads=size, deadline=deadline)
         for frame in self.frames[1:size]:
             frame.follow(self.frame, keep=("rank", "scratch", "strips"))

@@ -5,7 +5,6 @@ yield, then sleep. A call commands them, does its own part and waits for theirs,
 interrupt (Ctrl-C) finds either all threads at work or none.
 """
 
-import threading
 import time
 
 import numpy as np
@@ -13,7 +12,7 @@ from numba import types
 
 from skneural.backends.cpu.compiler import DIGEST, address, kernel
 from skneural.backends.cpu.intrinsics import atomic_add, atomic_load, call_job
-from skneural.backends.cpu.threads import join_all, start_all
+from skneural.backends.cpu.threads import Thread, join_all, start_all
 from skneural.backends.cpu.walker import BARRIER_SIZE, COMMANDS, DONE, QUIT, TIMEOUTS, wait_until
 from skneural.backends.frame import data
 
@@ -98,7 +97,7 @@ class Pool:
             frame.update(rank=rank, barrier=data(self.barrier))
         for frame in self.frames[1:]:
             arguments = (run_worker, self._job, frame, self.barrier, held)
-            self._threads.append(threading.Thread(target=_work, args=arguments, daemon=True, name="skneural"))
+            self._threads.append(Thread(target=_work, args=arguments, daemon=True, name="skneural"))
         try:
             refused = start_all(self._threads)
         except BaseException:

@@ -35,6 +35,10 @@ DEEP = 1024
 DEPTH_STEP = 512
 #: Vectors of B in a tile for a single row: as many sums as a core can have under way.
 LINE = 8
+#: Bytes of B from which a single row is multiplied by so many rows of B at a time: where B is not in a cache of the
+#: core, it is read faster from one end to the other than a few vectors of every row.
+LINE_FROM = 1 << 20
+LINE_STEP = 4
 #: Rows of the gradients of a long sequence that are laid out at a time, where they are wide.
 CHUNK_ROWS = 64
 #: Bytes of a row of a panel.
@@ -53,6 +57,14 @@ def strip_pitch(depth, size):
     return depth * STRIP + SLACK // size
 
 
+@register_jitable(**HELPER)
+def rows_at_a_time(rows):
+    """How many rows of A one panel of B after the other is multiplied by: of pieces that are about equally large."""
+    together = STRIPS * STRIP
+    pieces = max((rows + together // 2) // together, 1)
+    return (rows + pieces * STRIP - 1) // (pieces * STRIP) * STRIP
+
+
 def make_product(dtype):
     """Kernel ``C[M, N] = begin + A[M, K] B[K, N]``.
 
@@ -69,7 +81,8 @@ def make_product(dtype):
     wide = INSTRUCTION_SET.wide
     narrow = INSTRUCTION_SET.narrow
     line = LINE
-    strips = STRIPS
+    line_from = LINE_FROM
+    line_step = LINE_STEP
     deep = DEEP
     depth_step = DEPTH_STEP
     wide_width = wide * lanes
@@ -82,25 +95,32 @@ def make_product(dtype):
     ):  # fmt: skip
         digest  # part of the cache key
         in_panels = ld_b < 0
-        group = strips * r0 if in_panels else m_rows
-        step = depth_step if in_panels and depth > deep and scale == 0 else depth
+        group = rows_at_a_time(m_rows) if in_panels else m_rows
+        step = depth
+        if scale == 0:
+            if in_panels and depth > deep:
+                step = depth_step
+            elif m_rows == 1 and depth * ld_b * size > line_from:
+                step = line_step
         k = 0
         while k < depth:
             k_end = min(k + step, depth)
             source = begin if k == 0 else c
             ld_source = ld_begin if k == 0 else ldc
+            a_line = a + k * a_col * size
             top = 0
             while top < m_rows:
                 bottom = min(top + group, m_rows)
                 n = 0
                 while m_rows == 1 and not in_panels and width - n >= line_width:
-                    start = begin + n * size if begin != 0 else 0
-                    tile = (a, a_row, a_col, b + n * size, ld_b, c + n * size, ldc, depth, start, 0, scale)
+                    start = source + n * size if source != 0 else 0
+                    b_tile = b + (k * ld_b + n) * size
+                    tile = (a_line, a_row, a_col, b_tile, ld_b, c + n * size, ldc, k_end - k, start, 0, scale)
                     multiply_tile(dtype, 1, line, tile)
                     n += line_width
                 while n < n_columns:
                     is_wide = n_columns - n > narrow_width
-                    b_tile = b + n * size
+                    b_tile = b + (k * ld_b + n) * size
                     ld_tile = ld_b
                     if in_panels:
                         padded = (n_columns - n + unit - 1) // unit * unit

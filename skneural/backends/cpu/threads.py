@@ -5,7 +5,43 @@ started it ends, by Ctrl-C, by an error or because no more threads can be had, n
 been freed.
 """
 
+import contextlib
+import ctypes
+import os
 import threading
+
+_sched_getcpu = getattr(ctypes.CDLL(None), "sched_getcpu", None) if hasattr(os, "sched_setaffinity") else None
+
+
+class Thread(threading.Thread):
+    """A thread that begins on another core than the one that starts it.
+
+    Where the other cores are asleep, Linux puts a new thread on the core of its parent. Both take turns there until the
+    queues are balanced, 5 to 8 ms later: as long as a prediction of 10,000 rows takes.
+    """
+
+    def start(self):
+        """Start, from the core on which this is called."""
+        self._parent_core = _sched_getcpu() if _sched_getcpu is not None else -1
+        super().start()
+
+    def run(self):
+        """What `threading.Thread` runs, elsewhere."""
+        _leave(self._parent_core)
+        super().run()
+
+
+def _leave(core):
+    """Move the calling thread off a core. It may come back; threads are not bound to cores."""
+    if core < 0:
+        return
+    # Whatever forbids this, the thread must run: others wait for it.
+    with contextlib.suppress(Exception):
+        allowed = os.sched_getaffinity(0)
+        others = allowed - {core}
+        if others:
+            os.sched_setaffinity(0, others)
+            os.sched_setaffinity(0, allowed)
 
 
 def start_all(threads):
@@ -55,7 +91,7 @@ def run_together(run, parts, held):
         except BaseException as error:
             errors.append(error)
 
-    threads = {threading.Thread(target=attempt, args=(part, held)): part for part in parts[1:]}
+    threads = {Thread(target=attempt, args=(part, held)): part for part in parts[1:]}
     try:
         refused = start_all(threads)
         for part in [parts[0], *(threads[thread] for thread in refused)]:

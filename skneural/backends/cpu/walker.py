@@ -29,6 +29,8 @@ from skneural.backends.cpu.intrinsics import (
     sleep_units,
     vector,
 )
+from skneural.backends.cpu.product import rows_at_a_time
+from skneural.backends.cpu.shares import begin_walk, next_piece
 from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, PASS, SOURCE
 from skneural.maths import random, stopping
 from skneural.network.operations import OP
@@ -96,6 +98,7 @@ def shuffle(f):
 @register_jitable(**HELPER)
 def walk_parameters(f, frame_address, part, rows, constrain):
     """This thread's share of a pass's parameters: update them, or keep their norms within the limit."""
+    begin_walk(f)
     for i in range(part.update_begin, part.update_end):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
@@ -123,10 +126,8 @@ def sum_of(address, count):
 
 
 @register_jitable(**HELPER)
-def walk_rows(f, frame_address, part, chunk):
-    """This thread's rows of a chunk, forward through the operations of a pass and back."""
-    first = f.rank * chunk // f.n_threads
-    last = (f.rank + 1) * chunk // f.n_threads
+def walk_rows(f, frame_address, part, chunk, first, last):
+    """Some rows of a chunk, forward through the operations of a pass and back."""
     for i in range(part.begin, part.end):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
@@ -145,6 +146,25 @@ def walk_rows(f, frame_address, part, chunk):
             wait_at_barrier(f)
         if op.backward != 0:
             call_layer(op.backward, (at, frame_address, first, last))
+
+
+@register_jitable(**HELPER)
+def share_rows(f, frame_address, part, chunk):
+    """This thread's rows of a chunk, through a pass; where it pays to, piece by piece, then what others have left."""
+    begin_walk(f)
+    if f.n_threads == 1 or f.claims_rows == 0:
+        first = f.rank * chunk // f.n_threads
+        last = (f.rank + 1) * chunk // f.n_threads
+        walk_rows(f, frame_address, part, chunk, first, last)
+        return
+    share = (chunk + f.n_threads - 1) // f.n_threads
+    size = rows_at_a_time(share)
+    # Most of a share is taken at once: weights that all rows meet in turn stay in the cache.
+    most = max(3 * share // (4 * size), 1) * size
+    turn, first, last = next_piece(f, f.n_ops, chunk, most, 0, 0)
+    while first < last:
+        walk_rows(f, frame_address, part, chunk, first, last)
+        turn, first, last = next_piece(f, f.n_ops, chunk, size, turn, last)
 
 
 @register_jitable(**HELPER)
@@ -201,7 +221,7 @@ def walk_chunks(f, frame_address, part, start, rows):
         f.start = start + done
         f.chunk = chunk
         f.done = done
-        walk_rows(f, frame_address, part, chunk)
+        share_rows(f, frame_address, part, chunk)
         wait_at_barrier(f)
         loss += sum_of(f.losses, chunk)
         walk_parameters(f, frame_address, part, chunk, False)
@@ -310,24 +330,22 @@ def make_loss_and_gradient():
 
 
 def make_predict():
-    """Kernel ``predict(frame)``: this thread's rows forward, a block at a time, in buffers of its own."""
+    """Kernel ``predict(frame)``: this thread's rows forward, then what others have left, in buffers of the thread."""
     digest = DIGEST
 
     def predict(frame_address):
         digest  # part of the cache key
         f = frame_at(frame_address)
-        f.start = f.rank * f.n_rows // f.n_threads
-        end = (f.rank + 1) * f.n_rows // f.n_threads
-        f.losses += f.start * 8
+        losses = f.losses
+        turn, f.start, end = next_piece(f, 0, f.n_rows, f.capacity, 0, 0)
         while f.start < end:
-            rows = min(f.capacity, end - f.start)
-            f.chunk = rows
+            f.chunk = end - f.start
+            f.losses = losses + f.start * 8
             for i in range(f.n_ops):
                 at = f.ops + i * _OP_SIZE
                 op = op_at(at)
                 if op.forward != 0:
-                    call_layer(op.forward, (at, frame_address, 0, rows))
-            f.start += rows
-            f.losses += rows * 8
+                    call_layer(op.forward, (at, frame_address, 0, f.chunk))
+            turn, f.start, end = next_piece(f, 0, f.n_rows, f.capacity, turn, end)
 
     return (types.int64,), predict

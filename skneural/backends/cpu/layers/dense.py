@@ -19,10 +19,12 @@ from skneural.backends.cpu.product import (
 )
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, multiply, row_at, sample_of, sum_rows, weights_at
+from skneural.backends.cpu.shares import next_piece
 from skneural.backends.cpu.updates import lay_out, use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.elementary import sqrt
 from skneural.maths.sparse import first_from
+from skneural.network.operations import OP
 
 formula(first_from)
 
@@ -163,6 +165,7 @@ def make_update(dtype, sparse):
     collect = COLLECT
     apply = APPLY
     most_rows = STRIPS * STRIP
+    op_size = OP.itemsize
 
     def update(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -172,13 +175,12 @@ def make_update(dtype, sparse):
         dy = f.work + op.dy * f.capacity * size  # (B, O)
         direct = f.phase == collect and f.done == 0  # the first chunk is summed where it is stored
         strips = (op.n_in + f.row_block - 1) // f.row_block
-        end = (f.rank + 1) * strips // f.n_threads
         together = most_rows // f.row_block
-        s = f.rank * strips // f.n_threads
+        counter = (op_address - f.ops) // op_size
+        turn, s, end = next_piece(f, counter, strips, together, 0, 0)
         while s < end:
             i = s * f.row_block
-            count = min(together, end - s)
-            rows = min(count * f.row_block, op.n_in - i)
+            rows = min((end - s) * f.row_block, op.n_in - i)
             at = own.weight + i * op.ld_out
             tile = f.gradient + at * size if direct else f.scratch
             if f.phase == apply:
@@ -187,7 +189,7 @@ def make_update(dtype, sparse):
                 _sparse_gradient(op, f, i, rows, last, tile, size, dtype, whole)
             else:
                 _dense_gradient(op, f, i, rows, last, tile, size, dtype)
-            for b in range(count):
+            for b in range(end - s):
                 begin = b * f.row_block * op.ld_out
                 numbers = min(f.row_block, rows - b * f.row_block) * op.ld_out
                 slot = op.slot + s + b
@@ -195,8 +197,8 @@ def make_update(dtype, sparse):
             if f.phase != collect and not sparse:  # rows of a sparse matrix are multiplied by the weights themselves
                 ld = op.ld_out
                 lay_out(f, own.weight, own.transposed, op.n_in, ld, op.n_out, op.ld_in, i, rows, size, dtype)
-            s += count
-        if f.rank == f.n_threads - 1 and own.bias >= 0:  # the one with the fewest strips, if any has fewer
+            turn, s, end = next_piece(f, counter, strips, together, turn, end)
+        if f.rank == f.n_threads - 1 and own.bias >= 0:
             tile = f.gradient + own.bias * size if direct else f.scratch
             if f.phase != apply:
                 sum_rows(f, tile, dy, op.ld_out, last, dtype)
