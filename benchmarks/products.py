@@ -5,12 +5,12 @@
 Two products: ``A @ B``, as layers multiply forward and back, and ``A.T @ B``, the gradient by the weights. In the timed
 region of ours: laying out B (where it is wide) and A (where that pays) as well as the product, although a network lays
 its weights out once for all rows of a batch; of BLAS's: ``np.dot`` with an array for the result. Both are called from
-compiled code (Numba's), many times over where they are small, so neither pays for Python. On all cores ours divides the
-rows of C among threads, and BLAS does as it sees fit; only sizes from 200 x 256 x 784 up.
+compiled code (Numba's), many times over where they are small, so neither pays for Python. On all cores threads of ours
+take pieces of the rows of C in turn, and BLAS does as it sees fit; only sizes from 200 x 256 x 784 up.
 """
 
 import functools
-from concurrent.futures import ThreadPoolExecutor
+import itertools
 
 import numpy as np
 import threadpoolctl
@@ -33,14 +33,12 @@ SHARED_WORK = 2e9
 SHARED = 2 * 200 * 256 * 784
 #: Numbers behind A.
 ALIGNED = 16
-#: Threads that stay, as those of a fit do: new ones may share a core for a while.
-THREADS = ThreadPoolExecutor(max(1, cores() - 1))
 LAYOUTS = ("A @ B", "A.T @ B")
 
 
 @functools.cache
 def compiled(number):
-    """Compiled functions for a type of numbers: many products of ours on one thread, some rows of one, and BLAS's."""
+    """Compiled functions for a type of numbers: some rows of a product of ours, panels, many products, and BLAS's."""
     from skneural.backends.cpu.compiler import address
     from skneural.backends.cpu.intrinsics import call_product
     from skneural.backends.cpu.product import STRIP, STRIPS, lay_out_panels, lay_out_strips, make_product, strip_pitch
@@ -69,11 +67,6 @@ def compiled(number):
             call_product(product, (strips, 1, height, pitch, b, ld_b, to, ld, *shape, 0, 0, 0))
 
     @njit(nogil=True)
-    def repeat(count, a, a_row, a_col, in_strips, b, ld_b, c, ld, n_columns, depth, strips, first, last):
-        for _ in range(count):
-            multiply(a, a_row, a_col, in_strips, b, ld_b, c, ld, n_columns, depth, strips, first, last)
-
-    @njit(nogil=True)
     def lay_out(count, b, panels, ld, depth):
         for _ in range(count):
             lay_out_panels(b, ld, panels, depth, 0, depth, 0, ld, itemsize, kind)
@@ -94,12 +87,13 @@ def compiled(number):
         for _ in range(count):
             np.dot(a, b, c)
 
-    return repeat, lay_out, ours, blas
+    return multiply, lay_out, ours, blas
 
 
 def make_calls(size, number, layout, count):
     """What is measured, by name; `count` products a call."""
     from skneural.backends.cpu.product import PANELS_FROM, STRIPS, pays_strips, strip_pitch
+    from skneural.backends.cpu.threads import Thread
     from skneural.network.memory import aligned_zeros, padded
 
     n_rows, n_columns, depth = size
@@ -126,7 +120,7 @@ def make_calls(size, number, layout, count):
     plain_b = np.array(b_view, order="C")
     plain_c = np.zeros((n_rows, n_columns), number)
 
-    repeat, lay_out, ours, blas = compiled(number)
+    multiply, lay_out, ours, blas = compiled(number)
     strides = (1, ld_a) if is_transposed else (ld_a, 1)
     of_a = (a.ctypes.data, *strides, in_strips)
     at_b = b.ctypes.data
@@ -144,16 +138,20 @@ def make_calls(size, number, layout, count):
         if wide:
             lay_out(count, at_b, at_panels, ld, depth)
             source = (at_panels, -depth)
-        bounds = np.linspace(0, n_rows, cores() + 1).astype(int).tolist()
+        n_pieces = cores() if count > 4 else 4 * cores()
+        bounds = np.linspace(0, n_rows, n_pieces + 1).astype(int).tolist()
+        pieces = iter(list(itertools.pairwise(bounds)) * count)
 
-        def share(i):
-            rows = (bounds[i], bounds[i + 1])
-            repeat(count, *of_a, *source, at_c, ld, n_columns, depth, at_strips[i], *rows)
+        def work(strips):
+            for rows in pieces:  # each thread takes the next one, as in a fit
+                multiply(*of_a, *source, at_c, ld, n_columns, depth, strips, *rows)
 
-        others = [THREADS.submit(share, i) for i in range(1, cores())]
-        share(0)
+        others = [Thread(target=work, args=(strips,)) for strips in at_strips[1:]]
         for other in others:
-            other.result()
+            other.start()
+        work(at_strips[0])
+        for other in others:
+            other.join()
 
     blas(1, plain_a, plain_b, plain_c)
     tolerance = depth * 10 * np.finfo(number).eps

@@ -13,6 +13,9 @@ _I64 = ir.IntType(64)
 _I32 = ir.IntType(32)
 _I1 = ir.IntType(1)
 
+#: Rows of A that are found from one pointer: for so many offsets there are registers.
+_GROUP = 7
+
 
 @intrinsic(prefer_literal=True)
 def multiply_tile(typingctx, dtype, rows, vectors, arguments):
@@ -135,6 +138,11 @@ class _Vectors:
             return self.builder.call(self.fma, [x, y, z])
         return self.builder.fadd(self.builder.fmul(x, y), z)
 
+    def opaque(self, number):
+        """The same number, of which LLVM does not know where it comes from."""
+        nothing = ir.InlineAsm(ir.FunctionType(_I64, [_I64]), "", "=r,0")
+        return self.builder.call(nothing, [number])
+
     def phi_of(self, kind, value, block):
         """What comes from a block as this value; from which others, and as what, is added later."""
         phi = self.builder.phi(kind)
@@ -213,7 +221,10 @@ def _emit_tile(v, rows, vectors, arguments):
     columns = [_I64(i * v.lanes) for i in range(vectors)]
     a_pointer, b_pointer, c_pointer, begin_pointer = map(v.pointer, (a, b, c, begin))
     initial = _emit_start(v, rows, columns, begin, begin_pointer, ld_begin)
-    row_offsets = [builder.mul(_I64(m), a_row) for m in range(rows)]
+    # Offsets that LLVM cannot derive from one another: it would make a chain of additions of them, one for every row
+    # and k, and where a core is shared with another program there is no room for them.
+    offsets = [_I64(0)] + [v.opaque(builder.mul(_I64(m), a_row)) for m in range(1, min(rows, _GROUP))]
+    groups = [v.opaque(builder.mul(_I64(m), a_row)) for m in range(0, rows, _GROUP)]
     places = []
     for m in range(rows):
         row_places = [v.at(c_pointer, v.index(m, ldc, column)) for column in columns]
@@ -233,7 +244,9 @@ def _emit_tile(v, rows, vectors, arguments):
     b_vectors = [v.load(b_row, column) for column in columns]
     new = []
     for m in range(rows):
-        x = v.spread(a_column, row_offsets[m])
+        if m % _GROUP == 0:
+            group = builder.gep(a_column, [groups[m // _GROUP]]) if m else a_column
+        x = v.spread(group, offsets[m % _GROUP])
         for i, b_vector in enumerate(b_vectors):
             new.append(v.multiply_add(x, b_vector, sums[m * vectors + i]))
     left_next = builder.sub(left, _I64(1))
