@@ -176,7 +176,7 @@ def measure_size(report, name, size, number, layout):
     count = 1 if report.options.smoke else max(1, int(enough / work))
     calls = make_calls(size, number, layout, count)
     alone = {call: calls.pop(call) for call in list(calls) if "one thread" in call}
-    n_repeats = repeats(report.options, 15)
+    n_repeats = repeats(report.options, 9)
     with threadpoolctl.threadpool_limits(1):
         times = measure(alone, n_repeats, settle=0.001)
     if is_shared:
