@@ -29,6 +29,8 @@ SMOKE = ((1, 1, 1), (32, 64, 20), (40, 300, 30))
 #: thread that wakes may be late.
 WORK = 2e8
 SHARED_WORK = 2e9
+#: Products that it takes at most.
+MOST = 200_000
 #: From which size on two threads are compared.
 SHARED = 2 * 200 * 256 * 784
 #: Numbers behind A.
@@ -130,17 +132,17 @@ def make_calls(size, number, layout, count):
 
     held = (a, b, c, panels, strips)  # addresses hold nothing
 
-    def ours_alone(held=held):
+    def ours_alone(count=count, held=held):
         ours(count, *of_a, at_b, at_panels, wide, at_c, ld, n_rows, n_columns, depth, at_strips[0])
 
-    def ours_on_all():
+    def ours_on_all(count=count):
         source = (at_b, ld)
         if wide:
             lay_out(count, at_b, at_panels, ld, depth)
             source = (at_panels, -depth)
         n_pieces = cores() if count > 4 else 4 * cores()
         bounds = np.linspace(0, n_rows, n_pieces + 1).astype(int).tolist()
-        pieces = iter(list(itertools.pairwise(bounds)) * count)
+        pieces = itertools.chain.from_iterable(itertools.repeat(list(itertools.pairwise(bounds)), count))
 
         def work(strips):
             for rows in pieces:  # each thread takes the next one, as in a fit
@@ -157,7 +159,7 @@ def make_calls(size, number, layout, count):
     tolerance = depth * 10 * np.finfo(number).eps
     for call in (ours_alone, ours_on_all):
         c[:] = 0
-        call()
+        call(1)
         np.testing.assert_allclose(c_view, plain_c, atol=tolerance, rtol=0)
     return {
         "ours, one thread": ours_alone,
@@ -173,7 +175,7 @@ def measure_size(report, name, size, number, layout):
     work = 2 * n_rows * n_columns * depth
     is_shared = work >= SHARED or report.options.smoke
     enough = SHARED_WORK if is_shared else WORK
-    count = 1 if report.options.smoke else max(1, int(enough / work))
+    count = 1 if report.options.smoke else max(1, min(MOST, int(enough / work)))
     calls = make_calls(size, number, layout, count)
     alone = {call: calls.pop(call) for call in list(calls) if "one thread" in call}
     n_repeats = repeats(report.options, 9)
