@@ -104,7 +104,7 @@ def make_calls(size, number, layout, count):
     ld = padded(n_columns, number)
     ld_a = padded(stored[1], number)
     wide = ld * number.itemsize >= PANELS_FROM and n_rows >= 24  # of fewer rows predictions lay nothing out
-    in_strips = is_transposed and pays_strips(depth, ld_a, ld, number.itemsize)
+    in_strips = is_transposed and n_columns > 1 and pays_strips(depth, ld_a, ld, number.itemsize)
 
     random = np.random.default_rng(0)
     a = aligned_zeros(stored[0] * ld_a + ALIGNED, number)  # copies into strips read whole vectors

@@ -44,7 +44,7 @@ def first_of_two(program, params, X, y):
 
 @pytest.mark.parametrize("rows", range(1, 1100, 7))
 def test_pieces_are_whole_strips_and_about_equally_large(rows):
-    size = rows_at_a_time(rows)
+    size = rows_at_a_time(rows, STRIPS)
     pieces = -(-rows // size)
     assert size % STRIP == 0
     assert size < 1.5 * STRIPS * STRIP + STRIP

@@ -5,7 +5,7 @@ import pytest
 from matrices import product_of
 from networks import sum_and_gradient
 
-from skneural.backends.cpu.product import DEEP, LINE_FROM, PANELS_FROM
+from skneural.backends.cpu.product import DEEP, FAR, PANELS_FROM
 from skneural.layers import Dense
 from skneural.network.initializers import initialize
 from skneural.network.memory import aligned_zeros, padded
@@ -36,9 +36,9 @@ def test_steps_of_a_deep_sum_change_no_bit(dtype, depth):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_columns", [1, 130, 400, 1000])
 def test_one_row_has_the_bits_it_has_among_others(dtype, n_columns):
-    # A matrix larger than LINE_FROM is read in steps of some rows by a single row, and whole by several.
+    # A matrix larger than FAR is read in steps of some rows by a single row, and whole by several.
     ld = padded(n_columns, np.dtype(dtype))
-    depth = LINE_FROM // (ld * np.dtype(dtype).itemsize) + 7
+    depth = FAR // (ld * np.dtype(dtype).itemsize) + 7
     rng = np.random.default_rng(0)
     a = rng.normal(size=(2, depth)).astype(dtype)
     b = aligned_zeros(depth * ld, dtype).reshape(depth, ld)

@@ -13,6 +13,7 @@ Sizes: M rows of C, N columns, K depth.
 
 from numba.extending import register_jitable
 
+from skneural.backends.cpu.columns import multiply_columns, multiply_rows
 from skneural.backends.cpu.compiler import DIGEST, HELPER
 from skneural.backends.cpu.intrinsics import PRODUCT_KERNEL, clear
 from skneural.backends.cpu.simd import INSTRUCTION_SET
@@ -22,6 +23,10 @@ from skneural.backends.cpu.tiles import copy_column, copy_line, multiply_tile, t
 #: of them: for each 64 bytes of it there are 96 multiply-adds of vectors to do (AVX2). With half as many, two threads
 #: that read B from a cache they share were a tenth slower.
 STRIPS = 8
+#: Bytes of B from which it is not in a cache of the core, and strips of A then: B is read a quarter as often (products
+#: of 2048 x 2048 matrices take 0.88 of the time; smaller ones lose by it what they need the cache for).
+FAR = 1 << 20
+STRIPS_IF_FAR = 32
 #: Bytes of a row of B from which it is laid out in panels: below, it costs about what it saves.
 PANELS_FROM = 1024
 #: Bytes of A, and of a row of B, from which A is laid out in strips: most of A leaves the first-level cache before the
@@ -35,10 +40,13 @@ DEEP = 1024
 DEPTH_STEP = 512
 #: Vectors of B in a tile for a single row: as many sums as a core can have under way.
 LINE = 8
-#: Bytes of B from which a single row is multiplied by so many rows of B at a time: where B is not in a cache of the
-#: core, it is read faster from one end to the other than a few vectors of every row.
-LINE_FROM = 1 << 20
+#: Rows of B that a single row is multiplied by at a time where B is not in a cache of the core: it is read faster from
+#: one end to the other than a few vectors of every row.
 LINE_STEP = 4
+#: Where B is one column: rows of A that are multiplied at once, if the numbers of a row lie next to each other (their
+#: sums and a vector of B fit the registers), and vectors of A, if those of a column do.
+COLUMN_ROWS = 10
+COLUMN_VECTORS = 6
 #: Rows of the gradients of a long sequence that are laid out at a time, where they are wide.
 CHUNK_ROWS = 64
 #: Bytes of a row of a panel.
@@ -58,11 +66,39 @@ def strip_pitch(depth, size):
 
 
 @register_jitable(**HELPER)
-def rows_at_a_time(rows):
-    """How many rows of A one panel of B after the other is multiplied by: of pieces that are about equally large."""
-    together = STRIPS * STRIP
+def rows_at_a_time(rows, strips):
+    """How many rows of A one panel of B after the other is multiplied by: about so many strips, in equal pieces."""
+    together = strips * STRIP
     pieces = max((rows + together // 2) // together, 1)
     return (rows + pieces * STRIP - 1) // (pieces * STRIP) * STRIP
+
+
+@register_jitable(**HELPER)
+def one_column(a, a_row, a_col, b, ld_b, c, ldc, m_rows, depth, begin, ld_begin, scale, size, dtype):
+    """The product where B has one column, and rows or columns of A are stored without gaps."""
+    lanes = _VECTOR // size
+    m = 0
+    while m < m_rows:
+        left = m_rows - m
+        origin = a + m * a_row * size
+        goal = c + m * ldc * size
+        start = begin + m * ld_begin * size if begin != 0 else 0
+        if a_col == 1:
+            tile = (origin, a_row, b, ld_b, goal, ldc, depth, start, ld_begin, scale)
+            if left >= COLUMN_ROWS:
+                multiply_rows(dtype, COLUMN_ROWS, tile)
+                m += COLUMN_ROWS
+            else:
+                multiply_rows(dtype, 1, tile)
+                m += 1
+        else:
+            tile = (origin, a_col, b, ld_b, goal, ldc, depth, start, ld_begin, scale, left)
+            if left > 2 * lanes:
+                multiply_columns(dtype, COLUMN_VECTORS, tile)
+                m += COLUMN_VECTORS * lanes
+            else:
+                multiply_columns(dtype, 1, tile)
+                m += lanes
 
 
 def make_product(dtype):
@@ -81,10 +117,6 @@ def make_product(dtype):
     wide = INSTRUCTION_SET.wide
     narrow = INSTRUCTION_SET.narrow
     line = LINE
-    line_from = LINE_FROM
-    line_step = LINE_STEP
-    deep = DEEP
-    depth_step = DEPTH_STEP
     wide_width = wide * lanes
     narrow_width = narrow * lanes
     line_width = line * lanes
@@ -95,13 +127,19 @@ def make_product(dtype):
     ):  # fmt: skip
         digest  # part of the cache key
         in_panels = ld_b < 0
-        group = rows_at_a_time(m_rows) if in_panels else m_rows
+        if n_columns == 1 and width == unit and (a_col == 1 or (a_row == 1 and a_strip == r0)):
+            ld_one = unit if in_panels else ld_b
+            one_column(a, a_row, a_col, b, ld_one, c, ldc, m_rows, depth, begin, ld_begin, scale, size, dtype)
+            return
+        is_far = depth * max(ld_b, n_columns) * size > FAR
+        strips = STRIPS_IF_FAR if is_far else STRIPS
+        group = rows_at_a_time(m_rows, strips) if in_panels else m_rows
         step = depth
         if scale == 0:
-            if in_panels and depth > deep:
-                step = depth_step
-            elif m_rows == 1 and depth * ld_b * size > line_from:
-                step = line_step
+            if in_panels and depth > DEEP:
+                step = DEPTH_STEP
+            elif m_rows == 1 and is_far:
+                step = LINE_STEP
         k = 0
         while k < depth:
             k_end = min(k + step, depth)

@@ -32,7 +32,7 @@ def multiply_tile(typingctx, dtype, rows, vectors, arguments):
 
     def codegen(context, builder, sig, args):
         values = values_of(context, builder, arguments, args[3], [types.int64] * len(arguments))
-        lanes = _Vectors(builder, context.get_value_type(number), number.bitwidth // 8)
+        lanes = Vectors(builder, context.get_value_type(number), number.bitwidth // 8)
         _emit_tile(lanes, rows.literal_value, vectors.literal_value, values)
         return context.get_dummy_value()
 
@@ -50,7 +50,7 @@ def _copier(count):
         number = dtype.instance_type
 
         def codegen(context, builder, sig, args):
-            v = _Vectors(builder, context.get_value_type(number), number.bitwidth // 8)
+            v = Vectors(builder, context.get_value_type(number), number.bitwidth // 8)
             origin = v.pointer(args[1])
             goal = v.pointer(args[2])
             n_vectors = -(-count(v.size) // INSTRUCTION_SET.vector_bytes)
@@ -78,14 +78,14 @@ def transpose_block(typingctx, dtype, source, ld_source, target, ld_target, rows
     number = dtype.instance_type
 
     def codegen(context, builder, sig, args):
-        lanes = _Vectors(builder, context.get_value_type(number), number.bitwidth // 8)
+        lanes = Vectors(builder, context.get_value_type(number), number.bitwidth // 8)
         _emit_transpose(lanes, *args[1:])
         return context.get_dummy_value()
 
     return types.void(dtype, *(types.int64,) * 5), codegen
 
 
-class _Vectors:
+class Vectors:
     """Emits vector instructions on numbers of one type."""
 
     def __init__(self, builder, element, size):
@@ -121,21 +121,36 @@ class _Vectors:
         """The vector that begins there."""
         return self.builder.load(self.at(pointer, index), align=self.size)
 
+    def load_number(self, pointer, index):
+        """The number at an index."""
+        return self.builder.load(self.builder.gep(pointer, [index]), align=self.size)
+
     def store(self, value, place):
         """Put a vector where a pointer says."""
         self.builder.store(value, place, align=self.size)
 
     def spread(self, pointer, index):
         """A vector of copies of one number."""
-        number = self.builder.load(self.builder.gep(pointer, [index]), align=self.size)
+        number = self.load_number(pointer, index)
         first = self.builder.insert_element(self.undefined, number, _I32(0))
         everywhere = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, self.undefined, everywhere)
 
+    def sum_of_lanes(self, vector):
+        """The sum of a vector's numbers: of its halves, of the halves of what they make, and so on."""
+        half = self.lanes // 2
+        while half:
+            places = ir.Constant(ir.VectorType(_I32, half), [half + i for i in range(half)])
+            first = ir.Constant(ir.VectorType(_I32, half), list(range(half)))
+            upper = self.builder.shuffle_vector(vector, vector, places)
+            vector = self.builder.fadd(self.builder.shuffle_vector(vector, vector, first), upper)
+            half //= 2
+        return self.builder.extract_element(vector, _I32(0))
+
     def multiply_add(self, x, y, z):
-        """``x y + z``."""
+        """``x y + z``, of vectors or numbers."""
         if INSTRUCTION_SET.fused:
-            return self.builder.call(self.fma, [x, y, z])
+            return self.builder.call(self.fma, [x, y, z]) if x.type == self.kind else self.builder.fma(x, y, z)
         return self.builder.fadd(self.builder.fmul(x, y), z)
 
     def opaque(self, number):

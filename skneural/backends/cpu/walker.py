@@ -29,7 +29,7 @@ from skneural.backends.cpu.intrinsics import (
     sleep_units,
     vector,
 )
-from skneural.backends.cpu.product import rows_at_a_time
+from skneural.backends.cpu.product import STRIPS, rows_at_a_time
 from skneural.backends.cpu.shares import begin_walk, next_piece
 from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, PASS, SOURCE
 from skneural.maths import random, stopping
@@ -158,7 +158,7 @@ def share_rows(f, frame_address, part, chunk):
         walk_rows(f, frame_address, part, chunk, first, last)
         return
     share = (chunk + f.n_threads - 1) // f.n_threads
-    size = rows_at_a_time(share)
+    size = rows_at_a_time(share, STRIPS)
     # Most of a share is taken at once: weights that all rows meet in turn stay in the cache.
     most = max(3 * share // (4 * size), 1) * size
     turn, first, last = next_piece(f, f.n_ops, chunk, most, 0, 0)

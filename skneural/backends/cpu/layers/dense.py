@@ -6,7 +6,7 @@ Sizes: B rows of the batch, I in, O out; ``ld_in`` and ``ld_out`` are I and O pa
 import numpy as np
 from numba.extending import register_jitable
 
-from skneural.backends.cpu.compiler import DIGEST, HELPER, formula
+from skneural.backends.cpu.compiler import DIGEST, HELPER, formula, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.product import (
     PANEL,
@@ -20,6 +20,7 @@ from skneural.backends.cpu.product import (
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, multiply, row_at, sample_of, sum_rows, weights_at
 from skneural.backends.cpu.shares import next_piece
+from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.backends.cpu.updates import lay_out, use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.elementary import sqrt
@@ -53,6 +54,38 @@ def make_dense_forward(dtype):
     return LAYER_KERNEL, dense_forward
 
 
+def make_sum_of_row(dtype):
+    """Product of a row of a CSR matrix with one column of weights, in the order in which `product` sums a dense row.
+
+    So every lane of a vector has a sum of its own, in a row of y that serves as its room.
+    """
+    size = dtype().itemsize
+    lanes = INSTRUCTION_SET.vector_bytes // size
+    zero = dtype(0)
+
+    def sum_of_row(op, f, indices, values, k, end, weights, y):
+        in_lanes = op.n_in // lanes * lanes
+        for lane in range(lanes):
+            y[lane] = zero
+        while k < end and indices[k] < in_lanes:
+            weight = vector(f.params + (weights + indices[k] * op.ld_out) * size, dtype)
+            y[indices[k] % lanes] += values[k] * weight[0]
+            k += 1
+        half = lanes // 2
+        while half > 0:
+            for lane in range(half):
+                y[lane] += y[lane + half]
+            half //= 2
+        total = y[0]
+        while k < end:
+            weight = vector(f.params + (weights + indices[k] * op.ld_out) * size, dtype)
+            total += values[k] * weight[0]
+            k += 1
+        return total
+
+    return helper(sum_of_row, dtype.__name__)
+
+
 @layer_kernel("sparse_dense", "forward")
 def make_sparse_dense_forward(dtype):
     """`dense_forward` for CSR rows: the same sums in the same order, without the terms that are 0."""
@@ -60,6 +93,7 @@ def make_sparse_dense_forward(dtype):
     size = dtype().itemsize
     whole = np.int64
     zero = dtype(0)
+    sum_of_row = make_sum_of_row(dtype)
 
     def sparse_dense_forward(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -72,9 +106,14 @@ def make_sparse_dense_forward(dtype):
         bias = vector(f.params + max(own.bias, 0) * size, dtype)
         for r in range(first, last):
             y = vector(row_at(f, op.y, op.ld_out, 0, r, size), dtype)  # OUT (B, O)
+            i = sample_of(f, r)
+            if op.n_out == 1:
+                total = sum_of_row(op, f, indices, values, indptr[i], indptr[i + 1], own.weight, y)
+                clear(row_at(f, op.y, op.ld_out, 0, r, size), op.ld_out * size)
+                y[0] = bias[0] + total if own.bias >= 0 else total
+                continue
             for j in range(op.ld_out):
                 y[j] = bias[j] if own.bias >= 0 else zero
-            i = sample_of(f, r)
             for k in range(indptr[i], indptr[i + 1]):
                 x = values[k]
                 weight = vector(f.params + (own.weight + indices[k] * op.ld_out) * size, dtype)
@@ -146,7 +185,7 @@ def _dense_gradient(op, f, i, rows, last, tile, size, dtype):
         ld_dy = -last
     column_stride = op.ld_in
     strip_stride = STRIP
-    if pays_strips(last, op.ld_in, ld, size):
+    if op.n_out > 1 and pays_strips(last, op.ld_in, ld, size):
         strip_stride = strip_pitch(last, size)
         lay_out_strips(x, op.ld_in, rows, last, f.strips, strip_stride, size, dtype)
         x = f.strips
