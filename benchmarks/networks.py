@@ -118,7 +118,8 @@ def peers(case, X, y, missing, *, with_compile):
 def product_of_ours(A, B, C):
     """A function that computes C = A B with the engine's product on all cores, half of the rows a thread."""
     from skneural.backends.cpu.compiler import kernel
-    from skneural.backends.cpu.product import STRIP, make_product
+    from skneural.backends.cpu.layout import STRIP
+    from skneural.backends.cpu.product import make_product
     from skneural.backends.cpu.threads import Thread
     from skneural.backends.cpu.updates import make_lay_out
     from skneural.backends.frame import Frame

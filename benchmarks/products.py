@@ -43,7 +43,8 @@ def compiled(number):
     """Compiled functions for a type of numbers: some rows of a product of ours, panels, many products, and BLAS's."""
     from skneural.backends.cpu.compiler import address
     from skneural.backends.cpu.intrinsics import call_product
-    from skneural.backends.cpu.product import STRIP, STRIPS, lay_out_panels, lay_out_strips, make_product, strip_pitch
+    from skneural.backends.cpu.layout import STRIP, STRIPS, strip_pitch
+    from skneural.backends.cpu.product import lay_out_panels, lay_out_strips, make_product
 
     kind = number.type
     itemsize = number.itemsize
@@ -94,7 +95,8 @@ def compiled(number):
 
 def make_calls(size, number, layout, count):
     """What is measured, by name; `count` products a call."""
-    from skneural.backends.cpu.product import PANELS_FROM, STRIPS, pays_strips, strip_pitch
+    from skneural.backends.cpu.layout import PANELS_FROM, STRIPS, strip_pitch
+    from skneural.backends.cpu.product import pays_strips
     from skneural.backends.cpu.threads import Thread
     from skneural.network.memory import aligned_zeros, padded
 

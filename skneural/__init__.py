@@ -77,13 +77,14 @@ def warmup(estimators: Any = None, dtypes: Sequence[str] = ("float32", "float64"
     from skneural.backends import devices
 
     devices.engine_of("cpu")  # others wait meanwhile
-    from skneural.backends.cpu.binding import compile_everything
-    from skneural.backends.cpu.compiler import compiled_kernels
+    from skneural.backends.cpu import catalogue
     from skneural.estimators._warmup import networks_in, prepare
 
     if estimators is None:
-        return compile_everything(dtypes)
+        for key in catalogue.every_kernel(dtypes):
+            catalogue.address(*key)
+        return catalogue.count()
     networks = [est for one in given for est in networks_in(one)]
     for est in networks:
         prepare(est, dtypes)
-    return len(compiled_kernels())
+    return catalogue.count()

@@ -122,6 +122,7 @@ def _public(text):
 
 def info():
     """Print what a bug report needs, and nothing that should not stand in public."""
+    from skneural.backends.cpu import library
     from skneural.backends.cpu.compiler import cache_state
     from skneural.backends.cpu.simd import INSTRUCTION_SET
     from skneural.backends.devices import describe
@@ -134,6 +135,8 @@ def info():
     forced = " (forced by SKNEURAL_SIMD)" if os.environ.get("SKNEURAL_SIMD") else ""
     print(f"vectors       {INSTRUCTION_SET.name}, {8 * INSTRUCTION_SET.vector_bytes} bits{forced}")
     print(f"GPU           {_public(describe())}")
+    found, why = library.find()
+    print(f"library       {'of compiled kernels: ' if found else 'none is used: '}{_public(why)}")
     folder, writable, count, size = cache_state()
     print(f"cache folder  {_public_path(folder) if folder else 'none: kernels are compiled anew in every process'}")
     if folder:

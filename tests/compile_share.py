@@ -2,11 +2,10 @@
 
 import sys
 
-from skneural.backends.cpu.binding import every_kernel
-from skneural.backends.cpu.compiler import kernel
+from skneural.backends.cpu.catalogue import address, every_kernel
 
 number, n_processes = map(int, sys.argv[1].split("/"))
 mine = list(every_kernel(["float32", "float64"]))[number::n_processes]
 for key in mine:
-    kernel(*key)
+    address(*key)
 print(len(mine))

@@ -11,6 +11,8 @@ import numba
 import numpy as np
 import pytest
 
+os.environ.setdefault("SKNEURAL_LIBRARY", "")  # what is tested is compiled; `test_library.py` tests libraries
+
 from skneural import MLPClassifier, MLPRegressor
 from skneural._compat import HAS_CALLBACKS
 from skneural.backends import devices

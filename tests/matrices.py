@@ -1,7 +1,8 @@
 """Matrix products by the CPU's kernel, for tests."""
 
 from skneural.backends.cpu.compiler import kernel
-from skneural.backends.cpu.product import PANELS_FROM, STRIP, make_product
+from skneural.backends.cpu.layout import PANELS_FROM, STRIP
+from skneural.backends.cpu.product import make_product
 from skneural.backends.cpu.updates import make_lay_out
 from skneural.backends.frame import Frame
 from skneural.network.memory import aligned_zeros

@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from matrices import product_of
 
 import skneural
 from skneural.backends.base import OptimizerState
-from skneural.backends.cpu import simd
+from skneural.backends.cpu import build, simd
 from skneural.backends.cpu.compiler import compiled_kernels
 from skneural.backends.cpu.engine import Predictor, Trainer
 from skneural.layers import Dense
@@ -91,7 +92,7 @@ def copy_of_package(folder):
 # -- the cache ---------------------------------------------------------------------------------------------------------
 
 ACTIVATION = """
-from skneural.backends.cpu.binding import make_activation
+from skneural.backends.cpu.layers.activation import make_activation
 from skneural.backends.cpu.compiler import cache_state, compiled_kernels, kernel
 from skneural.maths.activations import ACTIVATIONS
 import skneural
@@ -261,7 +262,8 @@ def test_edit_of_any_source_of_kernels_changes_the_digest(tmp_path):
 import importlib, pathlib
 changed = {{}}
 for backend, names in {names!r}.items():
-    digest = importlib.import_module(f"skneural.backends.{{backend}}.compiler").digest
+    module = {{"cpu": "library", "cuda": "compiler"}}[backend]
+    digest = importlib.import_module(f"skneural.backends.{{backend}}.{{module}}").digest
     changed[backend] = {{}}
     before = digest()
     for name in names:
@@ -522,13 +524,19 @@ def test_instruction_set_follows_the_host(monkeypatch, features, expected):
 
 
 def test_features_are_those_that_numba_compiles_for(monkeypatch):
-    from numba import config
-
-    monkeypatch.setattr(config, "CPU_NAME", "generic")
+    monkeypatch.setenv("NUMBA_CPU_NAME", "generic")
     assert simd.host_features() == set()
-    monkeypatch.setattr(config, "CPU_NAME", "skylake")
-    monkeypatch.setattr(config, "CPU_FEATURES", "+avx2,-avx512f,+fma")
+    monkeypatch.setenv("NUMBA_CPU_NAME", "skylake")
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx2,-avx512f,+fma")
     assert simd.host_features() == {"avx2", "fma"}
+
+
+def test_features_are_called_what_llvm_calls_them(monkeypatch):
+    for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"):
+        monkeypatch.delenv(name, raising=False)
+    theirs = {name for name, is_there in llvm.get_host_cpu_features().items() if is_there}
+    asked = {feature for _, features in build.PROCESSORS.values() for feature in features}
+    assert simd.host_features() & asked == theirs & asked
 
 
 @pytest.mark.parametrize("instructions", simd.INSTRUCTION_SETS.values(), ids=lambda i: i.name)

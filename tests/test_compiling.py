@@ -274,7 +274,7 @@ def test_functions_with_sources_and_without_a_module_stay_as_they_are():
 # -- places without sources --------------------------------------------------------------------------------------------
 
 KERNEL = """
-from skneural.backends.cpu.binding import make_activation
+from skneural.backends.cpu.layers.activation import make_activation
 from skneural.backends.cpu.compiler import kernel
 from skneural.maths.activations import ACTIVATIONS
 kernel(make_activation, np.float64, ACTIVATIONS["relu"])

@@ -3,7 +3,7 @@
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 from skneural import __main__ as command_line
-from skneural.backends.cpu import compiler
+from skneural.backends.cpu import catalogue, compiler
 
 SETTINGS = {"hidden_layer_sizes": (5,), "max_iter": 3}
 SMALL = [
@@ -17,6 +17,7 @@ def test_kernels_are_compiled_before_the_fits_and_only_those_in_use(monkeypatch,
     asked, before = [], []
     compile_kernel, run = compiler.compile_kernel, command_line._run
     monkeypatch.setattr(compiler, "_KERNELS", {})  # as if nothing were ready
+    monkeypatch.setattr(catalogue, "_found", {})
     monkeypatch.setattr(
         compiler, "compile_kernel", lambda name, *rest: asked.append(name) or compile_kernel(name, *rest)
     )

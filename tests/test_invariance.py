@@ -14,11 +14,11 @@ from scipy import sparse
 
 from skneural import MLPClassifier, MLPRegressor
 from skneural.backends.cpu import compiler, engine, intrinsics, pool
+from skneural.backends.cpu.catalogue import of_layers
 from skneural.backends.cpu.engine import Trainer
 from skneural.backends.cpu.layers.activation import make_activation
 from skneural.backends.cpu.layers.loss import make_output_forward
 from skneural.backends.cpu.product import make_product
-from skneural.backends.cpu.registry import KERNELS as OF_LAYERS
 from skneural.backends.cpu.updates import make_optimizer
 from skneural.layers import Dense, Dropout
 from skneural.maths.activations import ACTIVATIONS
@@ -292,7 +292,7 @@ def test_sparse_X_gives_the_fit_of_dense_X(settings):
 def kernels_of_layers():
     """Makers of the kernels of operations and their further arguments, by kind, row of the registry, and field."""
     kernels = {}
-    for kind, fields in OF_LAYERS.items():
+    for kind, fields in of_layers().items():
         for field, (make, options, registry) in fields.items():
             if registry is None:
                 kernels[f"{kind} {field}"] = (make, *options)

@@ -37,14 +37,15 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scale(folder):
     """The module; afterwards nothing is left of it, so that no other test meets its layer."""
-    from skneural.backends.cpu.registry import KERNELS
+    from skneural.backends.cpu.catalogue import of_layers
 
-    layers, kinds, kernels = dict(LAYERS), dict(KINDS), dict(KERNELS)
+    of_kernels = of_layers()
+    layers, kinds, kernels = dict(LAYERS), dict(KINDS), dict(of_kernels)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         yield importlib.import_module("scale")
         sys.modules.pop("scale")
-    for registry, before in ((LAYERS, layers), (KINDS, kinds), (KERNELS, kernels)):
+    for registry, before in ((LAYERS, layers), (KINDS, kinds), (of_kernels, kernels)):
         registry.clear()
         registry.update(before)
 

@@ -11,7 +11,8 @@ from numba import njit
 from skneural.backends.base import OptimizerState
 from skneural.backends.cpu import engine, threads
 from skneural.backends.cpu.intrinsics import frame_at, pass_at
-from skneural.backends.cpu.product import STRIP, STRIPS, rows_at_a_time
+from skneural.backends.cpu.layout import STRIP, STRIPS
+from skneural.backends.cpu.product import rows_at_a_time
 from skneural.backends.cpu.walker import share_rows
 from skneural.backends.frame import data
 from skneural.layers import Dense

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 import skneural
 from skneural import GRUClassifier, MLPClassifier, MLPRegressor
-from skneural.backends.cpu import compiler
+from skneural.backends.cpu import catalogue, compiler
 from skneural.estimators._warmup import networks_in
 from skneural.timeseries import Forecaster
 
@@ -26,10 +26,15 @@ Y = np.arange(24) % 2
 SHORT = {"hidden_layer_sizes": (4, 4), "max_iter": 2, "random_state": 0}
 
 
+def forget_kernels(monkeypatch):
+    monkeypatch.setattr(compiler, "_KERNELS", {})
+    monkeypatch.setattr(catalogue, "_found", {})
+
+
 @pytest.fixture(autouse=True)
 def new_process(monkeypatch):
     """As if no kernel had been loaded."""
-    monkeypatch.setattr(compiler, "_KERNELS", {})
+    forget_kernels(monkeypatch)
 
 
 def ready():
@@ -73,10 +78,10 @@ def test_fits_and_predictions_load_no_more(case):
 def test_predictions_load_no_more_and_need_all(case, monkeypatch):
     est, data, targets = CASES[case]
     fitted = pickle.dumps(pickle.loads(pickle.dumps(est)).fit(data, targets))
-    monkeypatch.setattr(compiler, "_KERNELS", {})
+    forget_kernels(monkeypatch)
     pickle.loads(fitted).predict(data)
     needed = ready()
-    monkeypatch.setattr(compiler, "_KERNELS", {})
+    forget_kernels(monkeypatch)
     model = pickle.loads(fitted)
     assert skneural.warmup(model) == len(needed)
     assert ready() == needed
@@ -87,7 +92,7 @@ def test_predictions_load_no_more_and_need_all(case, monkeypatch):
 def test_sparse_rows(monkeypatch):
     rows = sparse.csr_matrix(X)
     model = MLPClassifier(**SHORT).fit(rows, Y)
-    monkeypatch.setattr(compiler, "_KERNELS", {})
+    forget_kernels(monkeypatch)
     model = pickle.loads(pickle.dumps(model))
     skneural.warmup(model)
     loaded = ready()

@@ -5,7 +5,8 @@ import pytest
 from matrices import product_of
 from networks import sum_and_gradient
 
-from skneural.backends.cpu.product import DEEP, FAR, PANELS_FROM
+from skneural.backends.cpu.layout import PANELS_FROM
+from skneural.backends.cpu.product import DEEP, FAR
 from skneural.layers import Dense
 from skneural.network.initializers import initialize
 from skneural.network.memory import aligned_zeros, padded

@@ -20,9 +20,9 @@ _warned = False
 
 def guard(lock):
     """Let forks wait for the lock of a compiler, too: what another thread holds stays locked in the child for ever."""
-    with LOCK:
-        if lock not in _locks_of_compilers:
-            _locks_of_compilers.append(lock)
+    # Without LOCK: whoever holds it may wait for the import of the compiler, of which this is a part.
+    if lock not in _locks_of_compilers:
+        _locks_of_compilers.append(lock)
 
 
 def _before_fork():

@@ -278,7 +278,8 @@ def usable_precision(device, precision, dtype):
 def engine_of(device):
     """The module that runs programs on a device that can be used.
 
-    A compiler is loaded with it. Other threads, forks and Ctrl-C wait meanwhile: half of it would be of no use.
+    With that of a GPU a compiler is loaded. Other threads, forks and Ctrl-C wait meanwhile: half of it would be of no
+    use.
     """
     kind = "cpu" if device == "cpu" else "cuda"
     if kind not in _loaded:

@@ -136,6 +136,10 @@ def locate(function):
 
 def kernel_name(make, *key):
     """Name of the kernel ``make(*key)``: it becomes the symbol that the linker sees."""
-    words = [make.__name__.removeprefix("make_")]
-    words += [getattr(item, "name", getattr(item, "__name__", str(item))) for item in key]
-    return "_".join(words)
+    return symbol(make.__name__.removeprefix("make_"), *key)
+
+
+def symbol(name, *key):
+    """The same of a kernel that is known by its name: that of its maker without ``make_``."""
+    words = [getattr(item, "name", getattr(item, "__name__", str(item))) for item in key]
+    return "_".join([name, *words])

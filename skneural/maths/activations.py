@@ -151,3 +151,6 @@ def hard_tanh(z):
     if z >= one:
         return one, zero
     return z, one
+
+
+ACTIVATIONS.seal()

@@ -294,3 +294,7 @@ def softmax(raw):
     share = type(raw[0])(1) / (total + lost)
     for j in range(len(raw)):
         raw[j] *= share
+
+
+LOSSES.seal()
+LINKS.seal()

@@ -116,3 +116,6 @@ def lion(p, g, s, v, c):
     down = rate if direction < zero else zero
     step = rate if direction > zero else direction * zero - down
     return p - step, s, v
+
+
+OPTIMIZERS.seal()

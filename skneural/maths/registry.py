@@ -12,6 +12,7 @@ class Entry:
     name: str
     formula: Callable
     options: dict[str, Any] = field(default_factory=dict)
+    built_in: bool = field(default=False, init=False)
 
     def __getattr__(self, option):
         options = self.__dict__.get("options", {})
@@ -40,6 +41,11 @@ class Registry(dict):
         super().__init__()
         self.label = label
         self.defaults = defaults
+        self._is_sealed = False
+
+    def seal(self):
+        """Note that all built-in entries are there: what is registered from now on is the user's own."""
+        self._is_sealed = True
 
     def register(self, name, **options):
         """Decorator: declare the function below as the formula called `name`.
@@ -58,7 +64,9 @@ class Registry(dict):
             raise ValueError(f"The {self.label} {name!r} exists already: delete it first to replace it.")
 
         def add(formula):
-            self[name] = Entry(name, formula, {**self.defaults, **options})
+            entry = Entry(name, formula, {**self.defaults, **options})
+            object.__setattr__(entry, "built_in", not self._is_sealed)  # not copied by dataclasses.replace
+            self[name] = entry
             return formula
 
         return add

@@ -1,21 +1,9 @@
 """Bind the operations of a program to the kernels that carry them out."""
 
-import numpy as np
-
-from skneural.backends import sources
-from skneural.backends.cpu.compiler import address, compiled_kernels, kernel
-from skneural.backends.cpu.layers.activation import make_activation
-from skneural.backends.cpu.layers.loss import make_output_forward
-from skneural.backends.cpu.pool import make_run_first, make_run_worker
-from skneural.backends.cpu.product import PANELS_FROM, make_product
-from skneural.backends.cpu.registry import every_key, keys_of
-from skneural.backends.cpu.updates import make_lay_out, make_optimizer
-from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
+from skneural.backends.cpu.catalogue import address, kernels_of
+from skneural.backends.cpu.layout import PANELS_FROM
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LINKS, LOSSES
-from skneural.maths.optimizers import OPTIMIZERS
-
-sources.import_modules(f"{__package__}.layers")  # they register their kernels
 
 
 def activation_of(operation, dtype):
@@ -23,7 +11,7 @@ def activation_of(operation, dtype):
     is_activation = operation.traits.derivative == "function" and operation.function is not None
     if not is_activation:
         return 0
-    return address(make_activation, dtype, ACTIVATIONS[operation.function])
+    return address("activation", dtype, ACTIVATIONS[operation.function])
 
 
 def bind_training(program, *, constrain=False):
@@ -42,7 +30,7 @@ def bind_training(program, *, constrain=False):
             op["panels"] = n_work
             n_work += op["ld_out"]
         is_hidden = op["layer"] < program.n_layers - 1
-        for field, key in keys_of(operation.kind, operation.function, dtype).items():
+        for field, key in kernels_of(operation.kind, operation.function, dtype).items():
             if field == "backward" and not (is_asked or operation.traits.always_back or lays_out):
                 continue
             if field == "constrain" and not (constrain and is_hidden):
@@ -61,35 +49,13 @@ def bind_prediction(program, with_loss=False):
     for i, operation in enumerate(program.operations):
         if operation.kind == "loss":
             rows.append(i)
-            kernels.append(address(make_output_forward, dtype, LINKS[LOSSES[program.loss].link]))
+            kernels.append(address("output_forward", dtype, LINKS[LOSSES[program.loss].link]))
             functions.append(0)
         if operation.kind != "loss" or with_loss:
             rows.append(i)
-            kernels.append(address(*keys_of(operation.kind, operation.function, dtype)["forward"]))
+            kernels.append(address(*kernels_of(operation.kind, operation.function, dtype)["forward"]))
             functions.append(activation_of(operation, dtype))
     ops = program.ops[rows]
     ops["forward"] = kernels
     ops["function"] = functions
     return ops
-
-
-def every_kernel(dtypes):
-    """What `kernel` is to be called with for every kernel of every registry: a function that makes it, and its key."""
-    registries = {make_activation: ACTIVATIONS, make_output_forward: LINKS, make_optimizer: OPTIMIZERS}
-    for dtype in (np.dtype(kind).type for kind in dtypes):
-        yield make_product, dtype
-        yield make_lay_out, dtype
-        yield make_train, dtype
-        yield from every_key(dtype)
-        for make, registry in registries.items():
-            for entry in registry.values():
-                yield make, dtype, entry
-    for make in (make_predict, make_loss_and_gradient, make_run_worker, make_run_first):
-        yield (make,)
-
-
-def compile_everything(dtypes):
-    """Compile every kernel of every registry; the number of kernels."""
-    for key in every_kernel(dtypes):
-        kernel(*key)
-    return len(compiled_kernels())

@@ -16,15 +16,8 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import register_jitable
 
 from skneural.backends import compiling, sources
-from skneural.backends.cpu.simd import INSTRUCTION_SET
+from skneural.backends.cpu.library import DIGEST
 
-
-def digest():
-    """Hash of everything that decides what a kernel computes, besides its own closure."""
-    return sources.digest("cpu", host={"engine", "binding", "registry", "threads"}, salt=INSTRUCTION_SET.name)
-
-
-DIGEST = digest()
 compiling.guard(global_compiler_lock)
 
 
@@ -78,12 +71,19 @@ def compile_kernel(name, arguments, function, returns=types.void):
     function : callable
         Must refer to `DIGEST` through its closure, else an edit elsewhere leaves a stale kernel in the cache.
     """
-    function.__name__ = function.__qualname__ = name
-    signature = returns(*arguments)
-    options = {"error_model": "numpy", "fastmath": STRICT}
     return compiling.compile_cached(
-        function, lambda cached: cfunc(signature, cache=cached, **options)(function), forget=_forget
+        function, lambda cached: _compile(name, arguments, function, returns, cache=cached), forget=_forget
     )
+
+
+def _compile(name, arguments, function, returns, cache):
+    function.__name__ = function.__qualname__ = name
+    return cfunc(returns(*arguments), cache=cache, error_model="numpy", fastmath=STRICT)(function)
+
+
+def compile_uncached(name, arguments, function, returns=types.void):
+    """The same without the cache on disk: a kernel from it does not have its code as LLVM reads it any more."""
+    return _compile(name, arguments, function, returns, cache=False)
 
 
 def _forget(function):

@@ -6,13 +6,10 @@ import numpy as np
 
 from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
 from skneural.backends.cpu.binding import bind_prediction, bind_training
-from skneural.backends.cpu.compiler import address, kernel
+from skneural.backends.cpu.catalogue import address, function
+from skneural.backends.cpu.layout import CHUNK_ROWS, PANELS_FROM, STRIP, STRIPS, make_claims, strip_pitch
 from skneural.backends.cpu.pool import Pace, Pool
-from skneural.backends.cpu.product import CHUNK_ROWS, PANELS_FROM, STRIP, STRIPS, make_product, strip_pitch
-from skneural.backends.cpu.shares import make_claims
 from skneural.backends.cpu.threads import run_together
-from skneural.backends.cpu.updates import make_lay_out, make_optimizer
-from skneural.backends.cpu.walker import make_loss_and_gradient, make_predict, make_train
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
 from skneural.backends.records import PASS
@@ -63,7 +60,7 @@ def frame_fields(program, params, ops, settings):
         "n_ops": len(ops),
         "params": data(params),
         "n_params": program.n_params,
-        "product": address(make_product, program.dtype.type),
+        "product": address("product", program.dtype.type),
         "settings": data(settings),
         "scale": 1.0,
         "n_threads": 1,
@@ -101,7 +98,7 @@ def widest(program):
 
 def lay_out_weights(program, frame):
     """Lay out the weights of a frame for products, and transposed where there is room for that."""
-    lay_out = kernel(make_lay_out, program.dtype.type).ctypes
+    lay_out = function(6, "lay_out", program.dtype.type)
     places = {}
     if frame.transposed:
         places = {block.start: (start, ld) for block, start, ld in program.transposed}
@@ -125,7 +122,7 @@ class Predictor:
         self.settings = check_settings(program)
         self.template = Frame()
         self.template.update(**frame_fields(program, params, self.ops, self.settings))
-        self._predict = kernel(make_predict).ctypes
+        self._predict = function(1, "predict")
         self._is_wide = any(block.ld * self.itemsize >= PANELS_FROM for block in program.matrices)
         self._seconds_a_row = program.flops / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
@@ -318,12 +315,12 @@ class Trainer(BaseTrainer):
         dtype = self.program.dtype.type
         self.order = np.arange(self.template["n_rows"]) if shuffle else None
         self.template.update(
-            optimizer=address(make_optimizer, dtype, self.optimizer),
+            optimizer=address("optimizer", dtype, self.optimizer),
             state_s=data(state.s),
             state_v=data(state.v),
             order=data(self.order),
         )
-        self.prepare((make_train, dtype), batch)
+        self.prepare(("train", dtype), batch)
         self.refresh()
 
     def can_renew(self, n_rows):
@@ -414,7 +411,7 @@ class Trainer(BaseTrainer):
         if self.pool is None:
             self.gradient = aligned_zeros(self.program.n_params, self.program.dtype)
             self.template["gradient"] = data(self.gradient)
-            self.prepare((make_loss_and_gradient,), self.template["n_rows"])
+            self.prepare(("loss_and_gradient",), self.template["n_rows"])
         self.refresh()
         size, _ = self.pace.choose(CALL_SECONDS)
         self._run(size, 0, lambda: 1)  # one step, which must be finished

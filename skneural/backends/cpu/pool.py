@@ -8,50 +8,11 @@ interrupt (Ctrl-C) finds either all threads at work or none.
 import time
 
 import numpy as np
-from numba import types
 
-from skneural.backends.cpu.compiler import DIGEST, address, kernel
-from skneural.backends.cpu.intrinsics import atomic_add, atomic_load, call_job
+from skneural.backends.cpu.catalogue import address, function
+from skneural.backends.cpu.layout import BARRIER_SIZE, COMMANDS, QUIT, TIMEOUTS
 from skneural.backends.cpu.threads import Thread, join_all, start_all
-from skneural.backends.cpu.walker import BARRIER_SIZE, COMMANDS, DONE, QUIT, TIMEOUTS, wait_until
 from skneural.backends.frame import data
-
-
-def make_run_worker():
-    """Kernel of a worker, ``run_worker(job, frame, barrier)``: until told to quit, wait for a command, do the job."""
-    digest = DIGEST
-    commands = COMMANDS
-    done = DONE
-    quit_at = QUIT
-
-    def run_worker(job, frame_address, barrier):
-        digest  # part of the cache key
-        seen = 0
-        while True:
-            seen += 1
-            wait_until(barrier + commands, seen)
-            if atomic_load(barrier + quit_at) != 0:
-                return
-            call_job(job, (frame_address,))
-            atomic_add(barrier + done, 1)
-
-    return (types.int64,) * 3, run_worker
-
-
-def make_run_first():
-    """Kernel of the first thread, ``run_first(job, frame, barrier, workers)``: command workers, do the job, wait."""
-    digest = DIGEST
-    commands = COMMANDS
-    done = DONE
-
-    def run_first(job, frame_address, barrier, workers):
-        digest  # part of the cache key
-        finished = atomic_load(barrier + done) + workers
-        atomic_add(barrier + commands, 1)
-        call_job(job, (frame_address,))
-        wait_until(barrier + done, finished)
-
-    return (types.int64,) * 4, run_first
 
 
 class Pool:
@@ -60,14 +21,14 @@ class Pool:
     Parameters
     ----------
     job : tuple
-        Maker of the kernel to run, and its arguments; the kernel takes the address of a frame.
+        Key of the kernel to run: its name, and what it is made for. It takes the address of a frame.
     frames : list of Frame
         One frame a thread.
     """
 
     def __init__(self, job, frames):
         self.frames = frames
-        self._alone = kernel(*job).ctypes
+        self._alone = function(1, *job)
         self._job = address(*job)
         self._threads = []
 
@@ -90,8 +51,8 @@ class Pool:
 
         They hold `held`, what stands behind the addresses in the frames, for as long as they live.
         """
-        run_worker = kernel(make_run_worker).ctypes
-        self._run_first = kernel(make_run_first).ctypes
+        run_worker = function(3, "run_worker")
+        self._run_first = function(4, "run_first")
         self.barrier = np.zeros(BARRIER_SIZE // 8, np.int64)
         for rank, frame in enumerate(self.frames):
             frame.update(rank=rank, barrier=data(self.barrier))

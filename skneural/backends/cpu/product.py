@@ -14,21 +14,16 @@ Sizes: M rows of C, N columns, K depth.
 from numba.extending import register_jitable
 
 from skneural.backends.cpu.columns import multiply_columns, multiply_rows
-from skneural.backends.cpu.compiler import DIGEST, HELPER
+from skneural.backends.cpu.compiler import DIGEST, HELPER, formula
 from skneural.backends.cpu.intrinsics import PRODUCT_KERNEL, clear
+from skneural.backends.cpu.layout import STRIP, STRIPS, strip_pitch
 from skneural.backends.cpu.simd import INSTRUCTION_SET
 from skneural.backends.cpu.tiles import copy_column, copy_line, multiply_tile, transpose_block
 
-#: Strips of A that one panel of B after the other is multiplied by. They stay in the cache, and B is read once for all
-#: of them: for each 64 bytes of it there are 96 multiply-adds of vectors to do (AVX2). With half as many, two threads
-#: that read B from a cache they share were a tenth slower.
-STRIPS = 8
 #: Bytes of B from which it is not in a cache of the core, and strips of A then: B is read a quarter as often (products
 #: of 2048 x 2048 matrices take 0.88 of the time; smaller ones lose by it what they need the cache for).
 FAR = 1 << 20
 STRIPS_IF_FAR = 32
-#: Bytes of a row of B from which it is laid out in panels: below, it costs about what it saves.
-PANELS_FROM = 1024
 #: Bytes of A, and of a row of B, from which A is laid out in strips: most of A leaves the first-level cache before the
 #: next panel of B, and the panels are enough to repay the copy. Where A leaves the second-level cache, it always pays.
 STRIPS_FROM = 1 << 15
@@ -47,22 +42,11 @@ LINE_STEP = 4
 #: sums and a vector of B fit the registers), and vectors of A, if those of a column do.
 COLUMN_ROWS = 10
 COLUMN_VECTORS = 6
-#: Rows of the gradients of a long sequence that are laid out at a time, where they are wide.
-CHUNK_ROWS = 64
 #: Bytes of a row of a panel.
 PANEL = INSTRUCTION_SET.wide * INSTRUCTION_SET.vector_bytes
-#: Rows of a strip.
-STRIP = INSTRUCTION_SET.rows[0]
 
 _VECTOR = INSTRUCTION_SET.vector_bytes
-#: Bytes between strips that lie one after the other: copies write whole vectors.
-SLACK = _VECTOR
-
-
-@register_jitable(**HELPER)
-def strip_pitch(depth, size):
-    """How many numbers a strip of A is from the next one."""
-    return depth * STRIP + SLACK // size
+formula(strip_pitch)
 
 
 @register_jitable(**HELPER)

@@ -33,20 +33,3 @@ def layer_kernel(kind, field, *options, registry=None):
         return make
 
     return add
-
-
-def keys_of(kind, function, dtype):
-    """What makes the kernels of an operation, by their fields: a maker and its arguments each."""
-    keys = {}
-    for field, (make, options, registry) in KERNELS[kind].items():
-        entry = () if registry is None else (registry[function],)
-        keys[field] = (make, dtype, *options, *entry)
-    return keys
-
-
-def every_key(dtype):
-    """The same of all kernels of layers, for every row of the registries that they are made for."""
-    for fields in KERNELS.values():
-        for make, options, registry in fields.values():
-            for entry in [()] if registry is None else [(row,) for row in registry.values()]:
-                yield (make, dtype, *options, *entry)

@@ -9,7 +9,7 @@ from numba.extending import register_jitable
 from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler exp, random numbers and their kin)
 from skneural.backends.cpu.compiler import HELPER, formula
 from skneural.backends.cpu.intrinsics import call_activation, call_product, clear, vector
-from skneural.backends.cpu.product import PANELS_FROM, STRIP
+from skneural.backends.cpu.layout import PANELS_FROM, STRIP
 from skneural.maths.gradients import sent
 
 

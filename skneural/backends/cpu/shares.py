@@ -10,21 +10,10 @@ are updated and one for rows. A walk of all threads, which ends at a barrier, us
 clear the other for the next walk.
 """
 
-import numpy as np
 from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import HELPER
 from skneural.backends.cpu.intrinsics import atomic_add, atomic_load, clear
-from skneural.network.memory import aligned_zeros
-
-#: Bytes of a cache line: threads count on lines of their own.
-_LINE = 64
-
-
-def make_claims(n_counters, n_threads):
-    """Counters of all threads for two walks, and how many numbers one thread's are from the next one's."""
-    pitch = -(-n_counters * 8 // _LINE) * _LINE // 8
-    return aligned_zeros(2 * n_threads * pitch, np.dtype(np.int64)), pitch
 
 
 @register_jitable(**HELPER)

@@ -5,6 +5,7 @@ divide. So a model trained with one instruction set predicts with another.
 """
 
 import os
+import platform
 from dataclasses import dataclass
 
 
@@ -28,19 +29,41 @@ AVX512 = InstructionSet("avx512", 64, (14, 8, 4, 2, 1), 2, 1, True, True)
 AVX2 = InstructionSet("avx2", 32, (6, 4, 3, 2, 1), 2, 1, True)
 NEON = InstructionSet("neon", 16, (6, 4, 3, 2, 1), 4, 2, True)
 GENERIC = InstructionSet("generic", 16, (2, 2, 1, 1, 1), 4, 2, False)
+#: What LLVM calls features that Linux calls otherwise.
+_NAMES = {"abm": "lzcnt", "asimd": "neon", "bmi1": "bmi", "sse4_1": "sse4.1", "sse4_2": "sse4.2"}
 INSTRUCTION_SETS = {i.name: i for i in (AVX512, AVX2, NEON, GENERIC)}
 
 
 def host_features():
-    """Set of the vector features of the machine (or of the one Numba was told to compile for)."""
-    import llvmlite.binding as llvm
-    from numba import config
+    """Set of the features of the machine, as LLVM names them; or of the one that Numba's variables say it compiles for.
 
-    if config.CPU_NAME == "generic":
+    Not of what its file or its module of settings says: this is known before Numba is there.
+    """
+    told = os.environ.get("NUMBA_CPU_FEATURES")
+    if os.environ.get("NUMBA_CPU_NAME") == "generic":
         return set()
-    if config.CPU_FEATURES:
-        return {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
+    if told:
+        return {feature[1:] for feature in told.split(",") if feature.startswith("+")}
+    listed = _features_that_linux_lists()
+    if listed:
+        return {_NAMES.get(name, name) for name in listed}
+    import llvmlite.binding as llvm
+
     return {name for name, there in llvm.get_host_cpu_features().items() if there}
+
+
+def _features_that_linux_lists():
+    """Names of features, which are sooner read than LLVM is loaded; none on other systems, or if there is no list."""
+    heading = "flags" if platform.machine() in ("x86_64", "AMD64") else "Features"
+    try:
+        with open("/proc/cpuinfo", errors="replace") as lines:
+            for line in lines:
+                name, _, value = line.partition(":")
+                if name.strip() == heading:
+                    return set(value.split())
+    except OSError:
+        pass
+    return set()
 
 
 def choose():

@@ -19,7 +19,8 @@ from skneural.backends.cpu.intrinsics import (
     frame_at,
     vector,
 )
-from skneural.backends.cpu.product import PANELS_FROM, lay_out_panels, transpose_panels
+from skneural.backends.cpu.layout import PANELS_FROM
+from skneural.backends.cpu.product import lay_out_panels, transpose_panels
 from skneural.backends.cpu.rows import add_numbers
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.penalties import clip, elastic_net_gradient, lasso, ridge, shrink

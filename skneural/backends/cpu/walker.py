@@ -29,7 +29,8 @@ from skneural.backends.cpu.intrinsics import (
     sleep_units,
     vector,
 )
-from skneural.backends.cpu.product import STRIPS, rows_at_a_time
+from skneural.backends.cpu.layout import ARRIVALS, RELEASES, STRIPS, TIMEOUTS
+from skneural.backends.cpu.product import rows_at_a_time
 from skneural.backends.cpu.shares import begin_walk, next_piece
 from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, PASS, SOURCE
 from skneural.maths import random, stopping
@@ -39,9 +40,6 @@ from skneural.network.operations import OP
 SPINS = 2000
 YIELDS = 400
 LONGEST_SLEEP = 200
-
-#: Offsets of the counters of a barrier, in bytes, each on a cache line of its own.
-ARRIVALS, RELEASES, TIMEOUTS, COMMANDS, DONE, QUIT, BARRIER_SIZE = range(0, 7 * 64, 64)
 
 _OP_SIZE = OP.itemsize
 _PASS_SIZE = PASS.itemsize

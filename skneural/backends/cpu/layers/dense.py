@@ -8,15 +8,8 @@ from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER, formula, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
-from skneural.backends.cpu.product import (
-    PANEL,
-    STRIP,
-    STRIPS,
-    lay_out_panels,
-    lay_out_strips,
-    pays_strips,
-    strip_pitch,
-)
+from skneural.backends.cpu.layout import STRIP, STRIPS, strip_pitch
+from skneural.backends.cpu.product import PANEL, lay_out_panels, lay_out_strips, pays_strips
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, multiply, row_at, sample_of, sum_rows, weights_at
 from skneural.backends.cpu.shares import next_piece

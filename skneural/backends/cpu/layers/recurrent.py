@@ -13,16 +13,9 @@ import numpy as np
 
 from skneural.backends.cpu.compiler import digest_of, formula, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
+from skneural.backends.cpu.layout import CHUNK_ROWS, PANELS_FROM, STRIP, STRIPS, strip_pitch
 from skneural.backends.cpu.loops import for_each, gates_of, get_unit, set_unit
-from skneural.backends.cpu.product import (
-    CHUNK_ROWS,
-    PANELS_FROM,
-    STRIP,
-    STRIPS,
-    lay_out_panels,
-    lay_out_strips,
-    strip_pitch,
-)
+from skneural.backends.cpu.product import lay_out_panels, lay_out_strips
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import (
     add_numbers,
