@@ -13,6 +13,7 @@ process finds a cache that is empty, and memory is measured, too, and how much l
 """
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -98,15 +99,18 @@ def first_fits(report, options):
     )
 
 
+def median_of(code, environment, count):
+    """Median of the numbers that processes print."""
+    return statistics.median(float(process(code, **environment)) for _ in range(count))
+
+
 def memory(report, environment, count):
     """Peak memory of processes that load iris and fit."""
-    peaks = {}
-    for package in ("skneural", "sklearn.neural_network"):
-        code = FIT.format(data="iris", package=package, extra="") + MEMORY
-        found = [float(process(code, **environment)) for _ in range(count)]
-        peaks[package] = sorted(found)[count // 2]
-    report.results["peak_megabytes"] = peaks
-    ours, theirs = peaks.values()
+    ours, theirs = (
+        median_of(FIT.format(data="iris", package=package, extra="") + MEMORY, environment, count)
+        for package in ("skneural", "sklearn.neural_network")
+    )
+    report.results["peak_megabytes"] = {"skneural": ours, "scikit-learn": theirs}
     more = report.verdict(ours - theirs, MEGABYTES, at_least=False)
     report.add(
         f"Peak memory of a process that loads iris and fits: {ours:.0f} MB, scikit-learn's {theirs:.0f}: {more}."
@@ -115,13 +119,11 @@ def memory(report, environment, count):
 
 def first_lstm(report, environment, count):
     """How much longer a first fit of an LSTM takes than one of a multi-layer perceptron."""
-    medians = {}
-    for kind, shape in (("MLPRegressor", "6"), ("LSTMRegressor", "6, 1")):
-        code = FIRST_FIT_OF.format(kind=kind, shape=shape)
-        found = [float(process(code, **environment)) for _ in range(count)]
-        medians[kind] = sorted(found)[count // 2]
-    report.results["first_fit_of"] = medians
-    mlp, lstm = medians.values()
+    mlp, lstm = (
+        median_of(FIRST_FIT_OF.format(kind=kind, shape=shape), environment, count)
+        for kind, shape in (("MLPRegressor", "6"), ("LSTMRegressor", "6, 1"))
+    )
+    report.results["first_fit_of"] = {"MLPRegressor": mlp, "LSTMRegressor": lstm}
     more = report.verdict(lstm - mlp, LSTM_SECONDS, at_least=False)
     report.add(
         f"The first fit of a process, two epochs, seconds: MLP {figure(mlp)}, LSTM {figure(lstm)}; more: {more}."

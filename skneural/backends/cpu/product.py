@@ -42,6 +42,7 @@ LINE_STEP = 4
 #: sums and a vector of B fit the registers), and vectors of A, if those of a column do.
 COLUMN_ROWS = 10
 COLUMN_VECTORS = 6
+FEW_VECTORS = 2
 #: Bytes of a row of a panel.
 PANEL = INSTRUCTION_SET.wide * INSTRUCTION_SET.vector_bytes
 
@@ -77,10 +78,13 @@ def one_column(a, a_row, a_col, b, ld_b, c, ldc, m_rows, depth, begin, ld_begin,
                 m += 1
         else:
             tile = (origin, a_col, b, ld_b, goal, ldc, depth, start, ld_begin, scale, left)
-            if left > 2 * lanes:
+            if left >= COLUMN_VECTORS * lanes:
                 multiply_columns(dtype, COLUMN_VECTORS, tile)
                 m += COLUMN_VECTORS * lanes
-            else:
+            elif left >= FEW_VECTORS * lanes:
+                multiply_columns(dtype, FEW_VECTORS, tile)
+                m += FEW_VECTORS * lanes
+            else:  # less than a vector is read beyond the last row: so much is there
                 multiply_columns(dtype, 1, tile)
                 m += lanes
 
