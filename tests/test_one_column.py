@@ -7,6 +7,8 @@ from matrices import product_of
 from skneural.network.memory import aligned_zeros, padded
 
 DTYPES = [np.float32, np.float64]
+#: Numbers behind A.
+ALIGNED = 16
 
 
 def column(depth, dtype, rng):
@@ -21,7 +23,7 @@ def matrix(n_rows, depth, dtype, rng, transposed):
     """A matrix or the transpose of one, behind which there is something."""
     shape = (depth, n_rows) if transposed else (n_rows, depth)
     ld = padded(shape[1], np.dtype(dtype))
-    stored = aligned_zeros(shape[0] * ld + 64, dtype)
+    stored = aligned_zeros(shape[0] * ld + ALIGNED, dtype)
     stored[:] = np.nan
     a = stored[: shape[0] * ld].reshape(shape[0], ld)[:, : shape[1]]
     a[:] = rng.normal(size=shape)
