@@ -1,20 +1,22 @@
 """Neural-network estimators for scikit-learn, on kernels compiled by Numba."""
 
+import importlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skneural import layers
-from skneural.estimators.mlp import MLPClassifier, MLPRegressor
-from skneural.estimators.network import NetworkClassifier, NetworkRegressor
-from skneural.estimators.recurrent import (
-    GRUClassifier,
-    GRURegressor,
-    LSTMClassifier,
-    LSTMRegressor,
-    RNNClassifier,
-    RNNRegressor,
-)
-from skneural.persistence import load, save
+if TYPE_CHECKING:
+    from skneural import layers
+    from skneural.estimators.mlp import MLPClassifier, MLPRegressor
+    from skneural.estimators.network import NetworkClassifier, NetworkRegressor
+    from skneural.estimators.recurrent import (
+        GRUClassifier,
+        GRURegressor,
+        LSTMClassifier,
+        LSTMRegressor,
+        RNNClassifier,
+        RNNRegressor,
+    )
+    from skneural.persistence import load, save
 
 __all__ = [
     "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "MLPClassifier", "MLPRegressor",
@@ -22,13 +24,40 @@ __all__ = [
 ]  # fmt: skip
 __version__ = "0.1.0"
 
+#: What is imported when it is asked for, and from where: a process that only compiles kernels needs no scikit-learn,
+#: and who uses one estimator not the modules of all others.
+_MODULES = {
+    "estimators.mlp": ["MLPClassifier", "MLPRegressor"],
+    "estimators.network": ["NetworkClassifier", "NetworkRegressor"],
+    "estimators.recurrent": [
+        "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "RNNClassifier", "RNNRegressor",
+    ],
+    "persistence": ["load", "save"],
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_SUBMODULES = {"callbacks", "encoding", "inspection", "kernels", "layers", "plotting", "timeseries"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value  # the next time it is found without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({"__version__", *__all__, *_SUBMODULES})
+
 
 def warmup(estimators: Any = None, dtypes: Sequence[str] = ("float32", "float64")) -> int:
     """Compile kernels, or load them from the cache on disk, before the first fit or prediction waits for them.
 
-    Without an estimator all there are, for container images: some minutes with an empty cache, after which no process
-    compiles any more. With estimators what these need, for servers: after it the first prediction of the process
-    compiles and loads nothing.
+    Without an estimator all there are, for container images: with an empty cache some minutes, in as many processes as
+    there are cores (up to 8), after which no process compiles any more. With estimators what these need, for servers:
+    after it the first prediction of the process compiles and loads nothing.
 
     Parameters
     ----------
@@ -77,12 +106,12 @@ def warmup(estimators: Any = None, dtypes: Sequence[str] = ("float32", "float64"
     from skneural.backends import devices
 
     devices.engine_of("cpu")  # others wait meanwhile
-    from skneural.backends.cpu import catalogue
+    from skneural.backends.cpu import catalogue, crew
+    from skneural.estimators._threads import n_threads
     from skneural.estimators._warmup import networks_in, prepare
 
     if estimators is None:
-        for key in catalogue.every_kernel(dtypes):
-            catalogue.address(*key)
+        crew.get_ready(list(catalogue.every_kernel(dtypes)), n_threads(None))
         return catalogue.count()
     networks = [est for one in given for est in networks_in(one)]
     for est in networks:

@@ -37,7 +37,7 @@ hypothesis.settings.load_profile("same everywhere")
 
 
 def number_of_processes():
-    """For tests, and to compile kernels. More than eight gain little: each has to collect all tests."""
+    """For tests. More than eight gain little: each has to collect all tests."""
     return min(joblib.cpu_count(), 8)
 
 
@@ -58,22 +58,20 @@ def is_whole(config):
 def pytest_sessionstart(session):
     """Compile the kernels that most tests use before processes start that would compile them twice."""
     if is_whole(session.config):
-        terminal, n_processes = session.config.pluginmanager.get_plugin("terminalreporter"), number_of_processes()
-        terminal.write_line(f"compiling the kernels that are missing, in {n_processes} processes ...", flush=True)
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        terminal.write_line("compiling the kernels that are missing ...", flush=True)
         begin = time.perf_counter()
-        n_kernels = compile_kernels(n_processes)
+        n_kernels = compile_kernels()
         terminal.write_line(f"{n_kernels} kernels are ready after {time.perf_counter() - begin:.0f} s")
 
 
-def compile_kernels(n_processes):
-    """Compile all kernels, each in one of several processes; how many there are."""
-    command = [sys.executable, "-W", "error", str(pathlib.Path(__file__).parent / "compile_share.py")]
-    shares = [f"{number}/{n_processes}" for number in range(n_processes)]
-    processes = [subprocess.Popen([*command, share], stdout=subprocess.PIPE, text=True) for share in shares]
-    outputs = [process.communicate()[0] for process in processes]
-    if any(process.returncode for process in processes):
+def compile_kernels():
+    """Compile all kernels, in another process, which shares the work with others; how many there are."""
+    command = [sys.executable, "-W", "error", "-c", "import skneural; print(skneural.warmup())"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
         raise pytest.UsageError("The kernels could not be compiled.")
-    return sum(map(int, outputs))
+    return int(done.stdout)
 
 
 def pytest_collection_modifyitems(items):

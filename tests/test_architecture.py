@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -583,3 +585,18 @@ def test_helpers_that_close_over_values_get_names_of_their_own():
                 inner = {getattr(node, "id", None) for statement in function.body for node in ast.walk(statement)}
                 wrong += [f"{module}.{function.name}"] * ("register_jitable" in inner)
     assert wrong == [], "they should call helper() instead"
+
+
+def test_the_package_loads_what_is_asked_for():
+    """And type checkers are told of the same names: they do not run `__getattr__`."""
+    (checked,) = [node for node in TREES[ROOT / "__init__.py"].body if isinstance(node, ast.If)]
+    told = {alias.name for statement in checked.body for alias in statement.names}
+    assert told == set(skneural.__all__) - {"warmup"}
+    for name in skneural.__all__:
+        assert name in dir(skneural)
+        assert getattr(skneural, name).__name__.rpartition(".")[2] == name
+    assert all(hasattr(skneural, name) for name in skneural._SUBMODULES)
+    with pytest.raises(AttributeError, match="module 'skneural' has no attribute 'CNNTransformer'"):
+        skneural.CNNTransformer  # noqa: B018
+    command = [sys.executable, "-c", "import sys, skneural; sys.exit('sklearn' in sys.modules)"]
+    assert subprocess.run(command).returncode == 0

@@ -107,6 +107,11 @@ def compile_cached(function, compile_it, forget):
         return compile_it(cached=False)
 
 
+def keeps_on_disk():
+    """Whether kernels are kept there, as far as has been seen."""
+    return not _warned
+
+
 def _is_of_folder(error):
     """Whether there is no folder for the cache, or none that can be written."""
     return isinstance(error, OSError) or "cannot cache" in str(error)

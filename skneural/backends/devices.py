@@ -304,6 +304,21 @@ def _options(device, precision, program):
     return {"device": index_of(device), "precision": usable_precision(device, precision, program.dtype)}
 
 
+def get_ready(device, program, solver, n_threads):
+    """Compile what a fit on a device will need, as far as that can be shared among processes.
+
+    Parameters
+    ----------
+    device : str
+    program : Program
+    solver : str
+    n_threads : int
+        That the fit may use.
+    """
+    if device == "cpu":
+        engine_of(device).get_ready(program, solver, n_threads)
+
+
 def make_trainer(device, precision, program, *args, **kwargs):
     """A Trainer on a device that can be used, in `precision` where it has it. The rest is for the engine."""
     options = _options(device, precision, program)

@@ -222,6 +222,8 @@ def _trainer(est, task, state):
     train = task.train
     if task.kept.goes_on(state, task):
         return task.kept.trainer
+    n_threads = _threads.n_threads(settings.n_jobs)
+    devices.get_ready(est.device_, task.program, settings.solver, n_threads)
     return devices.make_trainer(
         est.device_,
         settings.precision,
@@ -234,7 +236,7 @@ def _trainer(est, task, state):
         l1_ratio=settings.l1_ratio,
         limits=limits_of(settings),
         seed=state.solver.seed,
-        n_threads=_threads.n_threads(settings.n_jobs),
+        n_threads=n_threads,
         monitor=settings.monitor_gradients,
     )
 

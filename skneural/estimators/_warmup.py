@@ -106,10 +106,12 @@ def _make_all(est, dtype, loss):
     program = est._lower(est._hidden_layers(), X, SimpleNamespace(n_outputs=1, loss=loss), constants)
     params = aligned_zeros(program.n_params, dtype)
     where = est.device_, est.precision
+    n_threads = est._n_threads()
+    devices.get_ready(est.device_, program, est.solver, n_threads)
     devices.make_predictor(*where, program.variant(**est._reader.variant(X)), params, True).close()
     trainer = devices.make_trainer(
         *where, program, params, est._reader.read(X), y, None, alpha=0.0, seed=0, limits=limits_of(est),
-        n_threads=est._n_threads(),
+        n_threads=n_threads,
     )  # fmt: skip
     try:
         if est.solver in STOCHASTIC_SOLVERS:

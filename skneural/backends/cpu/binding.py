@@ -4,14 +4,38 @@ from skneural.backends.cpu.catalogue import address, kernels_of
 from skneural.backends.cpu.layout import PANELS_FROM
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LINKS, LOSSES
+from skneural.maths.optimizers import OPTIMIZERS
+
+
+def activation_key(operation, dtype):
+    """Key of an operation's activation, None if it has none."""
+    is_activation = operation.traits.derivative == "function" and operation.function is not None
+    return ("activation", dtype, ACTIVATIONS[operation.function]) if is_activation else None
 
 
 def activation_of(operation, dtype):
     """Address of an operation's activation, 0 for none."""
-    is_activation = operation.traits.derivative == "function" and operation.function is not None
-    if not is_activation:
-        return 0
-    return address("activation", dtype, ACTIVATIONS[operation.function])
+    key = activation_key(operation, dtype)
+    return address(*key) if key else 0
+
+
+def keys_of_fit(program, solver):
+    """Keys of the kernels that a fit needs, and predictions after it: those first that take long to compile.
+
+    What only some fits need is left out; a kernel that is not here is compiled when it is asked for.
+    """
+    dtype = program.dtype.type
+    job = [("loss_and_gradient",)]
+    if solver in OPTIMIZERS:
+        job = [("train", dtype), ("optimizer", dtype, OPTIMIZERS[solver])]
+    keys = [*job, ("product", dtype)]
+    for operation in program.operations:
+        of_operation = kernels_of(operation.kind, operation.function, dtype)
+        of_operation.pop("constrain", None)
+        keys += reversed(of_operation.values())  # updates are larger than forward passes
+        keys.append(activation_key(operation, dtype))
+    keys += [("lay_out", dtype), ("output_forward", dtype, LINKS[LOSSES[program.loss].link]), ("predict",)]
+    return [key for key in keys if key is not None]
 
 
 def bind_training(program, *, constrain=False):

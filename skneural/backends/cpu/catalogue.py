@@ -66,13 +66,39 @@ def count():
     return len(_found)
 
 
+def is_ready(name, *key):
+    """Whether a kernel has been loaded or compiled in this process."""
+    return (name, *key) in _found
+
+
+def is_compiled(name, *key):
+    """Whether a kernel that is ready has been compiled in this process, and was not on disk."""
+    if _from_library(name, *key):
+        return False
+    from skneural.backends.cpu import compiler
+
+    return compiler.is_compiled(maker_of(name), *key)
+
+
+def is_built_in(name, *key):
+    """Whether a kernel is none of users' own: another process knows it, and so may a library."""
+    is_own = callable(name) and _is_own(name)
+    return not is_own and all(entry.built_in for entry in key if isinstance(entry, Entry))
+
+
+def symbol_of(name, *key):
+    """Name of a kernel, which tells it from all others that are built in."""
+    if callable(name):
+        return sources.kernel_name(name, *key)
+    return sources.symbol(name, *key)
+
+
 def _from_library(name, *key):
-    """Address of a kernel in the library, 0 if it is not there: what users have registered is not."""
+    """Address of a kernel in the library, 0 if it is not there."""
     found, _ = library.find()
-    is_own = callable(name) or any(isinstance(item, Entry) and not item.built_in for item in key)
-    if found is None or is_own:
+    if found is None or not is_built_in(name, *key):
         return 0
-    return found.address(sources.symbol(name, *key))
+    return found.address(symbol_of(name, *key))
 
 
 def _compiled(name, *key):

@@ -113,6 +113,11 @@ def address(make, *key):
     return kernel(make, *key).address
 
 
+def is_compiled(make, *key):
+    """Whether the kernel ``make(*key)`` was compiled in this process, and did not come from the cache."""
+    return not kernel(make, *key)._cache_hits
+
+
 def compiled_kernels():
     """Names of the kernels of this process, and whether each came from the cache: for tests and bug reports."""
     return {sources.kernel_name(*key): bool(found._cache_hits) for key, found in _KERNELS.items()}

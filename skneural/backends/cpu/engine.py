@@ -5,7 +5,8 @@ import time
 import numpy as np
 
 from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
-from skneural.backends.cpu.binding import bind_prediction, bind_training
+from skneural.backends.cpu import crew
+from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit
 from skneural.backends.cpu.catalogue import address, function
 from skneural.backends.cpu.layout import CHUNK_ROWS, PANELS_FROM, STRIP, STRIPS, make_claims, strip_pitch
 from skneural.backends.cpu.pool import Pace, Pool
@@ -65,6 +66,11 @@ def frame_fields(program, params, ops, settings):
         "scale": 1.0,
         "n_threads": 1,
     }
+
+
+def get_ready(program, solver, n_threads):
+    """Compile what a fit needs and is not there, in up to as many processes as it has threads."""
+    crew.get_ready(keys_of_fit(program, solver), n_threads)
 
 
 def set_inputs(frame, X):
