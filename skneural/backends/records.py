@@ -35,7 +35,8 @@ LAYERS = (
     ("n_ops", "i8"),
     ("passes", "i8"),
     ("n_passes", "i8"),
-    ("product", "i8"),  # address of the matrix product
+    ("product", "i8"),  # address of the matrix product,
+    ("window_product", "i8"),  # and of that of windows
     ("params", "i8"),
     ("n_params", "i8"),
     ("panels", "i8"),  # of weights, where the weights themselves are in the vector of parameters

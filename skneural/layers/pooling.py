@@ -29,13 +29,13 @@ def add_pooling(net, x, how, window, shape, every):
 
 @dataclass(frozen=True, repr=False)
 class GlobalPool(Layer):
-    """The end of sequences: one row for each.
+    """The end of sequences or images: one row for each.
 
     Parameters
     ----------
     pooling : {'last', 'mean', 'max'}, default='last'
         The values after the last step (of a recurrent layer's direction backwards: of the first), or their mean or
-        maximum over the steps.
+        maximum over the steps, or pixels.
 
     Examples
     --------
@@ -47,8 +47,9 @@ class GlobalPool(Layer):
 
     def build(self, net, x):
         """See `Layer.build`."""
-        steps, channels = net.sequences(x)
-        return add_pooling(net, x, self.pooling, steps, (channels,), every=0)
+        if len(x.shape) < 3:
+            net.sequences(x)
+        return add_pooling(net, x, self.pooling, x.steps, (x.width,), every=0)
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,13 +10,21 @@ operation("reshape")
 
 
 def add_reshape(net, x, shape):
-    """Append an operation that reads the numbers of a sample in order, step after step, in another shape."""
+    """Append an operation that reads the numbers of a sample in order, step after step, in another shape.
+
+    Nothing has to be moved where the steps of the input are called pixels, or pixels steps.
+    """
+    stays = math.prod(shape[:-1]) == x.steps and shape[-1] == x.width
+    if stays and x is net.input and not x.readers:
+        x.shape = shape
+        x.every = 0
+        return x
     return net.add("reshape", x, shape=shape, every=0)
 
 
 @dataclass(frozen=True, repr=False)
 class Flatten(Layer):
-    """Sequences as rows: the channels of all time steps side by side.
+    """Sequences or images as rows: the channels of all time steps, or pixels, side by side.
 
     Where a sample ends before the others there are zeros. A network with this layer reads sequences of one length.
 
@@ -31,18 +39,18 @@ class Flatten(Layer):
         net.dense(x)
         if len(x.shape) == 1:
             return x
-        steps, channels = net.sequences(x)
-        return add_reshape(net, x, (steps * channels,))
+        return add_reshape(net, x, (x.steps * x.width,))
 
 
 @dataclass(frozen=True, repr=False)
 class Reshape(Layer):
-    """The same numbers in another shape: rows as sequences, or sequences as others.
+    """The same numbers in another shape: rows as sequences or images, or these as others.
 
     Parameters
     ----------
     shape : tuple of int
-        (units,) for rows, (n_timesteps, n_channels) for sequences. One number may be -1: what remains.
+        (units,) for rows, (n_timesteps, n_channels) for sequences, (height, width, n_channels) for images. One number
+        may be -1: what remains.
 
     Examples
     --------
@@ -68,7 +76,7 @@ class Reshape(Layer):
     def _completed(self, size):
         """The shape with a number in the place of -1; None if it does not have that size."""
         shape = self.shape
-        if not isinstance(shape, tuple) or len(shape) not in (1, 2):
+        if not isinstance(shape, tuple) or len(shape) not in (1, 2, 3):
             return None
         if not all(type(n) is int and (n > 0 or n == -1) for n in shape) or shape.count(-1) > 1:
             return None

@@ -4,6 +4,7 @@ Layers only say what is computed. Where in memory values stand, which operations
 several readers come together is decided when all of the network is known (see `plan`).
 """
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,7 +26,8 @@ class Value:
     Attributes
     ----------
     shape : tuple of int
-        Of one sample: (units,), or (steps, channels).
+        Of one sample: (units,), (steps, channels), or (height, width, channels). The pixels of an image, row after row,
+        are its steps.
     ld : int
         Padded width of a row.
     every : int
@@ -53,8 +55,8 @@ class Value:
 
     @property
     def steps(self):
-        """Time steps, 1 for rows."""
-        return self.shape[0] if len(self.shape) == 2 else 1
+        """Time steps or pixels, 1 for rows."""
+        return math.prod(self.shape[:-1])
 
     @property
     def width(self):
@@ -155,13 +157,19 @@ class Builder:
     def rows(self, x):
         """Shape of a value that must be rows: (units,)."""
         if len(x.shape) != 1:
-            raise self.error(f"needs rows, got sequences of shape {_words(x)}: put GlobalPool or Flatten before it.")
+            raise self.error(f"needs rows, got {_words(x)}: put GlobalPool or Flatten before it.")
         return x.shape
 
     def sequences(self, x):
         """Shape of a value that must be sequences: (steps, channels)."""
         if len(x.shape) != 2:
-            raise self.error(f"needs sequences, got rows of shape {_words(x)}.")
+            raise self.error(f"needs sequences, got {_words(x)}.")
+        return x.shape
+
+    def images(self, x):
+        """Shape of a value that must be images: (height, width, channels)."""
+        if len(x.shape) != 3:
+            raise self.error(f"needs images, got {_words(x)}: Reshape makes images of them.")
         return x.shape
 
     def dense(self, x):
@@ -311,18 +319,19 @@ class Builder:
         """The sum of two values of one shape."""
         self.dense(a)
         if a.shape != b.shape:
-            raise self.error(f"adds values of one shape, got {_words(a)} and {_words(b)}.")
+            raise self.error(f"adds values of one shape, got {a.shape} and {b.shape}.")
         return self.add("sum", a, b, shape=a.shape, forwards=min(a.forwards, b.forwards))
 
     def concatenate(self, a, b, forwards=None):
         """Two values side by side: the channels of the second after those of the first."""
         self.dense(a)
         if a.shape[:-1] != b.shape[:-1]:
-            raise self.error(f"puts values of as many steps side by side, got {_words(a)} and {_words(b)}.")
+            raise self.error(f"puts values of as many steps side by side, got {a.shape} and {b.shape}.")
         shape = (*a.shape[:-1], a.width + b.width)
         return self.add("concatenate", a, b, shape=shape, forwards=forwards, ld_first=a.ld, ld_second=b.ld)
 
 
 def _words(value):
-    """A shape as users write it."""
-    return str(value.shape) if len(value.shape) == 2 else f"({value.width},)"
+    """What a value is, and its shape."""
+    kind = {1: "rows", 2: "sequences", 3: "images"}[len(value.shape)]
+    return f"{kind} of shape {value.shape}"

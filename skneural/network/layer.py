@@ -24,6 +24,7 @@ CHOICES = {
     "activation": ACTIVATIONS,
     "normalization": ("batch", "layer"),
     "pooling": ("last", "mean", "max"),
+    "padding": ("same", "causal", "valid"),
     "cell": CELLS,
 }
 
@@ -168,6 +169,10 @@ def _checks(cls):
     return checks
 
 
+def _are_sizes(values):
+    return len(values) == 2 and all(type(value) is int and 1 <= value <= LARGEST for value in values)
+
+
 def _or_none(is_right):
     return lambda value: value is None or is_right(value)
 
@@ -181,6 +186,9 @@ def _rule(name, hint):
         return lambda value: type(value) is bool, "True or False"
     if hint == "int":
         return lambda value: type(value) is int and 1 <= value <= LARGEST, f"an integer from 1 to {LARGEST}"
+    if hint == "int | tuple":
+        words = f"an integer from 1 to {LARGEST}, or two of them"
+        return lambda value: _are_sizes(value if type(value) is tuple else (value, value)), words
     if hint == "float":
         least, limit, words = RANGES.get(name, ANY_NUMBER)
 

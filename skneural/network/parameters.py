@@ -28,6 +28,8 @@ class Block:
         Where an item of the attribute is a mapping (those of ``norms_`` are): the key, and the number of the mapping.
     learnt, penalised : bool
         Whether the optimizer changes them, and whether the penalty counts them.
+    parts : int
+        Into how many matrices, one below the other, weights are divided that are laid out for products.
     initial : float or str
         What they begin with: a number, ``"weights"`` (by the rule for initial weights), ``"bias"`` (0, but for rules
         that draw biases, too) or ``"orthogonal"``.
@@ -43,6 +45,7 @@ class Block:
     item: int = 0
     learnt: bool = True
     penalised: bool = False
+    parts: int = 1
     initial: float | str = 0.0
 
     @property

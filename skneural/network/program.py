@@ -97,6 +97,11 @@ class Program:
         """Whether sequences flow through it."""
         return bool(self.ops["steps"].max() > 1 or self.n_timesteps)
 
+    @cached_property
+    def has_windows(self):
+        """Whether there are convolutions in it."""
+        return any(operation.kind == "convolution" for operation in self.operations)
+
     @property
     def standardizes(self):
         """Whether it scales its input by what the first entry of `norm_views` has."""
@@ -290,7 +295,8 @@ def _lower(shown, layers, n_features, dtype, loss, settings, sparse, n_timesteps
     builder = Builder(shape, dtype, sparse, training)
     outputs = builder.stack(layers, builder.input)
     if len(outputs.shape) != 1:
-        raise ValueError(f"The last layer must return rows, got sequences of shape {outputs.shape}.")
+        kind = "sequences" if len(outputs.shape) == 2 else "images"
+        raise ValueError(f"The last layer must return rows, got {kind} of shape {outputs.shape}.")
     builder.operations.append(Operation("loss", [outputs], None, loss, {}, -1, 0))
     outputs.readers.append((builder.operations[-1], 0))
     if not any(block.learnt for block in builder.blocks):

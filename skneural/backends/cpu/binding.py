@@ -34,6 +34,8 @@ def keys_of_fit(program, solver):
         of_operation.pop("constrain", None)
         keys += reversed(of_operation.values())  # updates are larger than forward passes
         keys.append(activation_key(operation, dtype))
+    if program.has_windows:
+        keys.append(("window_product", dtype))
     keys += [("lay_out", dtype), ("output_forward", dtype, LINKS[LOSSES[program.loss].link]), ("predict",)]
     return [key for key in keys if key is not None]
 

@@ -31,6 +31,7 @@ OTHERS = {
     "run_first": ("workers", False, None),
     "run_worker": ("workers", False, None),
     "train": ("walker", True, None),
+    "window_product": ("windows", True, None),
 }
 REGISTRIES = {registry.label: registry for registry in (ACTIVATIONS, CELLS, LINKS, LOSSES, OPTIMIZERS)}
 

@@ -62,6 +62,7 @@ def frame_fields(program, params, ops, settings):
         "params": data(params),
         "n_params": program.n_params,
         "product": address("product", program.dtype.type),
+        "window_product": address("window_product", program.dtype.type) if program.has_windows else 0,
         "settings": data(settings),
         "scale": 1.0,
         "n_threads": 1,
@@ -110,7 +111,10 @@ def lay_out_weights(program, frame):
         places = {block.start: (start, ld) for block, start, ld in program.transposed}
     for block in program.matrices:
         transposed, ld = places.get(block.start, (-1, 0))
-        lay_out(frame.address, block.start, transposed, block.n_rows, block.ld, ld)
+        n_rows = block.n_rows // block.parts
+        for part in range(block.parts):
+            target = transposed + part * block.ld * ld if transposed >= 0 else -1
+            lay_out(frame.address, block.start + part * n_rows * block.ld, target, n_rows, block.ld, ld)
 
 
 class Predictor:

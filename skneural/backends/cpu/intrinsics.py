@@ -149,11 +149,13 @@ LAYER_KERNEL = (_A,) * 4  # op, frame, first row, last row
 ACTIVATION_KERNEL = (_A,) * 3  # values (in place), derivatives or 0, how many
 OPTIMIZER_KERNEL = (_A,) * 7  # parameters, s, v, gradient, how many, whether they are weights, frame
 PRODUCT_KERNEL = (_A,) * 15  # see make_product
+WINDOW_KERNEL = (_A,) * 24  # see make_window_product
 
 call_layer = _caller(types.void, *LAYER_KERNEL)
 call_activation = _caller(types.void, *ACTIVATION_KERNEL)
 call_optimizer = _caller(types.float64, *OPTIMIZER_KERNEL)
 call_product = _caller(types.void, *PRODUCT_KERNEL)
+call_window = _caller(types.void, *WINDOW_KERNEL)
 call_job = _caller(types.void, _A)  # frame
 
 

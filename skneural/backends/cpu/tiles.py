@@ -13,6 +13,8 @@ _I64 = ir.IntType(64)
 _I32 = ir.IntType(32)
 _I1 = ir.IntType(1)
 
+#: Arguments of a tile without those of outer loops.
+_PLAIN = 11
 #: Rows of A that are found from one pointer: for so many offsets there are registers.
 _GROUP = 7
 
@@ -25,6 +27,9 @@ def multiply_tile(typingctx, dtype, rows, vectors, arguments):
     strides count elements. `begin` is the address of what starts the sums, or 0: a matrix with rows `ld_begin` apart, a
     bias where that is 0. With `scale` the result is multiplied by what C held (the derivative of an activation). Each
     element is summed over k in order. A tile that is narrower than 64 bytes sets the rest of them to 0.
+
+    Three more arguments are a loop around that over k, which adds to the same sums: how often (once at least), and how
+    far A and B are from turn to turn. Of several such loops the outermost comes first.
     """
     if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
         return None
@@ -229,8 +234,39 @@ def _store_by_halves(v, columns, goal, ld_target, rows):
         count //= 2
 
 
+def _emit_loops(v, loops, a, b, sums, body):
+    """Loops one within the other, the outermost first: of each how often, and how far A and B are from turn to turn.
+
+    Each is run once at least. `body` is given the places in A and B, and the sums; it returns the sums.
+    """
+    builder = v.builder
+    (count, a_step, b_step), *inner = loops
+    entry = builder.block
+    loop = builder.function.append_basic_block("loop")
+    done = builder.function.append_basic_block("done")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    left = v.phi_of(_I64, count, entry)
+    a_here = v.phi_of(a.type, a, entry)
+    b_here = v.phi_of(b.type, b, entry)
+    before = [v.phi_of(v.kind, start, entry) for start in sums]
+    after = _emit_loops(v, inner, a_here, b_here, before, body) if inner else body(a_here, b_here, before)
+    left_next = builder.sub(left, _I64(1))
+    end = builder.block
+    left.add_incoming(left_next, end)
+    a_here.add_incoming(builder.gep(a_here, [a_step]), end)
+    b_here.add_incoming(builder.gep(b_here, [b_step]), end)
+    for old, new in zip(before, after, strict=True):
+        old.add_incoming(new, end)
+    builder.cbranch(builder.icmp_signed(">", left_next, _I64(0)), loop, done)
+    builder.position_at_end(done)
+    return after
+
+
 def _emit_tile(v, rows, vectors, arguments):
     """The body of `multiply_tile`: start the sums, loop over k, store."""
+    window = [arguments[i : i + 3] for i in range(_PLAIN, len(arguments), 3)]
+    arguments = arguments[:_PLAIN]
     a, a_row, a_col, b, ldb, c, ldc, depth, begin, ld_begin, scale = arguments
     builder = v.builder
     columns = [_I64(i * v.lanes) for i in range(vectors)]
@@ -247,32 +283,18 @@ def _emit_tile(v, rows, vectors, arguments):
             emit_prefetch(builder, place)  # what is written in the end, and maybe read: by then it is here
         places += row_places
 
-    entry = builder.block
-    loop = builder.function.append_basic_block("depth")
-    done = builder.function.append_basic_block("done")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    left = v.phi_of(_I64, depth, entry)
-    a_column = v.phi_of(a_pointer.type, a_pointer, entry)
-    b_row = v.phi_of(b_pointer.type, b_pointer, entry)
-    sums = [v.phi_of(v.kind, start, entry) for start in initial]
-    b_vectors = [v.load(b_row, column) for column in columns]
-    new = []
-    for m in range(rows):
-        if m % _GROUP == 0:
-            group = builder.gep(a_column, [groups[m // _GROUP]]) if m else a_column
-        x = v.spread(group, offsets[m % _GROUP])
-        for i, b_vector in enumerate(b_vectors):
-            new.append(v.multiply_add(x, b_vector, sums[m * vectors + i]))
-    left_next = builder.sub(left, _I64(1))
-    left.add_incoming(left_next, loop)
-    a_column.add_incoming(builder.gep(a_column, [a_col]), loop)
-    b_row.add_incoming(builder.gep(b_row, [ldb]), loop)
-    for before, after in zip(sums, new, strict=True):
-        before.add_incoming(after, loop)
-    builder.cbranch(builder.icmp_signed(">", left_next, _I64(0)), loop, done)
+    def add_products(a_column, b_row, sums):
+        b_vectors = [v.load(b_row, column) for column in columns]
+        new = []
+        for m in range(rows):
+            if m % _GROUP == 0:
+                group = builder.gep(a_column, [groups[m // _GROUP]]) if m else a_column
+            x = v.spread(group, offsets[m % _GROUP])
+            for i, b_vector in enumerate(b_vectors):
+                new.append(v.multiply_add(x, b_vector, sums[m * vectors + i]))
+        return new
 
-    builder.position_at_end(done)
+    new = _emit_loops(v, [*window, (depth, a_col, ldb)], a_pointer, b_pointer, initial, add_products)
     for m in range(rows):
         for i in range(vectors, -(-vectors * v.lanes * v.size // 64) * 64 // INSTRUCTION_SET.vector_bytes):
             v.store(v.zero, v.at(c_pointer, v.index(m, ldc, _I64(i * v.lanes))))
