@@ -10,7 +10,7 @@ from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_window, clear, details_view, frame_at, op_at
-from skneural.backends.cpu.layout import PANELS_FROM, STRIP, STRIPS
+from skneural.backends.cpu.layout import GRADIENT_NUMBERS, STRIP, STRIPS
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, clear_ended, length_of, row_at, sum_rows
 from skneural.backends.cpu.shares import next_piece
@@ -20,8 +20,9 @@ from skneural.network.operations import OP
 
 #: Rows, those of all windows counted, that one panel of the weights after the other is multiplied by.
 TOGETHER = STRIPS * STRIP
-#: Bytes of x and dy that all windows of a strip of weights are summed over, before the next ones are.
-BLOCK_BYTES = 1 << 18
+#: Bytes of x and dy that the gradient of a tap is summed over, before that of the next one is: they stay in the cache
+#: of the first level while strips and panels meet.
+BLOCK_BYTES = 1 << 15
 
 convolution_at = details_view("convolution")
 
@@ -37,8 +38,11 @@ def input_window(o, size, kernel, stride, before, dilation):
 
 @register_jitable(**HELPER)
 def output_window(i, out, kernel, stride, before, dilation):
-    """Of the outputs that see input `i` along an axis: the first tap, how many, taps from one to the next; the first
-    output, and outputs from one to the next."""
+    """Of the outputs that see input `i` along an axis.
+
+    The first tap, how many there are, and taps from one to the next; the first output, and outputs from one to the
+    next.
+    """
     first = 0
     step = 1
     count = 0
@@ -67,6 +71,14 @@ def outputs_of_tap(k, size, out, stride, before, dilation):
     return first, max(end, first)
 
 
+@register_jitable(**HELPER)
+def as_rows(f, rows, ld, windows, stride):
+    """Windows side by side as rows of one matrix, where they are as far apart: rows, their distance, and matrices."""
+    if rows == f.chunk and (stride == 1 or rows == 1):
+        return rows * windows, stride * ld, 1
+    return rows, ld, windows
+
+
 @layer_kernel("convolution", "forward")
 def make_convolution_forward(dtype):
     """``y = activation(sum over taps of x @ weight + bias)``."""
@@ -84,7 +96,7 @@ def make_convolution_forward(dtype):
         tap = op.n_in * ld  # numbers of the weights of one tap
         weight = f.params + own.weight * size
         ld_weight = ld
-        if ld * size >= PANELS_FROM:
+        if f.panels != 0:
             weight = f.panels + own.weight * size
             ld_weight = -op.n_in
         bias = f.params + own.bias * size if own.bias >= 0 else 0
@@ -110,9 +122,10 @@ def make_convolution_forward(dtype):
                 y = row_at(f, op.y, ld, pixel, first, size)  # OUT (P, B, O)
                 a_y = own.dilation_y * own.size_x * x_pixel
                 a_x = own.dilation_x * x_pixel
-                matrix = (a, ld_in, 1, b, ld_weight, y, ld, rows, op.n_out, ld, op.n_in, bias, 0, 0)
+                m_rows, a_row, count = as_rows(f, rows, ld_in, windows, own.stride_x)
+                matrix = (a, a_row, 1, b, ld_weight, y, ld, m_rows, op.n_out, ld, op.n_in, bias, 0, 0)
                 window = (n_y, a_y, own.kernel_x * tap, n_x, a_x, tap)
-                call_window(f.window_product, (*matrix, *window, windows, own.stride_x * x_pixel, y_pixel, 0))
+                call_window(f.window_product, (*matrix, *window, count, own.stride_x * x_pixel, y_pixel, 0))
                 for p in range(pixel, pixel + windows):
                     activate(op, f, p, first, last, size)
                     clear_ended(op, f, p, first, last, size)
@@ -170,24 +183,22 @@ def make_convolution_backward(dtype):
                 begin = row_at(f, op.begin, ld_in, pixel, first, size) if op.begin >= 0 else 0  # (P, B, I)
                 a_y = oy_step * own.out_x * y_pixel
                 a_x = ox_step * y_pixel
-                matrix = (a, ld, 1, b, -ld, dx, ld_in, rows, op.n_in, ld_in, op.n_out, begin, ld_in, op.scale)
+                m_rows, a_row, count = as_rows(f, rows, ld, windows, 1)
+                matrix = (a, a_row, 1, b, -ld, dx, ld_in, m_rows, op.n_in, ld_in, op.n_out, begin, ld_in, op.scale)
                 window = (n_y, a_y, ky_step * own.kernel_x * tap, n_x, a_x, kx_step * tap)
-                call_window(f.window_product, (*matrix, *window, windows, y_pixel, x_pixel, x_pixel))
+                call_window(f.window_product, (*matrix, *window, count, y_pixel, x_pixel, x_pixel))
                 ix += windows
 
     return LAYER_KERNEL, convolution_backward
 
 
 @register_jitable(**HELPER)
-def _gradient(op, own, f, i, rows, last, tile, size):
-    """Gradient of `rows` rows of the weights, from row `i`: of each tap ``x.T @ dy`` over all pixels."""
+def _add_gradient(op, own, f, i, rows, last, tile, oy, oy_end, ox, ox_end, size):
+    """Add the part of some output pixels to the gradient of `rows` rows of the weights, from row `i`."""
     ld_in = op.ld_in
     ld = op.ld_out
     x_pixel = f.chunk * ld_in
     y_pixel = f.chunk * ld
-    pixel_bytes = last * (ld_in + ld) * size
-    most_x = max(BLOCK_BYTES // pixel_bytes, 1)
-    most_y = max(most_x // own.out_x, 1)
     done = 0
     while done < rows:
         k = (i + done) // op.n_in
@@ -195,25 +206,36 @@ def _gradient(op, own, f, i, rows, last, tile, size):
         count = min(rows - done, op.n_in - channel)
         ky = k // own.kernel_x
         kx = k - ky * own.kernel_x
-        c = tile + done * ld * size
-        y_begin, y_end = outputs_of_tap(ky, own.size_y, own.out_y, own.stride_y, own.before_y, own.dilation_y)
-        x_begin, x_end = outputs_of_tap(kx, own.size_x, own.out_x, own.stride_x, own.before_x, own.dilation_x)
-        begin = 0
-        for oy in range(y_begin, y_end, most_y):
-            n_y = min(most_y, y_end - oy)
-            iy = oy * own.stride_y - own.before_y + ky * own.dilation_y
-            for ox in range(x_begin, x_end, most_x):
-                n_x = min(most_x, x_end - ox)
-                ix = ox * own.stride_x - own.before_x + kx * own.dilation_x
-                a = f.work + (op.x * f.capacity + (iy * own.size_x + ix) * x_pixel + channel) * size  # (P, B, I)
-                b = f.work + (op.dy * f.capacity + (oy * own.out_x + ox) * y_pixel) * size  # (P, B, O)
-                matrix = (a, 1, ld_in, b, ld, c, ld, count, op.n_out, ld, last, begin, ld, 0)
-                window = (n_y, own.stride_y * own.size_x * x_pixel, own.out_x * y_pixel)
-                call_window(f.window_product, (*matrix, *window, n_x, own.stride_x * x_pixel, y_pixel, 1, 0, 0, 0))
-                begin = c
-        if begin == 0:
-            clear(c, count * ld * size)
+        y_first, y_end = outputs_of_tap(ky, own.size_y, own.out_y, own.stride_y, own.before_y, own.dilation_y)
+        x_first, x_end = outputs_of_tap(kx, own.size_x, own.out_x, own.stride_x, own.before_x, own.dilation_x)
+        y_first = max(y_first, oy)
+        x_first = max(x_first, ox)
+        n_y = min(y_end, oy_end) - y_first
+        n_x = min(x_end, ox_end) - x_first
+        if n_y > 0 and n_x > 0:
+            iy = y_first * own.stride_y - own.before_y + ky * own.dilation_y
+            ix = x_first * own.stride_x - own.before_x + kx * own.dilation_x
+            a = f.work + (op.x * f.capacity + (iy * own.size_x + ix) * x_pixel + channel) * size  # (P, B, I)
+            b = f.work + (op.dy * f.capacity + (y_first * own.out_x + x_first) * y_pixel) * size  # (P, B, O)
+            c = tile + done * ld * size  # OUT
+            matrix = (a, 1, ld_in, b, ld, c, ld, count, op.n_out, ld, last, c, ld, 0)
+            window = (n_y, own.stride_y * own.size_x * x_pixel, own.out_x * y_pixel)
+            call_window(f.window_product, (*matrix, *window, n_x, own.stride_x * x_pixel, y_pixel, 1, 0, 0, 0))
         done += count
+
+
+@register_jitable(**HELPER)
+def _gradient(op, own, f, i, rows, last, tile, size):
+    """Gradient of `rows` rows of the weights, from row `i`: of each tap ``x.T @ dy``, block by block of the pixels."""
+    clear(tile, rows * op.ld_out * size)
+    pixel_bytes = last * (op.ld_in + op.ld_out) * size
+    most_x = max(min(BLOCK_BYTES // pixel_bytes, own.out_x), 1)
+    most_y = max(BLOCK_BYTES // (pixel_bytes * own.out_x), 1)
+    for oy in range(0, own.out_y, most_y):
+        oy_end = min(oy + most_y, own.out_y)
+        for ox in range(0, own.out_x, most_x):
+            ox_end = min(ox + most_x, own.out_x)
+            _add_gradient(op, own, f, i, rows, last, tile, oy, oy_end, ox, ox_end, size)
 
 
 @layer_kernel("convolution", "update")
@@ -237,7 +259,7 @@ def make_convolution_update(dtype):
         n_taps = own.kernel_y * own.kernel_x
         n_patch = n_taps * op.n_in
         strips = (n_patch + f.row_block - 1) // f.row_block
-        together = most_rows // f.row_block
+        together = max(most_rows, GRADIENT_NUMBERS // ld) // f.row_block
         counter = (op_address - f.ops) // op_size
         turn, s, end = next_piece(f, counter, strips, together, 0, 0)
         while s < end:
@@ -259,7 +281,7 @@ def make_convolution_update(dtype):
                 count = min(rows - done, op.n_in - channel)
                 weights = own.weight + k * op.n_in * ld
                 target = own.transposed + k * ld * op.ld_in if own.transposed >= 0 else -1
-                lay_out(f, weights, target, op.n_in, ld, op.n_out, op.ld_in, channel, count, size, dtype)
+                lay_out(f, weights, target, op.n_in, ld, op.n_out, op.ld_in, channel, count, True, size, dtype)
                 done += count
             turn, s, end = next_piece(f, counter, strips, together, turn, end)
         if f.rank == f.n_threads - 1 and own.bias >= 0:
