@@ -1,7 +1,7 @@
 """Layers: what networks are made of. Each is a frozen dataclass of plain settings, and holds no weights."""
 
 from skneural.layers.activation import Activation
-from skneural.layers.convolution import Conv1D, Conv2D
+from skneural.layers.convolution import Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D
 from skneural.layers.dense import Dense
 from skneural.layers.dropout import Dropout
 from skneural.layers.noise import Noise
@@ -23,6 +23,8 @@ __all__ = [
     "BatchNorm",
     "Conv1D",
     "Conv2D",
+    "ConvTranspose1D",
+    "ConvTranspose2D",
     "Dense",
     "Dropout",
     "Flatten",

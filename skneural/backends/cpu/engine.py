@@ -8,7 +8,15 @@ from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, on
 from skneural.backends.cpu import crew
 from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit
 from skneural.backends.cpu.catalogue import address, function
-from skneural.backends.cpu.layout import CHUNK_ROWS, GRADIENT_NUMBERS, PANELS_FROM, STRIP, STRIPS, make_claims, strip_pitch
+from skneural.backends.cpu.layout import (
+    CHUNK_ROWS,
+    GRADIENT_NUMBERS,
+    PANELS_FROM,
+    STRIP,
+    STRIPS,
+    make_claims,
+    strip_pitch,
+)
 from skneural.backends.cpu.pool import Pace, Pool
 from skneural.backends.cpu.threads import run_together
 from skneural.backends.frame import Frame, data
