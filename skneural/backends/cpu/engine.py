@@ -11,6 +11,7 @@ from skneural.backends.cpu.catalogue import address, function
 from skneural.backends.cpu.layout import (
     CHUNK_ROWS,
     GRADIENT_NUMBERS,
+    PANEL_NUMBERS,
     PANELS_FROM,
     STRIP,
     STRIPS,
@@ -294,7 +295,7 @@ class Trainer(BaseTrainer):
         size = self.n_threads if is_shared else 1
         gradients = max(STRIPS * STRIP, CHUNK_ROWS) * widest(program)
         if program.has_windows:
-            gradients = max(gradients, GRADIENT_NUMBERS)
+            gradients = max(gradients, GRADIENT_NUMBERS) + 2 * PANEL_NUMBERS
         strips = STRIPS * strip_pitch(max(capacity, CHUNK_ROWS), self.itemsize)
         self._scratch = [aligned_zeros(gradients + strips, dtype) for _ in range(size)]
         self.claims, pitch = make_claims(len(program.ops) + 1, size)

@@ -13,7 +13,8 @@ from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_window, clear, details_view, frame_at, op_at
-from skneural.backends.cpu.layout import GRADIENT_NUMBERS, STRIP, STRIPS
+from skneural.backends.cpu.layout import GRADIENT_NUMBERS, PANEL_NUMBERS, STRIP, STRIPS, strip_pitch
+from skneural.backends.cpu.product import lay_out_panels, lay_out_strips
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, clear_ended, length_of, row_at, sum_rows
 from skneural.backends.cpu.shares import next_piece
@@ -26,6 +27,10 @@ TOGETHER = STRIPS * STRIP
 #: Bytes of x and dy that the gradient of a tap is summed over, before that of the next one is: they stay in the cache
 #: of the first level while strips and panels meet.
 BLOCK_BYTES = 1 << 15
+#: Rows of x and dy in such a block at the least, that the sums so far are worth to be loaded and stored; and bytes of a
+#: row of dy from which they are laid out in panels first.
+BLOCK_ROWS = 128
+PANELS_OF_GRADIENT = 512
 
 convolution_at = details_view("convolution")
 
@@ -127,12 +132,12 @@ def make_convolve(dtype, is_direct, is_forward):
                     m_rows = rows * windows
                     a_row = stride * ld
                     count = 1
-                matrix = (a, a_row, 1, b, ld_weights, c, ld_target, m_rows, columns, ld_target, depth)
+                matrix = (a, a_row, 1, STRIP * a_row, b, ld_weights, c, ld_target, m_rows, columns, ld_target, depth)
                 begins = (start, ld_begin, scale)
                 along_y = (n_y, sy_step * source_width * of_source, ky_step * own.kernel_x * tap)
                 along_x = (n_x, sx_step * of_source, kx_step * tap)
                 others = (count, stride * of_source, of_target, of_begin)
-                call_window(f.window_product, (*matrix, *begins, *along_y, *along_x, *others))
+                call_window(f.window_product, (*matrix, *begins, *along_y, *along_x, *others, 0))
                 if is_forward:
                     for p in range(pixel, pixel + windows):
                         activate(op, f, p, first, last, size)
@@ -199,10 +204,13 @@ def make_convolution_backward(dtype, is_transposed):
 def make_add_gradient(dtype, is_transposed):
     """Function that adds what some pixels of the smaller side have to say to the gradient of rows of the weights."""
     size = dtype().itemsize
+    most_numbers = PANEL_NUMBERS
+    wide_enough = PANELS_OF_GRADIENT
 
-    def add_gradient(op, own, f, i, rows, last, tile, y, y_end, x, x_end):
+    def add_gradient(op, own, f, i, rows, last, tile, panels, y, y_end, x, x_end):
         ld_in = op.ld_in
         ld = op.ld_out
+        strips = panels + most_numbers * size
         done = 0
         while done < rows:
             k = (i + done) // op.n_in
@@ -229,8 +237,27 @@ def make_add_gradient(dtype, is_transposed):
                 a_x = (1 if is_transposed else own.stride_x) * f.chunk * ld_in
                 b_y = (own.stride_y * own.size_x if is_transposed else own.out_x) * f.chunk * ld
                 b_x = (own.stride_x if is_transposed else 1) * f.chunk * ld
-                matrix = (a, 1, ld_in, b, ld, c, ld, count, op.n_out, ld, last, c, ld, 0)
-                call_window(f.window_product, (*matrix, n_y, a_y, b_y, n_x, a_x, b_x, 1, 0, 0, 0))
+                depth = last
+                ld_b = ld
+                skipped = 0
+                if own.stride_x == 1:  # pixels side by side are one matrix
+                    depth = n_x * last
+                    n_x = 1
+                if panels != 0:
+                    b = panels
+                    ld_b = -(x_end - x) * last
+                    skipped = (x_first - x) * last
+                a_col = ld_in
+                a_strip = STRIP
+                pitch = strip_pitch(depth, size)
+                n_strips = (count + STRIP - 1) // STRIP
+                if panels != 0 and ld_in * size >= wide_enough and n_strips * pitch <= most_numbers:
+                    lay_out_strips(a, ld_in, count, depth, strips, pitch, size, dtype)
+                    a = strips
+                    a_col = STRIP
+                    a_strip = pitch
+                matrix = (a, 1, a_col, a_strip, b, ld_b, c, ld, count, op.n_out, ld, depth, c, ld, 0)
+                call_window(f.window_product, (*matrix, n_y, a_y, b_y, n_x, a_x, b_x, 1, 0, 0, 0, skipped))
             done += count
 
     return helper(add_gradient, dtype.__name__, is_transposed)
@@ -246,6 +273,9 @@ def make_convolution_update(dtype, is_transposed):
     apply = APPLY
     most_rows = STRIPS * STRIP
     op_size = OP.itemsize
+    gradient_numbers = GRADIENT_NUMBERS
+    most_numbers = PANEL_NUMBERS
+    wide_enough = PANELS_OF_GRADIENT
     add_gradient = make_add_gradient(dtype, is_transposed)
 
     def convolution_update(op_address, frame_address, first, last):
@@ -262,8 +292,14 @@ def make_convolution_update(dtype, is_transposed):
         together = max(most_rows, GRADIENT_NUMBERS // ld) // f.row_block
         counter = (op_address - f.ops) // op_size
         pixel_bytes = last * (op.ld_in + ld) * size
-        most_x = max(min(BLOCK_BYTES // pixel_bytes, own.out_x), 1)
+        most_x = max(BLOCK_BYTES // pixel_bytes, (BLOCK_ROWS + last - 1) // last)
+        most_x = min(most_x, own.out_x)
         most_y = max(BLOCK_BYTES // (pixel_bytes * own.out_x), 1)
+        in_panels = own.stride_x == 1 and not is_transposed
+        in_panels = in_panels and ld * size >= wide_enough and most_x * last * ld <= most_numbers
+        if in_panels:
+            most_y = 1
+        panels = f.scratch + max(most_rows * ld, gradient_numbers) * size
         turn, s, end = next_piece(f, counter, strips, together, 0, 0)
         while s < end:
             i = s * f.row_block
@@ -276,7 +312,12 @@ def make_convolution_update(dtype, is_transposed):
                     y_end = min(y + most_y, own.out_y)
                     for x in range(0, own.out_x, most_x):
                         x_end = min(x + most_x, own.out_x)
-                        add_gradient(op, own, f, i, rows, last, tile, y, y_end, x, x_end)
+                        depth = (x_end - x) * last
+                        if in_panels:
+                            block = dy + (y * own.out_x + x) * last * ld * size
+                            lay_out_panels(block, ld, panels, depth, 0, depth, 0, ld, size, dtype)
+                        of_panels = panels if in_panels else 0
+                        add_gradient(op, own, f, i, rows, last, tile, of_panels, y, y_end, x, x_end)
             for b in range(end - s):
                 begin = b * f.row_block * ld
                 numbers = min(f.row_block, rows - b * f.row_block) * ld
