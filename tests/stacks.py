@@ -11,6 +11,7 @@ from skneural.layers import (
     Activation,
     AveragePool1D,
     BatchNorm,
+    Conv1D,
     Dense,
     Dropout,
     GlobalPool,
@@ -36,6 +37,14 @@ WIDTH = 6
 EXAMPLES = {
     "Activation": [Activation("tanh"), Activation("relu")],
     "AveragePool1D": [AveragePool1D(2), AveragePool1D(3)],
+    "Conv1D": [
+        Conv1D(5),
+        Conv1D(4, 2, activation="tanh"),
+        Conv1D(4, 3, padding="causal", dilation=2, activation="relu", normalization="batch"),
+        Conv1D(4, 3, stride=2, activation="tanh", normalization="layer"),
+        Conv1D(WIDTH, 4, stride=3, dilation=2),
+        Conv1D(4, 2, padding="valid", activation="tanh"),
+    ],
     "Dense": [Dense(5), Dense(4, "tanh"), Dense(4, "tanh", "batch"), Dense(4, "relu", "layer")],
     "GlobalPool": [GlobalPool("last"), GlobalPool("mean"), GlobalPool("max")],
     "MaxPool1D": [MaxPool1D(2), MaxPool1D(3)],
@@ -48,11 +57,15 @@ EXAMPLES = {
         Residual((Recurrent("lstm", WIDTH),)),
         Residual((LayerNorm(), Residual((Noise(0.1), Activation("tanh"))), Dropout(0.3))),
         Residual((BatchNorm(), Activation("relu"))),
+        Residual((Conv1D(4, 3, padding="causal", activation="relu"), Conv1D(WIDTH, 1))),
     ],
 }
 
-#: Layers that read every step of a sequence as a column of its own: padding is a part of what they read.
-OF_ONE_LENGTH = ("Flatten", "Reshape")
+#: Layers that read every step of a sequence as a column of its own, or windows without padding: what is behind the end
+#: is a part of what they read.
+OF_ONE_LENGTH = ("Flatten", "Reshape", "padding='valid'")
+#: Layers that read images: these networks have none.
+OF_IMAGES = ("Conv2D", "MaxPool2D", "AveragePool2D", "UpSample")
 
 
 def usual(cls):
@@ -72,10 +85,10 @@ def usual(cls):
 
 
 def every_layer():
-    """All layers of the package, with settings."""
+    """All layers of the package but those of images, with settings."""
     layers = []
     for name, cls in LAYERS.items():
-        if cls.__module__.startswith("skneural.layers."):
+        if cls.__module__.startswith("skneural.layers.") and name not in OF_IMAGES:
             layers += EXAMPLES.get(name) or [usual(cls)]
     return layers
 

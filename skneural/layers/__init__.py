@@ -16,6 +16,8 @@ from skneural.network.operations import KINDS, operation
 
 #: Kinds of operations that the package brings along.
 BUILT_IN = tuple(KINDS)
+#: Layers that only the CPU has kernels for: those of convolutions on a GPU are yet to be written.
+ONLY_ON_CPU = (Conv1D, Conv2D)
 
 __all__ = [
     "Activation",

@@ -185,6 +185,11 @@ class Builder:
         """An error that says which layer it is about."""
         return ValueError(f"{name_of(self._within[-1].layer)} {words}" if self._within else words)
 
+    @property
+    def is_outermost(self):
+        """Whether the layer that is being built stands in no other: what it reads, no later one can."""
+        return len(self._within) == 1
+
     # -- what layers are made of -------------------------------------------------------------------------------------
 
     def stack(self, layers, x):

@@ -10,9 +10,9 @@ from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_window, clear, details_view, frame_at, op_at
-from skneural.backends.cpu.layout import PANELS_FROM, STRIP, STRIPS
+from skneural.backends.cpu.layout import STRIP, STRIPS
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import activate, clear_ended, length_of, row_at, sum_rows
+from skneural.backends.cpu.rows import activate, clear_ended, length_of, row_at, sum_rows, weights_at
 from skneural.backends.cpu.shares import next_piece
 from skneural.backends.cpu.updates import lay_out, use_gradient
 from skneural.backends.records import APPLY, COLLECT
@@ -82,11 +82,7 @@ def make_convolution_forward(dtype):
         ld_in = op.ld_in
         ld = op.ld_out
         tap = op.n_in * ld  # numbers of the weights of one tap
-        weight = f.params + own.weight * size
-        ld_weight = ld
-        if ld * size >= PANELS_FROM:
-            weight = f.panels + own.weight * size
-            ld_weight = -op.n_in
+        weight, ld_weight = weights_at(f, own.weight, op.n_in, ld, size)  # of the first tap: (I, O)
         bias = f.params + own.bias * size if own.bias >= 0 else 0
         x_pixel = f.chunk * ld_in
         y_pixel = f.chunk * ld
