@@ -163,7 +163,8 @@ class Builder:
     def sequences(self, x):
         """Shape of a value that must be sequences: (steps, channels)."""
         if len(x.shape) != 2:
-            raise self.error(f"needs sequences, got {_words(x)}.")
+            hint = ": Reshape makes sequences of them" if len(x.shape) == 3 else ""
+            raise self.error(f"needs sequences, got {_words(x)}{hint}.")
         return x.shape
 
     def images(self, x):
