@@ -563,7 +563,7 @@ def test_gradients_among_other_layers(name):
 
 
 def test_a_value_that_is_an_image_for_some_is_a_sequence_for_others():
-    layers = [Both((Reshape((2, 3, 3)), Conv2D(4), Flatten()), (Recurrent("gru", 5), GlobalPool()))]
+    layers = [Both((Reshape((2, 3, 3)), Conv2D(4), Flatten()), (Conv1D(5), GlobalPool()))]
     program, params = program_of([*layers, Dense(N_OUTPUTS)], 3, 6)
     X, targets = images((2, 3, 3))
     assert_right_gradient(program, params, X, targets, np.ones(len(targets)), n_places=80)
