@@ -11,6 +11,8 @@ from skneural.layers import (
     Activation,
     AveragePool1D,
     BatchNorm,
+    Conv1D,
+    ConvTranspose1D,
     Dense,
     Dropout,
     GlobalPool,
@@ -37,6 +39,15 @@ WIDTH = 6
 EXAMPLES = {
     "Activation": [Activation("tanh"), Activation("relu")],
     "AveragePool1D": [AveragePool1D(2), AveragePool1D(3)],
+    "Conv1D": [
+        Conv1D(5),
+        Conv1D(4, 2, activation="tanh"),
+        Conv1D(4, 3, padding="causal", dilation=2, activation="relu", normalization="batch"),
+        Conv1D(4, 3, stride=2, activation="tanh", normalization="layer"),
+        Conv1D(WIDTH, 4, stride=3, dilation=2),
+        Conv1D(4, 2, padding="valid", activation="tanh"),
+    ],
+    "ConvTranspose1D": [ConvTranspose1D(4, 3, stride=1, activation="tanh")],  # longer ones: see `UpSample`
     "Dense": [Dense(5), Dense(4, "tanh"), Dense(4, "tanh", "batch"), Dense(4, "relu", "layer")],
     "GlobalPool": [GlobalPool("last"), GlobalPool("mean"), GlobalPool("max")],
     "MaxPool1D": [MaxPool1D(2), MaxPool1D(3)],
@@ -49,15 +60,18 @@ EXAMPLES = {
         Residual((Recurrent("lstm", WIDTH),)),
         Residual((LayerNorm(), Residual((Noise(0.1), Activation("tanh"))), Dropout(0.3))),
         Residual((BatchNorm(), Activation("relu"))),
+        Residual((Conv1D(4, 3, padding="causal", activation="relu"), Conv1D(WIDTH, 1))),
+        Residual((Dense(4, "tanh"), Dense(5)), shortcut=(Dense(5),)),
+        Residual((Conv1D(4, 3, stride=2),), shortcut=(Conv1D(4, 1, stride=2, normalization="batch"),)),
     ],
     "UpSample": [UpSample(1)],  # by more, of sequences that are as long as the data, there are no steps
 }
 
-#: Layers that read every step of a sequence as a column of its own: padding is a part of what they read.
-OF_ONE_LENGTH = ("Flatten", "Reshape")
-
+#: Layers that read every step of a sequence as a column of its own, or windows without padding: what is behind the end
+#: is a part of what they read.
+OF_ONE_LENGTH = ("Flatten", "Reshape", "padding='valid'")
 #: Layers that read images, which are tested in files of their own.
-OF_IMAGES = ("AveragePool2D", "Conv2D", "MaxPool2D")
+OF_IMAGES = ("AveragePool2D", "Conv2D", "ConvTranspose2D", "MaxPool2D")
 
 
 def usual(cls):

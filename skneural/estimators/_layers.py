@@ -84,27 +84,38 @@ def with_noise(layers, deviation):
     return [*layers[:first], Noise(float(deviation)), *layers[first:]]
 
 
-def _blocks(layers, shape):
-    """The parameters of layers that read samples of a shape."""
+def _built(layers, shape):
+    """Layers that read samples of a shape, built."""
     builder = Builder(shape, "float64", sparse=False, training=False)
     builder.stack(layers, builder.input)
-    return builder.blocks
+    return builder
 
 
 def reads_rows(layers):
     """Whether layers can read rows of one feature."""
     try:
-        _blocks(layers, (1,))
+        _built(layers, (1,))
     except ValueError:
         return False
     return True
 
 
+def _counts_padding(operation):
+    """Whether an operation makes steps that all samples have, of sequences of different length."""
+    y = operation.output
+    return len(y.shape) > 1 and y.every == 0 and any(x.every > 0 for x in operation.inputs)
+
+
 def needs_one_length(layers, n_timesteps, n_features):
-    """Whether layers that read sequences of some length have other parameters for another, or cannot read it."""
-    here = _blocks(layers, (n_timesteps, n_features))
+    """Whether layers that read sequences of some length have other parameters for another, or cannot read it.
+
+    Or whether what is behind the end of a sequence would be a part of it.
+    """
+    here = _built(layers, (n_timesteps, n_features))
+    if any(_counts_padding(operation) for operation in here.operations):
+        return True
     try:
-        return here != _blocks(layers, (n_timesteps + 1, n_features))
+        return here.blocks != _built(layers, (n_timesteps + 1, n_features)).blocks
     except ValueError:
         return True
 

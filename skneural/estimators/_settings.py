@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skneural.backends import devices
-from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
+from skneural.estimators._layers import walk
+from skneural.layers import ONLY_ON_CPU, Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
 
@@ -191,6 +192,19 @@ def check_held_out(X_val, y_val, sample_weight_val):
         raise ValueError("sample_weight_val was given without X_val and y_val.")
 
 
+def _device_for(est):
+    """The device that an estimator means: the CPU for 'auto' where a layer has kernels for that alone."""
+    if est.device != "cpu":
+        for layer in walk(est._hidden_layers()):
+            if not isinstance(layer, ONLY_ON_CPU):
+                continue
+            if est.device == "auto":
+                return "cpu"
+            name = type(layer).__name__
+            raise ValueError(f"device={est.device!r}, but {name} has no kernels for GPUs yet: use device='cpu'.")
+    return devices.resolve(est.device)
+
+
 def find_device(est, dtype):
     """Where a fit runs: 'cpu' or 'cuda:N'.
 
@@ -205,9 +219,10 @@ def find_device(est, dtype):
     RuntimeError
         If `device` names a GPU that cannot be used.
     ValueError
-        If `precision` is not one that a GPU named by `device` has, or not one for the weights.
+        If `precision` is not one that a GPU named by `device` has, or not one for the weights; or if `device` names a
+        GPU, and a layer has no kernels for any.
     """
-    device = devices.resolve(est.device)
+    device = _device_for(est)
     usable = devices.usable_precision(device, est.precision, np.float32 if dtype is None else dtype)
     if est.device != "auto" and est.precision != usable:
         why = f"{device} is too old for it"

@@ -12,12 +12,12 @@ operation("reshape")
 def add_reshape(net, x, shape):
     """Append an operation that reads the numbers of a sample in order, step after step, in another shape.
 
-    Nothing has to be moved where the steps of the input are called pixels, or pixels steps.
+    Nothing has to be moved where the steps of the network's input are called pixels, or pixels steps, and nobody else
+    can read it.
     """
     stays = math.prod(shape[:-1]) == x.steps and shape[-1] == x.width
-    if stays and x is net.input and not x.readers:
+    if stays and x is net.input and not x.readers and net.is_outermost:
         x.shape = shape
-        x.every = 0
         return x
     return net.add("reshape", x, shape=shape, every=0)
 

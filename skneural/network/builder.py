@@ -163,7 +163,8 @@ class Builder:
     def sequences(self, x):
         """Shape of a value that must be sequences: (steps, channels)."""
         if len(x.shape) != 2:
-            raise self.error(f"needs sequences, got {_words(x)}.")
+            hint = ": Reshape makes sequences of them" if len(x.shape) == 3 else ""
+            raise self.error(f"needs sequences, got {_words(x)}{hint}.")
         return x.shape
 
     def images(self, x):
@@ -184,6 +185,11 @@ class Builder:
     def error(self, words):
         """An error that says which layer it is about."""
         return ValueError(f"{name_of(self._within[-1].layer)} {words}" if self._within else words)
+
+    @property
+    def is_outermost(self):
+        """Whether the layer that is being built stands in no other: what it reads, no later one can."""
+        return len(self._within) == 1
 
     # -- what layers are made of -------------------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from skneural.backends.cpu.engine import Predictor as PredictorOnCPU
 from skneural.backends.cpu.engine import Trainer as OnCPU
 from skneural.backends.cuda.engine import Predictor as PredictorOnGPU
 from skneural.backends.cuda.engine import Trainer as OnGPU
+from skneural.backends.cuda.launches import LAUNCHES
 from skneural.backends.inputs import Sequences
-from skneural.layers import Activation, Dense, GlobalPool, Layer, Recurrent
+from skneural.layers import BUILT_IN, ONLY_ON_CPU, Activation, Conv1D, Dense, GlobalPool, Layer, Recurrent
 from skneural.network.initializers import initialize
 from skneural.network.layer import CHOICES
 from skneural.network.program import lower
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.gpu
 N_ROWS, N_STEPS, N_FEATURES, N_OUTPUTS = 3, 5, 4, 2
 PUBLIC = [getattr(skneural.layers, name) for name in skneural.layers.__all__]
 LAYERS = [cls for cls in PUBLIC if isinstance(cls, type) and issubclass(cls, Layer) and cls is not Layer]
+LAYERS = [cls for cls in LAYERS if cls not in ONLY_ON_CPU]
 #: Values of settings by their names, for those whose type does not say what may stand there.
 VALUES = {"rate": [0.3], "layers": [(Activation("tanh"),)], "shape": [(2, 2), (5, 4), (-1,)], "activation": ["tanh"]}
 #: The same by their types.
@@ -121,6 +123,26 @@ def test_layer(layer, first, n_steps):
 
 def test_every_layer_is_shown():
     assert {type(case.values[0]) for case in CASES} == set(LAYERS)
+
+
+def test_kinds_without_kernels_are_few_and_known():
+    of_images = {
+        "convolution", "convolution_transpose", "pool_images_max", "pool_images_mean", "spatial_dropout", "upsample",
+    }  # fmt: skip
+    written_out = {"sparse_input", "sparse_dense"}  # sparse rows become dense ones on the device
+    assert set(BUILT_IN) - {kind for kind, _ in LAUNCHES} == of_images | written_out
+
+
+def test_what_has_no_kernels_is_refused():
+    program = network([Conv1D(4, activation="tanh"), GlobalPool("mean")], N_STEPS)
+    params = initialize(program, 0)
+    X = Sequences(np.zeros((N_ROWS, N_STEPS, N_FEATURES)), None)
+    words = "no kernels for GPUs of operations 'convolution': use device='cpu'"
+    with pytest.raises(ValueError, match=words):
+        OnGPU(program, params, X, np.zeros((N_ROWS, N_OUTPUTS)), None, alpha=0.0, seed=0)
+    predict = PredictorOnGPU(program.variant(training=False), params)
+    with pytest.raises(ValueError, match=words):
+        predict(X)
 
 
 @dataclasses.dataclass(frozen=True)

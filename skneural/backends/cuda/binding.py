@@ -10,6 +10,20 @@ from skneural.backends.cuda.updates import FIXED, LEARNT, WEIGHT
 sources.import_modules(f"{__package__}.layers")  # they register their launches
 
 
+def check_kinds(program):
+    """Raise unless there are kernels for all operations of a program.
+
+    Raises
+    ------
+    ValueError
+        Naming a kind of operation that has none: a layer of a user's own, or one that has kernels for the CPU alone.
+    """
+    known = {kind for kind, _ in LAUNCHES}
+    for operation in program.operations:
+        if operation.kind not in known:
+            raise ValueError(f"There are no kernels for GPUs of operations {operation.kind!r}: use device='cpu'.")
+
+
 class Binder:
     """The launches of a program for batches of up to `capacity` rows.
 

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from skneural.backends.cuda import hub, memory
-from skneural.backends.cuda.binding import Binder
+from skneural.backends.cuda.binding import Binder, check_kinds
 from skneural.backends.cuda.intrinsics import FRAME_SIZE
 
 
@@ -16,6 +16,11 @@ class Run:
     ----------
     program : Program
     device : int
+
+    Raises
+    ------
+    ValueError
+        If this backend has no kernels for an operation of the program.
     """
 
     def __init__(self, program, device):
@@ -24,6 +29,7 @@ class Run:
         self.size = program.dtype.itemsize
         # Rows of a sparse matrix are written out; prediction, too, runs the program that training does.
         self.program = program.variant(sparse=False, training=True)
+        check_kinds(self.program)
         self.row_bytes = self.program.n_work * self.size
         with hub.readable_errors("getting ready"), hub.on_device(device):
             self.stream = hub.new_stream(device)

@@ -50,7 +50,7 @@ def direct_window(o, size, out, kernel, stride, before, dilation):
 
 @register_jitable(**HELPER)
 def reverse_window(i, size, out, kernel, stride, before, dilation):
-    """The windows that see pixel `i` of the larger side: the taps and the pixels of the smaller side, as above."""
+    """The windows that see pixel `i` of the larger side: taps, and pixels of the smaller side, as above."""
     first = 0
     step = 1
     count = 0
