@@ -16,8 +16,10 @@ from skneural.layers import (
     Dense,
     Flatten,
     GlobalPool,
+    MaxPool1D,
     Reshape,
     Residual,
+    UpSample,
 )
 from skneural.network.initializers import initialize
 from skneural.network.program import lower
@@ -101,13 +103,15 @@ def test_gradients(settings):
     [
         [Conv1D(4, stride=2), ConvTranspose1D(3, 4, activation="tanh"), GlobalPool("mean")],
         [Conv1D(4, stride=4, kernel_size=5), ConvTranspose1D(3), GlobalPool("max")],
+        [MaxPool1D(2), UpSample(2), Conv1D(3, activation="tanh"), GlobalPool("mean")],
+        [Conv1D(3, stride=4, activation="tanh"), UpSample(2), Conv1D(3), GlobalPool("max")],
         [Residual((Conv1D(6, activation="tanh"), Conv1D(5)), shortcut=(Conv1D(5, 1),)), GlobalPool("mean")],
     ],
     ids=str,
 )
 def test_sequences_of_different_length(layers):
     program = lower([*layers, Dense(2)], 2, dtype=np.float64, loss="squared_error", n_timesteps=8)
-    lengths = np.array([8, 3, 5, 1])
+    lengths = np.array([8, 3, 5, 1])  # some in the midst of a step that stands for several
     values = RNG.normal(size=(4, 8, 2))
     values[np.arange(8) >= lengths[:, None]] = np.nan
     y = RNG.normal(size=(4, 2))

@@ -272,6 +272,8 @@ class ConvTranspose1D(Layer):
         axis = transposed_axis_of(steps, self.kernel_size, self.stride, self.padding, self.dilation)
         comes_back = self.padding == "same" and x.every % self.stride == 0
         every = x.every // self.stride if comes_back else 0
+        if every > 0:  # no more steps than the data have
+            axis = axis._replace(size=min(axis.size, -(-net.input.steps // every)))
         shape = (axis.size, self.filters)
         return add_convolution(net, "convolution_transpose", x, self, (ONE_ROW, axis), shape, every)
 

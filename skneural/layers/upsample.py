@@ -52,11 +52,15 @@ class UpSample(Layer):
                 f"needs sequences of which a step stands for {self.size} steps of the data, or a multiple of that; "
                 f"here it stands for {x.every}: put a layer with a stride or a size of {self.size} before it."
             )
+        every = x.every // self.size
+        steps = x.steps * self.size
+        if every > 0:  # no more than the data have
+            steps = min(steps, -(-net.input.steps // every))
         return net.add(
             "upsample",
             x,
-            shape=(x.steps * self.size, x.width),
-            every=x.every // self.size,
+            shape=(steps, x.width),
+            every=every,
             forwards=x.forwards,
             width=1,
             size_y=self.size,

@@ -59,6 +59,7 @@ def make_upsample_backward(dtype):
         for pixel in range(op.steps_in):
             iy = pixel // own.width
             ix = pixel - iy * own.width
+            size_y = min(own.size_y, op.steps // width - iy * own.size_y)  # sequences may end before
             corner = row_at(f, op.dy, ld, iy * own.size_y * width + ix * own.size_x, first, size)  # (P, B, C)
             dx = row_at(f, op.dx, ld, pixel, first, size)  # OUT (P, B, C)
             begin = row_at(f, op.begin, ld, pixel, first, size) if op.begin >= 0 else 0  # (P, B, C)
@@ -66,7 +67,7 @@ def make_upsample_backward(dtype):
                 count = min(run, numbers - done)
                 shift = done * size
                 room = dx + shift if is_plain(op.begin, op.scale) else f.scratch
-                sum_of_window(room, corner + shift, pitch_y, pitch_x, own.size_y, own.size_x, dtype(1), count, dtype)
+                sum_of_window(room, corner + shift, pitch_y, pitch_x, size_y, own.size_x, dtype(1), count, dtype)
                 if room != dx + shift:
                     before = begin + shift if op.begin >= 0 else 0
                     send_numbers(dx + shift, before, op.scale, room, count, dtype)
