@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import assert_right_gradient, fresh_state, make_trainer, run_epochs, sum_and_gradient
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils._param_validation import InvalidParameterError
@@ -55,8 +57,8 @@ def taps(layer, shape):
 
 def shape_of_output(layer, shape):
     """Height and width of what a convolution of images makes."""
-    settings = zip(shape, pair(layer.kernel_size), pair(layer.stride), pair(layer.dilation), strict=True)
-    return tuple(first_and_count(size, k, s, layer.padding, d)[1] for size, k, s, d in settings)
+    axes = zip(shape, pair(layer.kernel_size), pair(layer.stride), pair(layer.dilation), strict=True)
+    return tuple(first_and_count(size, k, s, layer.padding, d)[1] for size, k, s, d in axes)
 
 
 def convolve(layer, X, weights, bias):
@@ -184,9 +186,8 @@ def name_of(case):
     return ", ".join(changed) or "base"
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-10), (np.float32, 1e-5)], ids=["double", "single"])
-@pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_values_and_gradients_are_those_of_the_twin(case, dtype, tolerance):
+def assert_like_the_twin(case, dtype, tolerance):
+    """Outputs, loss and gradients by weights, biases and input."""
     case = dict(case)
     n_rows = case.pop("n_rows")
     shape = (*case.pop("shape"), case.pop("channels"))
@@ -208,6 +209,37 @@ def test_values_and_gradients_are_those_of_the_twin(case, dtype, tolerance):
         assert np.abs(number - right).max() <= tolerance * np.abs(right).max()
     assert_allclose(loss, 0.5 * ((outputs - targets) ** 2).sum(), rtol=tolerance)
     assert not np.delete(gradient, program.learnt_index()).any()  # by the padding of rows
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-10), (np.float32, 1e-5)], ids=["double", "single"])
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_values_and_gradients_are_those_of_the_twin(case, dtype, tolerance):
+    assert_like_the_twin(case, dtype, tolerance)
+
+
+#: Of sizes that are small, since a window meets the edges there, and steps and gaps one another.
+ANY = {
+    "shape": st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    "kernel_size": st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    "stride": st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    "padding": st.sampled_from(["same", "valid"]),
+    "dilation": st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    "channels": st.sampled_from([1, 2, 9]),
+    "filters": st.sampled_from([1, 3, 17]),
+    "n_rows": st.integers(1, 4),
+}
+
+
+@given(case=st.fixed_dictionaries(ANY))
+@settings(max_examples=150)
+def test_any_convolution_is_that_of_the_twin(case):
+    extents = [(k - 1) * d + 1 for k, d in zip(case["kernel_size"], case["dilation"], strict=True)]
+    is_too_large = any(extent > size for extent, size in zip(extents, case["shape"], strict=True))
+    if case["padding"] == "valid" and is_too_large:
+        with pytest.raises(ValueError, match=r"^Conv2D reads windows of"):
+            assert_like_the_twin(case, np.float64, 1e-10)
+    else:
+        assert_like_the_twin(case, np.float64, 1e-10)
 
 
 def test_the_cases_have_weights_in_panels_and_others():
@@ -251,10 +283,10 @@ BY_HAND = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "expected"), BY_HAND, ids=str)
-def test_sequences_by_hand(settings, expected):
-    coefs = 10.0 ** np.arange(settings["kernel_size"])
-    found = values_of(Conv1D(1, **settings), [[[1], [2], [3], [4], [5]]], coefs)
+@pytest.mark.parametrize(("changes", "expected"), BY_HAND, ids=str)
+def test_sequences_by_hand(changes, expected):
+    coefs = 10.0 ** np.arange(changes["kernel_size"])
+    found = values_of(Conv1D(1, **changes), [[[1], [2], [3], [4], [5]]], coefs)
     assert_array_equal(found[0, :, 0], expected)
 
 
@@ -268,10 +300,10 @@ IMAGES_BY_HAND = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "expected"), IMAGES_BY_HAND, ids=str)
-def test_images_by_hand(settings, expected):
+@pytest.mark.parametrize(("changes", "expected"), IMAGES_BY_HAND, ids=str)
+def test_images_by_hand(changes, expected):
     image = [[[1], [2], [3]], [[4], [5], [6]]]
-    found = values_of(Conv2D(1, 2, **settings), [image], [1, 10, 100, 1000])
+    found = values_of(Conv2D(1, 2, **changes), [image], [1, 10, 100, 1000])
     assert_array_equal(found[0, :, :, 0], expected)
 
 
@@ -372,22 +404,22 @@ def test_threads_change_no_bit_of_a_gradient(name, n_rows, crews):
             assert_array_equal(one, other)
 
 
-def trained(name, n_threads=1, dtype=np.float64, **settings):
+def trained(name, n_threads=1, dtype=np.float64, **changes):
     """Parameters after two epochs of images."""
     program, params = network_of_images(name, dtype)
     X, targets = images(SHAPE, 23, dtype)
     facts = {"batch": 10, "rates": [1e-2, 1e-3], "shuffle": True, "n_threads": n_threads, "alpha": 0.01}
-    run_epochs(program, params, X, targets, None, "adam", ADAM, **facts | settings)
+    run_epochs(program, params, X, targets, None, "adam", ADAM, **facts | changes)
     return params
 
 
 @of_images
-@pytest.mark.parametrize("settings", [{}, {"limits": {"clip_norm": 0.1}}, {"monitor": True}], ids=str)
-def test_threads_change_no_bit_of_a_training(name, settings, crews):
-    expected = trained(name, **settings)
+@pytest.mark.parametrize("changes", [{}, {"limits": {"clip_norm": 0.1}}, {"monitor": True}], ids=str)
+def test_threads_change_no_bit_of_a_training(name, changes, crews):
+    expected = trained(name, **changes)
     assert np.isfinite(expected).all()
     for n_threads in (2, 3):
-        assert_array_equal(trained(name, n_threads, **settings), expected)
+        assert_array_equal(trained(name, n_threads, **changes), expected)
     assert set(crews) == {1, 2, 3}
 
 
