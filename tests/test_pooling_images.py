@@ -1,5 +1,6 @@
 """Pooling over images, repeated pixels and steps, dropout of whole channels: values, gradients, errors."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ from skneural.layers import (
 )
 from skneural.layers.pooling_images import pair
 from skneural.maths.pooling import is_new_maximum
+from skneural.network.description import describe, lower_description
 from skneural.network.initializers import initialize
 from skneural.network.program import lower
 
@@ -399,6 +401,17 @@ def test_nothing_is_dropped_in_prediction():
     assert_array_equal(plain_params, params)
     assert_array_equal(predict(program, params, X)[0], predict(plain, params, X)[0])
     assert "spatial_dropout" in program.needs_batches
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+@every_stack
+def test_descriptions_make_the_same_network(stack):
+    program, _ = network(STACKS[stack][:-1] + [MaxPool2D((2, 1), (1, 2)), UpSample((1, 2))])
+    described = json.loads(json.dumps(describe(program)))
+    again = lower_description(described)
+    assert again.ops.tobytes() == program.variant(training=False).ops.tobytes()
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from networks import assert_right_gradient, fresh_state, make_trainer, sum_and_gradient
 from numpy.testing import assert_array_equal
-from stacks import N_FEATURES, N_OUTPUTS, data, network, predict
+from stacks import N_FEATURES, N_OUTPUTS, OF_IMAGES, data, network, predict
 
 from skneural.layers import (
     Activation,
     AveragePool1D,
     BatchNorm,
+    Conv1D,
     Dense,
     Dropout,
     Flatten,
@@ -26,7 +27,9 @@ from skneural.layers import (
     Recurrent,
     Reshape,
     Residual,
+    SpatialDropout,
     Standardize,
+    UpSample,
 )
 from skneural.maths.cells import CELLS
 from skneural.network import plan
@@ -83,6 +86,7 @@ SIMPLE = st.one_of(
     st.builds(Activation, FUNCTIONS),
     st.builds(AveragePool1D, SIZES),
     st.just(BatchNorm()),
+    st.builds(Conv1D, UNITS, SIZES, SIZES, st.sampled_from(["same", "causal", "valid"]), SIZES, st.none() | FUNCTIONS),
     st.builds(Dense, UNITS, st.none() | FUNCTIONS, st.sampled_from([None, "batch", "layer"])),
     st.builds(Dropout, RATES),
     st.just(Flatten()),
@@ -93,7 +97,9 @@ SIMPLE = st.one_of(
     # Not truncated: gradients would not be those of central differences.
     st.builds(Recurrent, st.sampled_from(sorted(CELLS)), UNITS, st.booleans(), RATES),
     st.builds(Reshape, st.sampled_from([(-1,), (2, -1), (-1, 3), (4, 2), (6,), (5, 3)])),
+    st.builds(SpatialDropout, RATES),
     st.just(Standardize()),
+    st.builds(UpSample, SIZES),
 )
 
 
@@ -185,9 +191,13 @@ def test_any_layers_learn_or_are_refused(stack, reads, is_open):
 
 
 def test_all_layers_are_drawn():
-    names = {name for name, cls in LAYERS.items() if cls.__module__.startswith("skneural.layers.")}
+    names = {name for name, cls in LAYERS.items() if cls.__module__.startswith("skneural.layers.")} - set(OF_IMAGES)
     drawn = set(re.findall(r"[A-Z]\w+", repr((SIMPLE, nested(SIMPLE)))))
     assert names - drawn == set()
+
+
+def test_padding_of_running_statistics_stays_0():
+    check_that_it_learns((Activation("logistic"), BatchNorm(), Dense(N_OUTPUTS)), 0, False)
 
 
 # -- several readers of one value --------------------------------------------------------------------------------------
