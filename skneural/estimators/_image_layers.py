@@ -75,7 +75,7 @@ def _block(est, n_filters):
     layers = [convolution] * int(est.convs_per_block)
     if est.residual:
         layers[-1] = replace(convolution, activation=None)
-        layers = [Residual(tuple(layers), projection=True), Activation(est.activation)]
+        layers = [Residual(tuple(layers)), Activation(est.activation)]
     if est.pool_size is not None:
         layers.append(MaxPool2D(_pair_of(est, "pool_size")))
     return layers
@@ -84,7 +84,8 @@ def _block(est, n_filters):
 def for_images(layers, image_shape):
     """The layers that `image_layers` returned, for images of one shape.
 
-    They are told that they read images, and no pooling is along an axis of one pixel.
+    They are told that they read images, shortcuts get the number of channels that their block has, and no pooling is
+    along an axis of one pixel.
 
     Parameters
     ----------
@@ -112,10 +113,20 @@ def for_images(layers, image_shape):
         if isinstance(layer, MaxPool2D):
             n_pools += 1
             layer = _pool_for(layer, x.shape, n_pools)
+        elif isinstance(layer, Residual):
+            layer = _with_shortcut(layer, x.width)
         if layer is not None:
             x = builder.stack([layer], x)
             complete.append(layer)
     return complete
+
+
+def _with_shortcut(block, n_channels):
+    """A block with a projection on its shortcut if it returns another number of channels than it reads."""
+    n_filters = block.layers[-1].filters
+    if n_filters == n_channels:
+        return block
+    return replace(block, shortcut=(Conv2D(n_filters, 1),))
 
 
 def _pool_for(pool, shape, block):

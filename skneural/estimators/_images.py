@@ -134,8 +134,8 @@ def statistics(images, weights):
     def weighted_sum(function, mean):
         sums = np.zeros((n_images, n_channels))
         for part in blocks(X, CACHED):
-            pixels = np.array(X[part], np.float64, order="C")
-            sums[part] = function(pixels).sum(axis=1)
+            channels = np.array(X[part].swapaxes(1, 2), np.float64, order="C")
+            sums[part] = function(channels.swapaxes(1, 2)).sum(axis=1)
         sums[weights == 0] = 0.0
         return (weights[:, None] * sums).sum(axis=0)
 

@@ -145,7 +145,7 @@ def _details(layer):
     """Settings of a layer in short: names of functions by themselves, the others as name=value."""
     shown = []
     for name, value in settings_of(layer).items():
-        is_elsewhere = name in ("units", "filters", "layers")  # they have a column or rows of their own
+        is_elsewhere = name in ("units", "filters", "layers", "shortcut")  # they have a column or rows of their own
         is_unused = value is None or value is False or (name in UNUSED and value == UNUSED[name])
         if not is_elsewhere and not is_unused:
             shown.append(value if name in ("activation", "cell", "pooling") else f"{name}={value}")

@@ -40,8 +40,8 @@ class ConvolutionalArchitecture:
     coefs_ : list of ndarray
         The weights of each layer. Of a convolution of shape (kernel_height * kernel_width * n_in, filters), where a row
         is a number of the window, row after row of pixels and of each pixel the channels; of a dense layer of shape
-        (n_in, n_out). With `residual` the projection of a shortcut follows the convolutions of its block. All arrays
-        are views of one vector.
+        (n_in, n_out). With `residual` that of a shortcut follows the convolutions of its block. All arrays are views of
+        one vector.
 
     intercepts_ : list of ndarray
         The biases of each layer, of shape (filters,) or (n_out,): views of the same vector. With

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from skneural.layers.convolution import Conv1D, Conv2D
-from skneural.layers.dense import Dense
 from skneural.network.layer import Layer
 
 
@@ -14,23 +12,23 @@ class Residual(Layer):
     Parameters
     ----------
     layers : tuple of Layer
-        Their output must have the shape of their input; with `projection` it may have other channels (or columns).
-    projection : bool, default=False
-        Whether the shortcut brings its input to that number of channels, by weights of its own, the same for each time
-        step or pixel: a convolution of single ones. Where the number is the same there are no such weights.
+        Their output must have the shape of their input, or of what `shortcut` makes of it.
+    shortcut : tuple of Layer, default=()
+        What the input passes on its way around the others, where the shape changes.
 
     Examples
     --------
-    >>> from skneural.layers import Activation, Conv2D, Dense, Residual
+    >>> from skneural.layers import Dense, Residual
     >>> hidden = [Dense(32, "relu"), Residual((Dense(64, "relu"), Dense(32)))]
 
-    A block of a residual network for images, with more channels than there were before it:
+    A convolution of single steps makes as many channels as there are inside:
 
-    >>> block = [Residual((Conv2D(64, activation="relu"), Conv2D(64)), projection=True), Activation("relu")]
+    >>> from skneural.layers import Conv1D
+    >>> block = Residual((Conv1D(64, 8, activation="relu"), Conv1D(64, 5)), shortcut=(Conv1D(64, 1),))
     """
 
     layers: tuple
-    projection: bool = False
+    shortcut: tuple = ()
 
     def build(self, net, x):
         """See `Layer.build`."""
@@ -38,18 +36,10 @@ class Residual(Layer):
         if not self.layers:
             raise net.error("needs at least one layer.")
         inside = net.stack(self.layers, x)
-        around = x
-        if self.projection and inside.width != x.width:
-            around = net.stack([_projection(len(x.shape), inside.width)], x)
+        around = net.stack(self.shortcut, x)
         if inside.shape != around.shape:
-            raise net.error(f"needs layers that keep the shape, got {x.shape} before and {inside.shape} after them.")
+            where = "on the shortcut" if self.shortcut else "before"
+            raise net.error(
+                f"needs layers that keep the shape, got {around.shape} {where} and {inside.shape} after them."
+            )
         return net.sum(inside, around)
-
-
-def _projection(n_axes, width):
-    """The layer that gives rows, sequences or images another number of columns or channels."""
-    if n_axes == 1:
-        return Dense(width)
-    if n_axes == 2:
-        return Conv1D(width, 1)
-    return Conv2D(width, 1)
