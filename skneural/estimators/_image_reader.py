@@ -10,7 +10,7 @@ from skneural.backends.inputs import Sequences, are_finite, are_whole
 from skneural.estimators import _images
 from skneural.estimators._image_layers import are_sizes, for_images
 from skneural.estimators._images import check_finite, check_images, stacked
-from skneural.estimators._rows import BLOCK
+from skneural.estimators._rows import BLOCK, plain_targets
 from skneural.estimators._sequences import NO_TARGETS
 from skneural.estimators._settings import input_dtypes
 from skneural.estimators._targets import without_last_axis
@@ -117,6 +117,10 @@ class ImageReader:
 
     def validate(self, est, X, y, reset, dtype=None):
         """As of rows."""
+        if not reset and _is_plain(est, X, dtype):
+            targets = plain_targets(est, y, len(X))
+            if targets is not None:
+                return _as_steps(X), targets
         X, y = self._check(est, X, without_last_axis(y), reset, dtype)
         if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -124,7 +128,7 @@ class ImageReader:
 
     def validate_prediction(self, est, X):
         """As of rows."""
-        if _is_plain(est, X):
+        if _is_plain(est, X, est._params.dtype):
             return _as_steps(X)
         return self._check(est, X, NO_TARGETS, reset=False, dtype=est._params.dtype)[0]
 
@@ -189,11 +193,11 @@ class ImageReader:
         )
 
 
-def _is_plain(est, X):
+def _is_plain(est, X, dtype):
     """Whether X is an array that all checks would hand back as it is: they take as long as a small image."""
     return (
         type(X) is np.ndarray
-        and X.dtype == est._params.dtype
+        and X.dtype == dtype
         and X.shape[1:] == est.image_shape_
         and est.input_format == "channels_last"
         and 0 < X.size <= BLOCK
