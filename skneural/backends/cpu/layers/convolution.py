@@ -38,8 +38,7 @@ def input_window(o, size, kernel, stride, before, dilation):
 @register_jitable(**HELPER)
 def output_window(i, out, kernel, stride, before, dilation):
     """Of the outputs that see input `i` along an axis: the first tap, how many, taps from one to the next; the first
-    output, and outputs from one to the next.
-    """
+    output, and outputs from one to the next."""
     first = 0
     step = 1
     count = 0
