@@ -20,6 +20,7 @@ from skneural.layers import (
     Recurrent,
     Reshape,
     Residual,
+    UpSample,
 )
 from skneural.network.initializers import initialize
 from skneural.network.layer import CHOICES, LAYERS
@@ -49,12 +50,14 @@ EXAMPLES = {
         Residual((LayerNorm(), Residual((Noise(0.1), Activation("tanh"))), Dropout(0.3))),
         Residual((BatchNorm(), Activation("relu"))),
     ],
+    "UpSample": [UpSample(1)],  # by more, of sequences that are as long as the data, there are no steps
 }
 
 #: Layers that read every step of a sequence as a column of its own: padding is a part of what they read.
 OF_ONE_LENGTH = ("Flatten", "Reshape")
-#: Layers that read images: these networks have none.
-OF_IMAGES = ("Conv2D", "MaxPool2D", "AveragePool2D", "UpSample")
+
+#: Layers that read images, which are tested in files of their own.
+OF_IMAGES = ("AveragePool2D", "Conv2D", "MaxPool2D")
 
 
 def usual(cls):
