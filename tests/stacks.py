@@ -22,6 +22,7 @@ from skneural.layers import (
     Recurrent,
     Reshape,
     Residual,
+    UpSample,
 )
 from skneural.network.initializers import initialize
 from skneural.network.layer import CHOICES, LAYERS
@@ -63,13 +64,22 @@ EXAMPLES = {
         Residual((Dense(4, "tanh"), Dense(5)), shortcut=(Dense(5),)),
         Residual((Conv1D(4, 3, stride=2),), shortcut=(Conv1D(4, 1, stride=2, normalization="batch"),)),
     ],
+    "UpSample": [UpSample(1)],  # by more, of sequences that are as long as the data, there are no steps
 }
 
+<<<<<<< HEAD
 #: Layers that read every step of a sequence as a column of its own, or windows without padding: what is behind the end
 #: is a part of what they read.
 OF_ONE_LENGTH = ("Flatten", "Reshape", "padding='valid'")
 #: Layers that read images, which are tested in files of their own.
 OF_IMAGES = ("AveragePool2D", "Conv2D", "ConvTranspose2D", "MaxPool2D", "UpSample")
+=======
+#: Layers that read every step of a sequence as a column of its own: padding is a part of what they read.
+OF_ONE_LENGTH = ("Flatten", "Reshape")
+
+#: Layers that read images, which are tested in files of their own.
+OF_IMAGES = ("AveragePool2D", "Conv2D", "MaxPool2D")
+>>>>>>> a1725a4a459584a856f99abaaeb49d17021c561c
 
 
 def usual(cls):
