@@ -67,19 +67,11 @@ EXAMPLES = {
     "UpSample": [UpSample(1)],  # by more, of sequences that are as long as the data, there are no steps
 }
 
-<<<<<<< HEAD
 #: Layers that read every step of a sequence as a column of its own, or windows without padding: what is behind the end
 #: is a part of what they read.
 OF_ONE_LENGTH = ("Flatten", "Reshape", "padding='valid'")
 #: Layers that read images, which are tested in files of their own.
-OF_IMAGES = ("AveragePool2D", "Conv2D", "ConvTranspose2D", "MaxPool2D", "UpSample")
-=======
-#: Layers that read every step of a sequence as a column of its own: padding is a part of what they read.
-OF_ONE_LENGTH = ("Flatten", "Reshape")
-
-#: Layers that read images, which are tested in files of their own.
-OF_IMAGES = ("AveragePool2D", "Conv2D", "MaxPool2D")
->>>>>>> a1725a4a459584a856f99abaaeb49d17021c561c
+OF_IMAGES = ("AveragePool2D", "Conv2D", "ConvTranspose2D", "MaxPool2D")
 
 
 def usual(cls):
