@@ -4,7 +4,7 @@
 kernels and walks the table.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -58,6 +58,8 @@ class Program:
     input_gradient : bool
         Whether it computes the gradient by the input.
     source : Source
+    prepared : set of str
+        Solvers that a backend has got everything ready for: the next fit need not look.
     """
 
     ops: np.ndarray
@@ -76,6 +78,7 @@ class Program:
     sparse: bool
     input_gradient: bool
     source: Source
+    prepared: set = field(default_factory=set, compare=False)
 
     @property
     def loss(self):

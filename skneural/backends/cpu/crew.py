@@ -63,7 +63,7 @@ def _compile_together(keys, n_others):
     rest = collections.deque(key for key in keys if catalogue.is_built_in(*key))
     others = []
     try:
-        with contextlib.suppress(OSError):  # there are no more processes to be had
+        with contextlib.suppress(OSError, RuntimeError):  # there are no more processes, or threads, to be had
             for _ in range(n_others):
                 others.append(_Other(rest))
         while rest:
@@ -99,7 +99,11 @@ class _Other:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         self._thread = threading.Thread(target=self._hand_out, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._process.kill()
+            raise
 
     def _hand_out(self):
         with contextlib.suppress(IndexError, OSError, ValueError):  # nothing is left, or the process has ended

@@ -80,7 +80,9 @@ def frame_fields(program, params, ops, settings):
 
 def get_ready(program, solver, n_threads):
     """Compile what a fit needs and is not there, in up to as many processes as it has threads."""
-    crew.get_ready(keys_of_fit(program, solver), n_threads)
+    if solver not in program.prepared:
+        crew.get_ready(keys_of_fit(program, solver), n_threads)
+        program.prepared.add(solver)
 
 
 def set_inputs(frame, X):
