@@ -18,6 +18,7 @@ BENCHMARKS = (
     "products",
     "networks",
     "features",
+    "convolutions",
     "recurrent",
     "predict",
     "incremental",

@@ -12,6 +12,7 @@ from skneural.layers import (
     AveragePool1D,
     BatchNorm,
     Conv1D,
+    ConvTranspose1D,
     Dense,
     Dropout,
     GlobalPool,
@@ -21,6 +22,7 @@ from skneural.layers import (
     Recurrent,
     Reshape,
     Residual,
+    UpSample,
 )
 from skneural.network.initializers import initialize
 from skneural.network.layer import CHOICES, LAYERS
@@ -45,6 +47,7 @@ EXAMPLES = {
         Conv1D(WIDTH, 4, stride=3, dilation=2),
         Conv1D(4, 2, padding="valid", activation="tanh"),
     ],
+    "ConvTranspose1D": [ConvTranspose1D(4, 3, stride=1, activation="tanh")],  # longer ones: see `UpSample`
     "Dense": [Dense(5), Dense(4, "tanh"), Dense(4, "tanh", "batch"), Dense(4, "relu", "layer")],
     "GlobalPool": [GlobalPool("last"), GlobalPool("mean"), GlobalPool("max")],
     "MaxPool1D": [MaxPool1D(2), MaxPool1D(3)],
@@ -58,14 +61,17 @@ EXAMPLES = {
         Residual((LayerNorm(), Residual((Noise(0.1), Activation("tanh"))), Dropout(0.3))),
         Residual((BatchNorm(), Activation("relu"))),
         Residual((Conv1D(4, 3, padding="causal", activation="relu"), Conv1D(WIDTH, 1))),
+        Residual((Dense(4, "tanh"), Dense(5)), shortcut=(Dense(5),)),
+        Residual((Conv1D(4, 3, stride=2),), shortcut=(Conv1D(4, 1, stride=2, normalization="batch"),)),
     ],
+    "UpSample": [UpSample(1)],  # by more, of sequences that are as long as the data, there are no steps
 }
 
 #: Layers that read every step of a sequence as a column of its own, or windows without padding: what is behind the end
 #: is a part of what they read.
 OF_ONE_LENGTH = ("Flatten", "Reshape", "padding='valid'")
-#: Layers that read images: these networks have none.
-OF_IMAGES = ("Conv2D", "MaxPool2D", "AveragePool2D", "UpSample")
+#: Layers that read images, which are tested in files of their own.
+OF_IMAGES = ("AveragePool2D", "Conv2D", "ConvTranspose2D", "MaxPool2D")
 
 
 def usual(cls):

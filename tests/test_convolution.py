@@ -634,7 +634,7 @@ REFUSED = [
     ([Reshape((2, 2, 1)), Conv2D(2), Dense(3)], 4,
      r"^Dense needs rows, got images of shape \(2, 2, 2\): put GlobalPool or Flatten before it\.$"),
     ([Reshape((2, 2, 1)), Conv2D(2, padding="causal")], 4,
-     r"^Conv2D has padding='same' or 'valid': images have no past\.$"),
+     r"^Conv2D has padding='same' or 'valid', got 'causal'\.$"),
     ([Residual((Reshape((2, 2, 1)), Conv2D(1)))], 4,
      r"^Residual needs layers that keep the shape, got \(4, 1\) before and \(2, 2, 1\) after them\.$"),
 ]  # fmt: skip

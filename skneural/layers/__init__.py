@@ -1,30 +1,37 @@
 """Layers: what networks are made of. Each is a frozen dataclass of plain settings, and holds no weights."""
 
 from skneural.layers.activation import Activation
-from skneural.layers.convolution import Conv1D, Conv2D
+from skneural.layers.convolution import Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D
 from skneural.layers.dense import Dense
-from skneural.layers.dropout import Dropout
+from skneural.layers.dropout import Dropout, SpatialDropout
 from skneural.layers.noise import Noise
 from skneural.layers.normalization import BatchNorm, LayerNorm
 from skneural.layers.pooling import AveragePool1D, GlobalPool, MaxPool1D
+from skneural.layers.pooling_images import AveragePool2D, MaxPool2D
 from skneural.layers.recurrent import Recurrent
 from skneural.layers.reshape import Flatten, Reshape
 from skneural.layers.residual import Residual
 from skneural.layers.standardize import Standardize
+from skneural.layers.upsample import UpSample
 from skneural.network.layer import Layer
 from skneural.network.operations import KINDS, operation
 
 #: Kinds of operations that the package brings along.
 BUILT_IN = tuple(KINDS)
-#: Layers that only the CPU has kernels for: those of convolutions on a GPU are yet to be written.
-ONLY_ON_CPU = (Conv1D, Conv2D)
+#: Layers that only the CPU has kernels for: those of images and convolutions on a GPU are yet to be written.
+ONLY_ON_CPU = (
+    AveragePool2D, Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, MaxPool2D, SpatialDropout, UpSample,
+)  # fmt: skip
 
 __all__ = [
     "Activation",
     "AveragePool1D",
+    "AveragePool2D",
     "BatchNorm",
     "Conv1D",
     "Conv2D",
+    "ConvTranspose1D",
+    "ConvTranspose2D",
     "Dense",
     "Dropout",
     "Flatten",
@@ -32,10 +39,13 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "MaxPool1D",
+    "MaxPool2D",
     "Noise",
     "Recurrent",
     "Reshape",
     "Residual",
+    "SpatialDropout",
     "Standardize",
+    "UpSample",
     "operation",
 ]

@@ -8,18 +8,9 @@ from skneural.network.builder import Transposed
 from skneural.network.layer import Layer
 from skneural.network.operations import operation
 
-#: Of each axis, the size of the input and of the output, and what the window is.
-AXIS = ("size", "out", "kernel", "stride", "before", "dilation")
-operation(
-    "convolution",
-    ("weight", "bias", "transposed", *(f"{name}_{axis}" for axis in "yx" for name in AXIS)),
-    derivative="function",
-    always_back=True,
-)
-
 
 class Axis(NamedTuple):
-    """A convolution along one axis."""
+    """A convolution along one axis, from the larger side to the smaller one: of a transposed one, back."""
 
     size: int
     out: int
@@ -27,6 +18,11 @@ class Axis(NamedTuple):
     stride: int
     before: int  # how many numbers of padding stand before the first
     dilation: int
+
+
+DETAILS = ("weight", "bias", "transposed", *(f"{name}_{axis}" for axis in "yx" for name in Axis._fields))
+operation("convolution", DETAILS, derivative="function", always_back=True)
+operation("convolution_transpose", DETAILS, derivative="function", always_back=True)
 
 
 def axis_of(net, name, size, kernel, stride, padding, dilation):
@@ -49,14 +45,27 @@ def axis_of(net, name, size, kernel, stride, padding, dilation):
     return Axis(size, -(-size // stride), kernel, stride, before, dilation)
 
 
-def add_convolution(net, x, layer, axes, shape, every):
+def transposed_axis_of(size, kernel, stride, padding, dilation):
+    """The same of a transposed convolution, which makes an axis longer."""
+    extent = (kernel - 1) * dilation + 1
+    if padding == "valid":
+        return Axis((size - 1) * stride + extent, size, kernel, stride, 0, dilation)
+    return Axis(size * stride, size, kernel, stride, (extent - 1) // 2, dilation)
+
+
+#: Of sequences, as images of one row.
+ONE_ROW = Axis(1, 1, 1, 1, 0, 1)
+
+
+def add_convolution(net, kind, x, layer, axes, shape, every):
     """Append a convolution, with what follows it.
 
     Parameters
     ----------
     net : Builder
+    kind : {'convolution', 'convolution_transpose'}
     x : Value
-    layer : Conv1D or Conv2D
+    layer : Conv1D or Conv2D, or one of the transposed ones
     axes : (Axis, Axis)
         From row to row of an image, and from column to column; sequences are one row.
     shape : tuple of int
@@ -83,7 +92,7 @@ def add_convolution(net, x, layer, axes, shape, every):
         details |= {f"{name}_{letter}": value for name, value in axis._asdict().items()}
     pixels = vertical.out * horizontal.out
     y = net.add(
-        "convolution",
+        kind,
         x,
         shape=shape,
         function=None if layer.normalization else function,
@@ -101,9 +110,17 @@ def add_convolution(net, x, layer, axes, shape, every):
     return add_normalization(net, y, layer.normalization, function, shift)
 
 
-def pair(value):
-    """A setting for both axes."""
-    return value if isinstance(value, tuple) else (value, value)
+def settings_of_axes(layer):
+    """Kernel, stride, padding and dilation from row to row, and from column to column."""
+    settings = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    pairs = [value if isinstance(value, tuple) else (value, value) for value in settings]
+    return zip(*pairs, strict=True)
+
+
+def check_padding(net, layer):
+    """Raise for padding that only sequences know."""
+    if layer.padding == "causal":
+        raise net.error("has padding='same' or 'valid', got 'causal'.")
 
 
 @dataclass(frozen=True, repr=False)
@@ -155,7 +172,7 @@ class Conv1D(Layer):
         steps, _ = net.sequences(x)
         axis = axis_of(net, "time", steps, self.kernel_size, self.stride, self.padding, self.dilation)
         every = 0 if self.padding == "valid" else x.every * self.stride
-        return add_convolution(net, x, self, (Axis(1, 1, 1, 1, 0, 1), axis), (axis.out, self.filters), every)
+        return add_convolution(net, "convolution", x, self, (ONE_ROW, axis), (axis.out, self.filters), every)
 
 
 @dataclass(frozen=True, repr=False)
@@ -200,10 +217,112 @@ class Conv2D(Layer):
 
     def build(self, net, x):
         """See `Layer.build`."""
-        if self.padding == "causal":
-            raise net.error("has padding='same' or 'valid': images have no past.")
+        check_padding(net, self)
         height, width, _ = net.images(x)
-        settings = [pair(self.kernel_size), pair(self.stride), (self.padding,) * 2, pair(self.dilation)]
-        vertical, horizontal = zip(*settings, strict=True)
+        vertical, horizontal = settings_of_axes(self)
         axes = axis_of(net, "height", height, *vertical), axis_of(net, "width", width, *horizontal)
-        return add_convolution(net, x, self, axes, (axes[0].out, axes[1].out, self.filters), every=0)
+        shape = (axes[0].out, axes[1].out, self.filters)
+        return add_convolution(net, "convolution", x, self, axes, shape, every=0)
+
+
+@dataclass(frozen=True, repr=False)
+class ConvTranspose1D(Layer):
+    """Transposed convolution over time: sequences become longer, each step adds what a filter says to a window.
+
+    Parameters
+    ----------
+    filters : int
+        Channels of the output.
+    kernel_size : int, default=3
+        Time steps of a window.
+    stride : int, default=2
+        Steps of the output for one of the input.
+    padding : {'same', 'valid'}, default='same'
+        Whether there are `stride` times as many steps as before, or as many as the windows cover.
+    dilation : int, default=1
+        Steps between those of a window.
+    activation : str or None, default=None
+        Name of the function that follows, as estimators have it. None: none.
+    normalization : {'batch', 'layer'} or None, default=None
+        What stands between product and activation, of every channel: see `Dense`.
+
+    Notes
+    -----
+    A network with this layer reads sequences of one length, unless layers before it have made them shorter by a
+    multiple of `stride`. ``coefs_`` has a row for each step of a window and each channel, and a column for each filter.
+
+    Examples
+    --------
+    >>> from skneural.layers import Conv1D, ConvTranspose1D, GlobalPool
+    >>> hidden = [Conv1D(16, 4, stride=2), ConvTranspose1D(16, 4), GlobalPool("mean")]
+    """
+
+    filters: int
+    kernel_size: int = 3
+    stride: int = 2
+    padding: str = "same"
+    dilation: int = 1
+    activation: str | None = None
+    normalization: str | None = None
+
+    def build(self, net, x):
+        """See `Layer.build`."""
+        check_padding(net, self)
+        steps, _ = net.sequences(x)
+        axis = transposed_axis_of(steps, self.kernel_size, self.stride, self.padding, self.dilation)
+        comes_back = self.padding == "same" and x.every % self.stride == 0
+        every = x.every // self.stride if comes_back else 0
+        if every > 0:  # no more steps than the data have
+            axis = axis._replace(size=min(axis.size, -(-net.input.steps // every)))
+        shape = (axis.size, self.filters)
+        return add_convolution(net, "convolution_transpose", x, self, (ONE_ROW, axis), shape, every)
+
+
+@dataclass(frozen=True, repr=False)
+class ConvTranspose2D(Layer):
+    """Transposed convolution over images: these become larger, each pixel adds what a filter says to a window.
+
+    Parameters
+    ----------
+    filters : int
+        Channels of the output.
+    kernel_size : int or (int, int), default=3
+        Height and width of a window.
+    stride : int or (int, int), default=2
+        Pixels of the output for one of the input, along each axis.
+    padding : {'same', 'valid'}, default='same'
+        Whether there are `stride` times as many pixels as before, or as many as the windows cover.
+    dilation : int or (int, int), default=1
+        Pixels between those of a window.
+    activation : str or None, default=None
+        Name of the function that follows, as estimators have it. None: none.
+    normalization : {'batch', 'layer'} or None, default=None
+        What stands between product and activation, of every channel: see `Dense`.
+
+    Notes
+    -----
+    ``coefs_`` has a row for each pixel of a window and each channel, and a column for each filter:
+    ``coefs_[0].reshape(height, width, channels, filters)``.
+
+    Examples
+    --------
+    >>> from skneural.layers import Conv2D, ConvTranspose2D, GlobalPool, Reshape
+    >>> hidden = [Reshape((8, 8, 1)), Conv2D(8, stride=2), ConvTranspose2D(4), GlobalPool("mean")]
+    """
+
+    filters: int
+    kernel_size: int | tuple = 3
+    stride: int | tuple = 2
+    padding: str = "same"
+    dilation: int | tuple = 1
+    activation: str | None = None
+    normalization: str | None = None
+
+    def build(self, net, x):
+        """See `Layer.build`."""
+        check_padding(net, self)
+        height, width, _ = net.images(x)
+        vertical, horizontal = settings_of_axes(self)
+        axes = transposed_axis_of(height, *vertical), transposed_axis_of(width, *horizontal)
+        shape = (axes[0].size, axes[1].size, self.filters)
+        return add_convolution(net, "convolution_transpose", x, self, axes, shape, every=0)

@@ -12,9 +12,8 @@ for _how in ("last", "mean", "max"):
 
 def add_pooling(net, x, how, window, shape, every):
     """Append a pooling over windows of `window` steps, the last of which may be shorter."""
-    _, channels = x.shape
     steps = -(-x.steps // window)
-    winners = net.room(net.padded(channels), steps) if how == "max" and net.training else -1
+    winners = net.room(net.padded(x.width), steps) if how == "max" and net.training else -1
     return net.add(
         f"pool_{how}",
         x,

@@ -2,5 +2,5 @@
 
 
 def is_new_maximum(number, maximum):
-    """Whether a number takes the place of the maximum so far; NaN does, so that it is seen."""
-    return not number <= maximum
+    """Whether a number takes the place of the maximum so far; NaN does, and stays, so that it is seen."""
+    return number > maximum or number != number

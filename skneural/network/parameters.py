@@ -29,7 +29,7 @@ class Block:
     learnt, penalised : bool
         Whether the optimizer changes them, and whether the penalty counts them.
     parts : int
-        Into how many matrices, one below the other, weights are divided that are laid out for products.
+        Weights of a convolution: how many taps its windows have, each with a matrix of its own; 0 for others.
     initial : float or str
         What they begin with: a number, ``"weights"`` (by the rule for initial weights), ``"bias"`` (0, but for rules
         that draw biases, too) or ``"orthogonal"``.
@@ -45,7 +45,7 @@ class Block:
     item: int = 0
     learnt: bool = True
     penalised: bool = False
-    parts: int = 1
+    parts: int = 0
     initial: float | str = 0.0
 
     @property

@@ -225,6 +225,6 @@ class Plan:
         if wanted.value is not None and not self._wanted[wanted.value]:
             return -1
         start = self.n_transposed
-        self.n_transposed += wanted.block.ld * wanted.ld * wanted.block.parts
+        self.n_transposed += wanted.block.ld * wanted.ld * max(wanted.block.parts, 1)
         self.transposed.append((wanted.block, start, wanted.ld))
         return start

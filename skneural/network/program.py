@@ -100,7 +100,7 @@ class Program:
     @cached_property
     def has_windows(self):
         """Whether there are convolutions in it."""
-        return any(operation.kind == "convolution" for operation in self.operations)
+        return any(operation.kind.startswith("convolution") for operation in self.operations)
 
     @property
     def standardizes(self):

@@ -8,7 +8,16 @@ from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, on
 from skneural.backends.cpu import crew
 from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit
 from skneural.backends.cpu.catalogue import address, function
-from skneural.backends.cpu.layout import CHUNK_ROWS, PANELS_FROM, STRIP, STRIPS, make_claims, strip_pitch
+from skneural.backends.cpu.layout import (
+    CHUNK_ROWS,
+    GRADIENT_NUMBERS,
+    PANEL_NUMBERS,
+    PANELS_FROM,
+    STRIP,
+    STRIPS,
+    make_claims,
+    strip_pitch,
+)
 from skneural.backends.cpu.pool import Pace, Pool
 from skneural.backends.cpu.threads import run_together
 from skneural.backends.frame import Frame, data
@@ -103,18 +112,26 @@ def widest(program):
     return max(widths)
 
 
+def in_panels(block, itemsize):
+    """Whether products read weights in panels: where these are wide, and in convolutions."""
+    return block.parts > 0 or block.ld * itemsize >= PANELS_FROM
+
+
 def lay_out_weights(program, frame):
     """Lay out the weights of a frame for products, and transposed where there is room for that."""
-    lay_out = function(6, "lay_out", program.dtype.type)
+    lay_out = function(7, "lay_out", program.dtype.type)
     places = {}
     if frame.transposed:
         places = {block.start: (start, ld) for block, start, ld in program.transposed}
     for block in program.matrices:
         transposed, ld = places.get(block.start, (-1, 0))
-        n_rows = block.n_rows // block.parts
-        for part in range(block.parts):
+        parts = max(block.parts, 1)
+        n_rows = block.n_rows // parts
+        is_wide = int(in_panels(block, program.dtype.itemsize))
+        for part in range(parts):
             target = transposed + part * block.ld * ld if transposed >= 0 else -1
-            lay_out(frame.address, block.start + part * n_rows * block.ld, target, n_rows, block.ld, ld)
+            start = block.start + part * n_rows * block.ld
+            lay_out(frame.address, start, target, n_rows, block.ld, ld, is_wide)
 
 
 class Predictor:
@@ -133,7 +150,7 @@ class Predictor:
         self.template = Frame()
         self.template.update(**frame_fields(program, params, self.ops, self.settings))
         self._predict = function(1, "predict")
-        self._is_wide = any(block.ld * self.itemsize >= PANELS_FROM for block in program.matrices)
+        self._is_wide = any(in_panels(block, self.itemsize) for block in program.matrices)
         self._seconds_a_row = program.flops / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
         if program.has_steps:
@@ -277,6 +294,8 @@ class Trainer(BaseTrainer):
             f["gradient"] = data(self.gradient)
         size = self.n_threads if is_shared else 1
         gradients = max(STRIPS * STRIP, CHUNK_ROWS) * widest(program)
+        if program.has_windows:
+            gradients = max(gradients, GRADIENT_NUMBERS) + 2 * PANEL_NUMBERS
         strips = STRIPS * strip_pitch(max(capacity, CHUNK_ROWS), self.itemsize)
         self._scratch = [aligned_zeros(gradients + strips, dtype) for _ in range(size)]
         self.claims, pitch = make_claims(len(program.ops) + 1, size)

@@ -149,7 +149,7 @@ LAYER_KERNEL = (_A,) * 4  # op, frame, first row, last row
 ACTIVATION_KERNEL = (_A,) * 3  # values (in place), derivatives or 0, how many
 OPTIMIZER_KERNEL = (_A,) * 7  # parameters, s, v, gradient, how many, whether they are weights, frame
 PRODUCT_KERNEL = (_A,) * 15  # see make_product
-WINDOW_KERNEL = (_A,) * 24  # see make_window_product
+WINDOW_KERNEL = (_A,) * 26  # see make_window_product
 
 call_layer = _caller(types.void, *LAYER_KERNEL)
 call_activation = _caller(types.void, *ACTIVATION_KERNEL)

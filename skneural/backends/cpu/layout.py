@@ -15,6 +15,10 @@ STRIPS = 8
 STRIP = INSTRUCTION_SET.rows[0]
 #: Bytes of a row of B from which it is laid out in panels: below, it costs about what it saves.
 PANELS_FROM = 1024
+#: Numbers of the gradient by the weights of a convolution that a thread sums up at a time, at the least.
+GRADIENT_NUMBERS = 1 << 15
+#: Numbers of the gradient by its output that a thread lays out for that at a time, at the most.
+PANEL_NUMBERS = 1 << 16
 #: Rows of the gradients of a long sequence that are laid out at a time, where they are wide.
 CHUNK_ROWS = 64
 #: Bytes between strips that lie one after the other: copies write whole vectors.

@@ -1,4 +1,4 @@
-"""A loop over the units of a recurrent layer as vector code, and what it needs of the compiler.
+"""A loop over numbers as vector code, as of the units of a recurrent layer, and what it needs of the compiler.
 
 The gates of a row are a tuple of arrays, one a gate: Numba makes no tuple in a loop, and knows no hint for one.
 """
@@ -25,6 +25,8 @@ _I32 = ir.IntType(32)
 @intrinsic
 def for_each(typingctx, function, count, dtype, arguments):
     """Call ``function(j, *arguments)`` for every j below `count`, as vector code on numbers of `dtype`.
+
+    Arguments are arrays, tuples of arrays, or single numbers.
 
     `INTERLEAVED` vectors are taken at a time while there are so many, then one. `count` numbers are a multiple of
     `UNIT_BYTES`, as gates are (`network.memory.gate_pitch`): with vectors of 32 bytes nothing is left over.
@@ -57,11 +59,13 @@ def for_each(typingctx, function, count, dtype, arguments):
 
 
 def _behind(context, builder, kind, array, count):
-    """An array, or a tuple of arrays, without its first numbers."""
+    """An array, or a tuple of arrays, without its first numbers; a single number as it is."""
     if isinstance(kind, types.BaseTuple):
         arrays = cgutils.unpack_tuple(builder, array)
         shifted = [_behind(context, builder, *pair, count) for pair in zip(kind.types, arrays, strict=True)]
         return context.make_tuple(builder, kind, shifted)
+    if isinstance(kind, types.Number):
+        return array
     view = context.make_array(kind)(context, builder, array)
     view.data = builder.gep(view.data, [count])
     return view._getvalue()

@@ -294,7 +294,8 @@ def _emit_tile(v, rows, vectors, arguments):
                 new.append(v.multiply_add(x, b_vector, sums[m * vectors + i]))
         return new
 
-    new = _emit_loops(v, [*window, (depth, a_col, ldb)], a_pointer, b_pointer, initial, add_products)
+    loops = [*window, (depth, a_col, ldb)]
+    new = _emit_loops(v, loops, a_pointer, b_pointer, initial, add_products)
     for m in range(rows):
         for i in range(vectors, -(-vectors * v.lanes * v.size // 64) * 64 // INSTRUCTION_SET.vector_bytes):
             v.store(v.zero, v.at(c_pointer, v.index(m, ldc, _I64(i * v.lanes))))

@@ -19,7 +19,6 @@ from skneural.backends.cpu.intrinsics import (
     frame_at,
     vector,
 )
-from skneural.backends.cpu.layout import PANELS_FROM
 from skneural.backends.cpu.product import lay_out_panels, transpose_panels
 from skneural.backends.cpu.rows import add_numbers
 from skneural.backends.records import APPLY, COLLECT
@@ -63,14 +62,14 @@ def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype)
 
 
 @register_jitable(**HELPER)
-def lay_out(f, weights, transposed, rows, ld, width, ld_transposed, first, count, size, dtype):
-    """Lay out rows of a matrix of weights for products, from row `first` on.
+def lay_out(f, weights, transposed, rows, ld, width, ld_transposed, first, count, is_wide, size, dtype):
+    """Lay out rows of a matrix of weights for products, from row `first` on; in panels if it `is_wide`.
 
     `weights` says where the matrix of `rows` rows of `width` numbers stands among the parameters, `transposed` where
     its transpose stands, -1 for nowhere.
     """
     source = f.params + (weights + first * ld) * size
-    if ld * size >= PANELS_FROM:
+    if is_wide:
         lay_out_panels(source, ld, f.panels + weights * size, rows, first, count, 0, ld, size, dtype)
     if transposed >= 0:
         target = f.transposed + transposed * size
@@ -82,11 +81,12 @@ def make_lay_out(dtype):
     digest = DIGEST
     size = dtype().itemsize
 
-    def lay_out_weights(frame_address, weights, transposed, rows, ld, ld_transposed):
+    def lay_out_weights(frame_address, weights, transposed, rows, ld, ld_transposed, is_wide):
         digest  # part of the cache key
-        lay_out(frame_at(frame_address), weights, transposed, rows, ld, ld, ld_transposed, 0, rows, size, dtype)
+        f = frame_at(frame_address)
+        lay_out(f, weights, transposed, rows, ld, ld, ld_transposed, 0, rows, is_wide != 0, size, dtype)
 
-    return (types.int64,) * 6, lay_out_weights
+    return (types.int64,) * 7, lay_out_weights
 
 
 def make_optimizer(dtype, entry):

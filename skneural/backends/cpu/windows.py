@@ -28,12 +28,13 @@ def _without_window(c, ldc, m_rows, width, begin, ld_begin, scale, size, dtype):
 def make_window_product(dtype):
     """Kernel ``C[p, m] = begin[p, m] + sum over y, x of A[p, m, y, x] B[y, x]``, for several windows p.
 
-    Arguments: address of A, its strides by row and by column; address of B, and its row stride or, where each B[y, x]
-    stands in panels, minus the rows of these; address and row stride of C; rows, columns, and the width of C: what is
-    behind its columns becomes 0; depth; address and row stride of what the sums begin with (0 and 0 for nothing, a
-    stride of 0 for one row that serves all), and whether to multiply the result by what C held; rows of a window, and
-    how far A and B are from one to the next; columns of a window, and the same; how many windows, and how far A, C and
-    what the sums begin with are from one to the next.
+    Arguments: address of A, its strides by row and by column, and how far one strip is from the next; address of B, and
+    its row stride or, where each B[y, x] stands in panels, minus the rows of these; address and row stride of C; rows,
+    columns, and the width of C: what is behind its columns becomes 0; depth; address and row stride of what the sums
+    begin with (0 and 0 for nothing, a stride of 0 for one row that serves all), and whether to multiply the result by
+    what C held; rows of a window, and how far A and B are from one to the next; columns of a window, and the same; how
+    many windows, and how far A, C and what the sums begin with are from one to the next; rows of the panels that are
+    skipped.
     """
     digest = DIGEST
     size = dtype().itemsize
@@ -46,8 +47,8 @@ def make_window_product(dtype):
     unit = 64 // size
 
     def window_product(
-        a, a_row, a_col, b, ld_b, c, ldc, m_rows, n_columns, width, depth, begin, ld_begin, scale,
-        n_y, a_y, b_y, n_x, a_x, b_x, windows, a_next, c_next, begin_next,
+        a, a_row, a_col, a_strip, b, ld_b, c, ldc, m_rows, n_columns, width, depth, begin, ld_begin, scale,
+        n_y, a_y, b_y, n_x, a_x, b_x, windows, a_next, c_next, begin_next, skipped,
     ):  # fmt: skip
         digest  # part of the cache key
         if n_y * n_x == 0:
@@ -63,12 +64,13 @@ def make_window_product(dtype):
             if ld_b < 0:
                 padded = (n_columns - n + unit - 1) // unit * unit
                 ld_tile = min(wide_width, padded)
-                b_tile = b - n * ld_b * size
+                b_tile = b + (skipped * ld_tile - n * ld_b) * size
             for p in range(windows):
                 m = 0
                 while m < m_rows:
                     left = m_rows - m
-                    a_tile = a + (p * a_next + m * a_row) * size
+                    strip = m // r0
+                    a_tile = a + (p * a_next + strip * a_strip + (m - strip * r0) * a_row) * size
                     c_tile = c + (p * c_next + m * ldc + n) * size
                     start = begin + (p * begin_next + m * ld_begin + n) * size if begin != 0 else 0
                     tile = (

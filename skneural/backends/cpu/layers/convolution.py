@@ -1,4 +1,7 @@
-"""Kernels of convolutions. Sequences are images of one row.
+"""Kernels of convolutions, and of transposed ones. Sequences are images of one row.
+
+A convolution leads from a larger side to a smaller one, a transposed one the other way: what one does forward the other
+does back.
 
 All rows of a batch stand side by side in the buffer of a pixel, so the products of one pixel's window serve all of
 them. Where a window reaches beyond the edge it is smaller; nothing is padded.
@@ -8,11 +11,12 @@ Sizes: P pixels, B rows of the batch, I channels in, O out; ``ld_in`` and ``ld_o
 
 from numba.extending import register_jitable
 
-from skneural.backends.cpu.compiler import DIGEST, HELPER
+from skneural.backends.cpu.compiler import DIGEST, HELPER, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_window, clear, details_view, frame_at, op_at
-from skneural.backends.cpu.layout import STRIP, STRIPS
+from skneural.backends.cpu.layout import GRADIENT_NUMBERS, PANEL_NUMBERS, STRIP, STRIPS, strip_pitch
+from skneural.backends.cpu.product import lay_out_panels, lay_out_strips
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import activate, clear_ended, length_of, row_at, sum_rows, weights_at
+from skneural.backends.cpu.rows import activate, clear_ended, length_of, row_at, sum_rows
 from skneural.backends.cpu.shares import next_piece
 from skneural.backends.cpu.updates import lay_out, use_gradient
 from skneural.backends.records import APPLY, COLLECT
@@ -20,27 +24,33 @@ from skneural.network.operations import OP
 
 #: Rows, those of all windows counted, that one panel of the weights after the other is multiplied by.
 TOGETHER = STRIPS * STRIP
-#: Bytes of x and dy that all windows of a strip of weights are summed over, before the next ones are.
-BLOCK_BYTES = 1 << 18
+#: Bytes of x and dy that the gradient of a tap is summed over, before that of the next one is: they stay in the cache
+#: of the first level while strips and panels meet.
+BLOCK_BYTES = 1 << 15
+#: Rows of x and dy in such a block at the least, that the sums so far are worth to be loaded and stored; and bytes of a
+#: row of dy from which they are laid out in panels first.
+BLOCK_ROWS = 128
+PANELS_OF_GRADIENT = 512
 
 convolution_at = details_view("convolution")
 
 
 @register_jitable(**HELPER)
-def input_window(o, size, kernel, stride, before, dilation):
-    """Of the window of output `o` along an axis: its first tap that is there, how many are, and where the first is."""
+def direct_window(o, size, out, kernel, stride, before, dilation):
+    """The window of pixel `o` of the smaller side along an axis: what of it lies within the larger side.
+
+    The first tap, how many there are, and taps from one to the next; the first pixel of the larger side, and pixels
+    from one to the next.
+    """
     origin = o * stride - before
     first = 0 if origin >= 0 else (dilation - 1 - origin) // dilation
     end = min(kernel, (size - origin + dilation - 1) // dilation) if origin < size else 0
-    return first, max(end - first, 0), origin + first * dilation
+    return first, max(end - first, 0), 1, origin + first * dilation, dilation
 
 
 @register_jitable(**HELPER)
-def output_window(i, out, kernel, stride, before, dilation):
-    """Of the outputs that see input `i` along an axis: the first tap, how many, and taps from one to the next.
-
-    And the first output, and outputs from one to the next.
-    """
+def reverse_window(i, size, out, kernel, stride, before, dilation):
+    """The windows that see pixel `i` of the larger side: taps, and pixels of the smaller side, as above."""
     first = 0
     step = 1
     count = 0
@@ -61,161 +71,201 @@ def output_window(i, out, kernel, stride, before, dilation):
 
 
 @register_jitable(**HELPER)
-def outputs_of_tap(k, size, out, stride, before, dilation):
-    """Outputs whose window has tap `k` within the input: the first, and the one after the last."""
+def pixels_of_tap(k, size, out, stride, before, dilation):
+    """Pixels of the smaller side whose window has tap `k` within the larger one: the first, and one after the last."""
     shift = before - k * dilation
     first = 0 if shift <= 0 else (shift + stride - 1) // stride
     end = min(out, (size - 1 + shift) // stride + 1) if size - 1 + shift >= 0 else 0
     return first, max(end, first)
 
 
-@layer_kernel("convolution", "forward")
-def make_convolution_forward(dtype):
+def make_convolve(dtype, is_direct, is_forward):
+    """Function that sums, for every pixel of one side, the products of what a window shows of the other side.
+
+    Directly, a pixel of the smaller side has a window on the larger one, as a convolution has it on the way forward;
+    else a pixel of the larger side collects from all windows that see it.
+    """
+    size = dtype().itemsize
+    window_of = direct_window if is_direct else reverse_window
+
+    def convolve(
+        op, own, f, source, ld, target, ld_target, weights, ld_weights, tap, begin, ld_begin, scale, first, last
+    ):  # fmt: skip
+        rows = last - first
+        columns = op.n_out if is_forward else op.n_in
+        depth = op.n_in if is_forward else op.n_out
+        height = own.out_y if is_direct else own.size_y
+        width = own.out_x if is_direct else own.size_x
+        source_width = own.size_x if is_direct else own.out_x
+        stride = own.stride_x if is_direct else 1
+        has_neighbours = is_direct or own.stride_x == 1  # whose windows are alike
+        of_source = f.chunk * ld
+        of_target = f.chunk * ld_target
+        of_begin = f.chunk * ld_begin
+        most = max(TOGETHER // rows, 1)
+        for y in range(height):
+            ky, n_y, ky_step, sy, sy_step = window_of(
+                y, own.size_y, own.out_y, own.kernel_y, own.stride_y, own.before_y, own.dilation_y
+            )
+            x = 0
+            while x < width:
+                kx, n_x, kx_step, sx, sx_step = window_of(
+                    x, own.size_x, own.out_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x
+                )
+                windows = 1
+                while has_neighbours and windows < most and x + windows < width:
+                    k, n, _, _, _ = window_of(
+                        x + windows, own.size_x, own.out_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x
+                    )
+                    if k != kx or n != n_x:
+                        break
+                    windows += 1
+                pixel = y * width + x
+                a = row_at(f, source, ld, sy * source_width + sx, first, size)  # (P, B, depth)
+                b = weights + (ky * own.kernel_x + kx) * tap * size  # (taps, depth, columns)
+                c = row_at(f, target, ld_target, pixel, first, size)  # OUT (P, B, columns)
+                start = begin + pixel * of_begin * size if begin != 0 else 0
+                m_rows = rows
+                a_row = ld
+                count = windows
+                if rows == f.chunk and (stride == 1 or rows == 1):  # windows side by side are rows of one matrix
+                    m_rows = rows * windows
+                    a_row = stride * ld
+                    count = 1
+                matrix = (a, a_row, 1, STRIP * a_row, b, ld_weights, c, ld_target, m_rows, columns, ld_target, depth)
+                begins = (start, ld_begin, scale)
+                along_y = (n_y, sy_step * source_width * of_source, ky_step * own.kernel_x * tap)
+                along_x = (n_x, sx_step * of_source, kx_step * tap)
+                others = (count, stride * of_source, of_target, of_begin)
+                call_window(f.window_product, (*matrix, *begins, *along_y, *along_x, *others, 0))
+                if is_forward:
+                    for p in range(pixel, pixel + windows):
+                        activate(op, f, p, first, last, size)
+                        clear_ended(op, f, p, first, last, size)
+                x += windows
+
+    return helper(convolve, dtype.__name__, is_direct, is_forward)
+
+
+@layer_kernel("convolution", "forward", False)
+@layer_kernel("convolution_transpose", "forward", True)
+def make_convolution_forward(dtype, is_transposed):
     """``y = activation(sum over taps of x @ weight + bias)``."""
     digest = DIGEST
     size = dtype().itemsize
+    convolve = make_convolve(dtype, not is_transposed, True)
 
     def convolution_forward(op_address, frame_address, first, last):
         digest  # part of the cache key
         op = op_at(op_address)
         own = convolution_at(op_address)
         f = frame_at(frame_address)
-        rows = last - first
-        ld_in = op.ld_in
         ld = op.ld_out
         tap = op.n_in * ld  # numbers of the weights of one tap
-        weight, ld_weight = weights_at(f, own.weight, op.n_in, ld, size)  # of the first tap: (I, O)
+        weights = f.params + own.weight * size
+        ld_weights = ld
+        if f.panels != 0:
+            weights = f.panels + own.weight * size
+            ld_weights = -op.n_in
         bias = f.params + own.bias * size if own.bias >= 0 else 0
-        x_pixel = f.chunk * ld_in
-        y_pixel = f.chunk * ld
-        most = max(TOGETHER // rows, 1)
-        for oy in range(own.out_y):
-            ky, n_y, iy = input_window(oy, own.size_y, own.kernel_y, own.stride_y, own.before_y, own.dilation_y)
-            ox = 0
-            while ox < own.out_x:
-                kx, n_x, ix = input_window(ox, own.size_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x)
-                windows = 1
-                while windows < most and ox + windows < own.out_x:
-                    k, n, _ = input_window(
-                        ox + windows, own.size_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x
-                    )
-                    if k != kx or n != n_x:
-                        break
-                    windows += 1
-                pixel = oy * own.out_x + ox
-                a = row_at(f, op.x, ld_in, iy * own.size_x + ix, first, size)  # (P, B, I)
-                b = weight + (ky * own.kernel_x + kx) * tap * size  # (taps, I, O)
-                y = row_at(f, op.y, ld, pixel, first, size)  # OUT (P, B, O)
-                a_y = own.dilation_y * own.size_x * x_pixel
-                a_x = own.dilation_x * x_pixel
-                matrix = (a, ld_in, 1, b, ld_weight, y, ld, rows, op.n_out, ld, op.n_in, bias, 0, 0)
-                window = (n_y, a_y, own.kernel_x * tap, n_x, a_x, tap)
-                call_window(f.window_product, (*matrix, *window, windows, own.stride_x * x_pixel, y_pixel, 0))
-                for p in range(pixel, pixel + windows):
-                    activate(op, f, p, first, last, size)
-                    clear_ended(op, f, p, first, last, size)
-                ox += windows
+        convolve(op, own, f, op.x, op.ld_in, op.y, ld, weights, ld_weights, tap, bias, 0, 0, first, last)
 
     return LAYER_KERNEL, convolution_forward
 
 
-@layer_kernel("convolution", "backward")
-def make_convolution_backward(dtype):
+@layer_kernel("convolution", "backward", False)
+@layer_kernel("convolution_transpose", "backward", True)
+def make_convolution_backward(dtype, is_transposed):
     """``dx = (begin + sum over taps of dy @ weight.T) * dx``, with the derivative of what came before if `scale`."""
     digest = DIGEST
     size = dtype().itemsize
+    convolve = make_convolve(dtype, is_transposed, False)
 
     def convolution_backward(op_address, frame_address, first, last):
         digest  # part of the cache key
         op = op_at(op_address)
         own = convolution_at(op_address)
         f = frame_at(frame_address)
-        rows = last - first
         ld_in = op.ld_in
         ld = op.ld_out
         if op.every != 0 and f.lengths != 0:  # nobody may read what is there now
             for r in range(first, last):
                 for t in range(length_of(f, op.every, op.steps, r), op.steps):
                     clear(row_at(f, op.dy, ld, t, r, size), ld * size)  # OUT (P, B, O)
-        if op.dx < 0:
-            return
-        tap = ld * ld_in
-        transposed = f.transposed + own.transposed * size  # (taps, O, I)
-        x_pixel = f.chunk * ld_in
-        y_pixel = f.chunk * ld
-        most = max(TOGETHER // rows, 1)
-        for iy in range(own.size_y):
-            ky, n_y, ky_step, oy, oy_step = output_window(
-                iy, own.out_y, own.kernel_y, own.stride_y, own.before_y, own.dilation_y
-            )
-            ix = 0
-            while ix < own.size_x:
-                kx, n_x, kx_step, ox, ox_step = output_window(
-                    ix, own.out_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x
-                )
-                windows = 1
-                while own.stride_x == 1 and windows < most and ix + windows < own.size_x:
-                    k, n, _, _, _ = output_window(
-                        ix + windows, own.out_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x
-                    )
-                    if k != kx or n != n_x:
-                        break
-                    windows += 1
-                pixel = iy * own.size_x + ix
-                a = row_at(f, op.dy, ld, oy * own.out_x + ox, first, size)  # (P, B, O)
-                b = transposed + (ky * own.kernel_x + kx) * tap * size
-                dx = row_at(f, op.dx, ld_in, pixel, first, size)  # OUT (P, B, I)
-                begin = row_at(f, op.begin, ld_in, pixel, first, size) if op.begin >= 0 else 0  # (P, B, I)
-                a_y = oy_step * own.out_x * y_pixel
-                a_x = ox_step * y_pixel
-                matrix = (a, ld, 1, b, -ld, dx, ld_in, rows, op.n_in, ld_in, op.n_out, begin, ld_in, op.scale)
-                window = (n_y, a_y, ky_step * own.kernel_x * tap, n_x, a_x, kx_step * tap)
-                call_window(f.window_product, (*matrix, *window, windows, y_pixel, x_pixel, x_pixel))
-                ix += windows
+        if op.dx >= 0:
+            weights = f.transposed + own.transposed * size  # (taps, O, I)
+            begin = row_at(f, op.begin, ld_in, 0, first, size) if op.begin >= 0 else 0  # (P, B, I)
+            scale = op.scale
+            convolve(op, own, f, op.dy, ld, op.dx, ld_in, weights, -ld, ld * ld_in, begin, ld_in, scale, first, last)
 
     return LAYER_KERNEL, convolution_backward
 
 
-@register_jitable(**HELPER)
-def _gradient(op, own, f, i, rows, last, tile, size):
-    """Gradient of `rows` rows of the weights, from row `i`: of each tap ``x.T @ dy`` over all pixels."""
-    ld_in = op.ld_in
-    ld = op.ld_out
-    x_pixel = f.chunk * ld_in
-    y_pixel = f.chunk * ld
-    pixel_bytes = last * (ld_in + ld) * size
-    most_x = max(BLOCK_BYTES // pixel_bytes, 1)
-    most_y = max(most_x // own.out_x, 1)
-    done = 0
-    while done < rows:
-        k = (i + done) // op.n_in
-        channel = i + done - k * op.n_in
-        count = min(rows - done, op.n_in - channel)
-        ky = k // own.kernel_x
-        kx = k - ky * own.kernel_x
-        c = tile + done * ld * size
-        y_begin, y_end = outputs_of_tap(ky, own.size_y, own.out_y, own.stride_y, own.before_y, own.dilation_y)
-        x_begin, x_end = outputs_of_tap(kx, own.size_x, own.out_x, own.stride_x, own.before_x, own.dilation_x)
-        begin = 0
-        for oy in range(y_begin, y_end, most_y):
-            n_y = min(most_y, y_end - oy)
-            iy = oy * own.stride_y - own.before_y + ky * own.dilation_y
-            for ox in range(x_begin, x_end, most_x):
-                n_x = min(most_x, x_end - ox)
-                ix = ox * own.stride_x - own.before_x + kx * own.dilation_x
-                a = f.work + (op.x * f.capacity + (iy * own.size_x + ix) * x_pixel + channel) * size  # (P, B, I)
-                b = f.work + (op.dy * f.capacity + (oy * own.out_x + ox) * y_pixel) * size  # (P, B, O)
-                matrix = (a, 1, ld_in, b, ld, c, ld, count, op.n_out, ld, last, begin, ld, 0)
-                window = (n_y, own.stride_y * own.size_x * x_pixel, own.out_x * y_pixel)
-                call_window(f.window_product, (*matrix, *window, n_x, own.stride_x * x_pixel, y_pixel, 1, 0, 0, 0))
-                begin = c
-        if begin == 0:
-            clear(c, count * ld * size)
-        done += count
+def make_add_gradient(dtype, is_transposed):
+    """Function that adds what some pixels of the smaller side have to say to the gradient of rows of the weights."""
+    size = dtype().itemsize
+    most_numbers = PANEL_NUMBERS
+    wide_enough = PANELS_OF_GRADIENT
+
+    def add_gradient(op, own, f, i, rows, last, tile, panels, y, y_end, x, x_end):
+        ld_in = op.ld_in
+        ld = op.ld_out
+        strips = panels + most_numbers * size
+        done = 0
+        while done < rows:
+            k = (i + done) // op.n_in
+            channel = i + done - k * op.n_in
+            count = min(rows - done, op.n_in - channel)
+            ky = k // own.kernel_x
+            kx = k - ky * own.kernel_x
+            y_first, y_last = pixels_of_tap(ky, own.size_y, own.out_y, own.stride_y, own.before_y, own.dilation_y)
+            x_first, x_last = pixels_of_tap(kx, own.size_x, own.out_x, own.stride_x, own.before_x, own.dilation_x)
+            y_first = max(y_first, y)
+            x_first = max(x_first, x)
+            n_y = min(y_last, y_end) - y_first
+            n_x = min(x_last, x_end) - x_first
+            if n_y > 0 and n_x > 0:
+                small = y_first * own.out_x + x_first
+                large_y = y_first * own.stride_y - own.before_y + ky * own.dilation_y
+                large = large_y * own.size_x + x_first * own.stride_x - own.before_x + kx * own.dilation_x
+                x_pixel = small if is_transposed else large
+                dy_pixel = large if is_transposed else small
+                a = f.work + (op.x * f.capacity + x_pixel * f.chunk * ld_in + channel) * size  # (P, B, I)
+                b = f.work + (op.dy * f.capacity + dy_pixel * f.chunk * ld) * size  # (P, B, O)
+                c = tile + done * ld * size  # OUT
+                a_y = (own.out_x if is_transposed else own.stride_y * own.size_x) * f.chunk * ld_in
+                a_x = (1 if is_transposed else own.stride_x) * f.chunk * ld_in
+                b_y = (own.stride_y * own.size_x if is_transposed else own.out_x) * f.chunk * ld
+                b_x = (own.stride_x if is_transposed else 1) * f.chunk * ld
+                depth = last
+                ld_b = ld
+                skipped = 0
+                if own.stride_x == 1:  # pixels side by side are one matrix
+                    depth = n_x * last
+                    n_x = 1
+                if panels != 0:
+                    b = panels
+                    ld_b = -(x_end - x) * last
+                    skipped = (x_first - x) * last
+                a_col = ld_in
+                a_strip = STRIP
+                pitch = strip_pitch(depth, size)
+                n_strips = (count + STRIP - 1) // STRIP
+                if panels != 0 and ld_in * size >= wide_enough and n_strips * pitch <= most_numbers:
+                    lay_out_strips(a, ld_in, count, depth, strips, pitch, size, dtype)
+                    a = strips
+                    a_col = STRIP
+                    a_strip = pitch
+                matrix = (a, 1, a_col, a_strip, b, ld_b, c, ld, count, op.n_out, ld, depth, c, ld, 0)
+                call_window(f.window_product, (*matrix, n_y, a_y, b_y, n_x, a_x, b_x, 1, 0, 0, 0, skipped))
+            done += count
+
+    return helper(add_gradient, dtype.__name__, is_transposed)
 
 
-@layer_kernel("convolution", "update")
-def make_convolution_update(dtype):
+@layer_kernel("convolution", "update", False)
+@layer_kernel("convolution_transpose", "update", True)
+def make_convolution_update(dtype, is_transposed):
     """Gradients by the weights and ``sum(dy)`` over the batch, handed to the optimizer strip by strip."""
     digest = DIGEST
     size = dtype().itemsize
@@ -223,6 +273,10 @@ def make_convolution_update(dtype):
     apply = APPLY
     most_rows = STRIPS * STRIP
     op_size = OP.itemsize
+    gradient_numbers = GRADIENT_NUMBERS
+    most_numbers = PANEL_NUMBERS
+    wide_enough = PANELS_OF_GRADIENT
+    add_gradient = make_add_gradient(dtype, is_transposed)
 
     def convolution_update(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -235,16 +289,35 @@ def make_convolution_update(dtype):
         n_taps = own.kernel_y * own.kernel_x
         n_patch = n_taps * op.n_in
         strips = (n_patch + f.row_block - 1) // f.row_block
-        together = most_rows // f.row_block
+        together = max(most_rows, GRADIENT_NUMBERS // ld) // f.row_block
         counter = (op_address - f.ops) // op_size
+        pixel_bytes = last * (op.ld_in + ld) * size
+        most_x = max(BLOCK_BYTES // pixel_bytes, (BLOCK_ROWS + last - 1) // last)
+        most_x = min(most_x, own.out_x)
+        most_y = max(BLOCK_BYTES // (pixel_bytes * own.out_x), 1)
+        in_panels = own.stride_x == 1 and not is_transposed
+        in_panels = in_panels and ld * size >= wide_enough and most_x * last * ld <= most_numbers
+        if in_panels:
+            most_y = 1
+        panels = f.scratch + max(most_rows * ld, gradient_numbers) * size
         turn, s, end = next_piece(f, counter, strips, together, 0, 0)
         while s < end:
             i = s * f.row_block
             rows = min((end - s) * f.row_block, n_patch - i)
             at = own.weight + i * ld
             tile = f.gradient + at * size if direct else f.scratch
-            if f.phase != apply:
-                _gradient(op, own, f, i, rows, last, tile, size)
+            if f.phase != apply:  # block by block of the pixels
+                clear(tile, rows * ld * size)
+                for y in range(0, own.out_y, most_y):
+                    y_end = min(y + most_y, own.out_y)
+                    for x in range(0, own.out_x, most_x):
+                        x_end = min(x + most_x, own.out_x)
+                        depth = (x_end - x) * last
+                        if in_panels:
+                            block = dy + (y * own.out_x + x) * last * ld * size
+                            lay_out_panels(block, ld, panels, depth, 0, depth, 0, ld, size, dtype)
+                        of_panels = panels if in_panels else 0
+                        add_gradient(op, own, f, i, rows, last, tile, of_panels, y, y_end, x, x_end)
             for b in range(end - s):
                 begin = b * f.row_block * ld
                 numbers = min(f.row_block, rows - b * f.row_block) * ld
@@ -257,7 +330,7 @@ def make_convolution_update(dtype):
                 count = min(rows - done, op.n_in - channel)
                 weights = own.weight + k * op.n_in * ld
                 target = own.transposed + k * ld * op.ld_in if own.transposed >= 0 else -1
-                lay_out(f, weights, target, op.n_in, ld, op.n_out, op.ld_in, channel, count, size, dtype)
+                lay_out(f, weights, target, op.n_in, ld, op.n_out, op.ld_in, channel, count, True, size, dtype)
                 done += count
             turn, s, end = next_piece(f, counter, strips, together, turn, end)
         if f.rank == f.n_threads - 1 and own.bias >= 0:

@@ -8,7 +8,7 @@ from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER, formula, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_product, clear, details_view, frame_at, op_at, vector
-from skneural.backends.cpu.layout import STRIP, STRIPS, strip_pitch
+from skneural.backends.cpu.layout import PANELS_FROM, STRIP, STRIPS, strip_pitch
 from skneural.backends.cpu.product import PANEL, lay_out_panels, lay_out_strips, pays_strips
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, multiply, row_at, sample_of, sum_rows, weights_at
@@ -198,6 +198,7 @@ def make_update(dtype, sparse):
     apply = APPLY
     most_rows = STRIPS * STRIP
     op_size = OP.itemsize
+    panels_from = PANELS_FROM
 
     def update(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -228,7 +229,8 @@ def make_update(dtype, sparse):
                 use_gradient(f, frame_address, at + begin, numbers, tile + begin * size, slot, 1, size, dtype)
             if f.phase != collect and not sparse:  # rows of a sparse matrix are multiplied by the weights themselves
                 ld = op.ld_out
-                lay_out(f, own.weight, own.transposed, op.n_in, ld, op.n_out, op.ld_in, i, rows, size, dtype)
+                is_wide = ld * size >= panels_from
+                lay_out(f, own.weight, own.transposed, op.n_in, ld, op.n_out, op.ld_in, i, rows, is_wide, size, dtype)
             turn, s, end = next_piece(f, counter, strips, together, turn, end)
         if f.rank == f.n_threads - 1 and own.bias >= 0:
             tile = f.gradient + own.bias * size if direct else f.scratch

@@ -4,8 +4,8 @@
 column of the batch, or along a row. What n is stays in a buffer, which may be that of x.
 
 Statistics of columns are sums over all rows of the batch, and over all of their steps. Every thread takes a share of
-the columns, between two barriers, and adds up the rows in order: so they are exact and do not depend on the number of
-threads. Rows count by their weights, as in the loss.
+the columns, between two barriers, and adds up the rows step by step, in order: so they are exact and do not depend on
+the number of threads. Rows count by their weights, as in the loss.
 
 Sizes: T steps, B rows of the batch, O columns; ``ld_out`` is O padded.
 """
@@ -69,14 +69,16 @@ def share_of_weight(op, f, dtype):
 def _add_rows(op, f, share, begin, count, rows, target, size, dtype):
     """Mean of `count` columns from `begin`, weighted; how many rows have weight."""
     mean = vector(target, dtype)  # OUT (O,)
+    for t in range(op.steps):  # the rows of a step stand side by side
+        for r in range(rows):
+            if t < length_of(f, op.every, op.steps, r):
+                part = share * weight_of(f, r, dtype)
+                x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+                for j in range(count):
+                    mean[j] += part * x[j]
     counted = 0
     for r in range(rows):
-        part = share * weight_of(f, r, dtype)
-        counted += part > 0
-        for t in range(length_of(f, op.every, op.steps, r)):
-            x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
-            for j in range(count):
-                mean[j] += part * x[j]
+        counted += share * weight_of(f, r, dtype) > 0
     return counted
 
 
@@ -85,13 +87,14 @@ def _add_squares(op, f, share, begin, count, rows, centre, target, size, dtype):
     """Variance of these columns."""
     mean = vector(centre, dtype)
     variance = vector(target, dtype)  # OUT (O,)
-    for r in range(rows):
-        part = share * weight_of(f, r, dtype)
-        for t in range(length_of(f, op.every, op.steps, r)):
-            x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
-            for j in range(count):
-                d = x[j] - mean[j]
-                variance[j] += part * d * d
+    for t in range(op.steps):
+        for r in range(rows):
+            if t < length_of(f, op.every, op.steps, r):
+                part = share * weight_of(f, r, dtype)
+                x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+                for j in range(count):
+                    d = x[j] - mean[j]
+                    variance[j] += part * d * d
 
 
 @layer_kernel("batch_norm", "statistics_forward")
@@ -177,13 +180,14 @@ def _sum_columns(op, f, normalized, target, begin, count, rows, size, dtype):
     by_shift = vector(target + op.ld_out * size, dtype)  # OUT (O,)
     clear(target, count * size)
     clear(target + op.ld_out * size, count * size)
-    for r in range(rows):
-        for t in range(length_of(f, op.every, op.steps, r)):
-            n = vector(row_at(f, normalized, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
-            dy = vector(row_at(f, op.dy, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
-            for j in range(count):
-                by_scale[j] += dy[j] * n[j]
-                by_shift[j] += dy[j]
+    for t in range(op.steps):
+        for r in range(rows):
+            if t < length_of(f, op.every, op.steps, r):
+                n = vector(row_at(f, normalized, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+                dy = vector(row_at(f, op.dy, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+                for j in range(count):
+                    by_scale[j] += dy[j] * n[j]
+                    by_shift[j] += dy[j]
 
 
 @layer_kernel("batch_norm", "statistics_backward")
@@ -223,9 +227,11 @@ def make_batch_norm_backward(dtype):
         by_scale = vector(statistics + 2 * ld * size, dtype)
         by_shift = vector(statistics + 3 * ld * size, dtype)
         share = share_of_weight(op, f, dtype)
-        for r in range(first, last):
-            part = share * weight_of(f, r, dtype)
-            for t in range(length_of(f, op.every, op.steps, r)):
+        for t in range(op.steps):
+            for r in range(first, last):
+                if t >= length_of(f, op.every, op.steps, r):
+                    continue
+                part = share * weight_of(f, r, dtype)
                 n = vector(row_at(f, own.normalized, ld, t, r, size), dtype)  # (T, B, O)
                 dy = vector(row_at(f, op.dy, ld, t, r, size), dtype)  # (T, B, O)
                 room = room_for_gradient(op, f, t, r, size)

@@ -452,13 +452,16 @@ def make_recurrent_update(dtype, entry):
             use_gradient(f, frame_address, at, rows * own.ld_weight, gradient, op.slot + s, 1, size, dtype)
         if f.phase != collect:
             ld = own.ld_weight
+            is_wide = ld * size >= panels_from
             if input_begin < input_end:
                 count = input_end - input_begin
-                lay_out(f, own.weight, own.transposed, op.n_in, ld, ld, op.ld_in, input_begin, count, size, dtype)
+                i = input_begin
+                lay_out(f, own.weight, own.transposed, op.n_in, ld, ld, op.ld_in, i, count, is_wide, size, dtype)
             if state_begin < state_end:
                 count = state_end - state_begin
                 transposed = own.recurrent_transposed
-                lay_out(f, own.recurrent, transposed, op.n_out, ld, ld, op.ld_out, state_begin, count, size, dtype)
+                i = state_begin
+                lay_out(f, own.recurrent, transposed, op.n_out, ld, ld, op.ld_out, i, count, is_wide, size, dtype)
         if with_bias:
             bias = f.gradient + own.bias * size
             use_gradient(f, frame_address, own.bias, n_gates * own.pitch, bias, op.slot + strips, 0, size, dtype)

@@ -1,0 +1,256 @@
+"""Training steps of convolutional networks next to PyTorch.
+
+    python benchmarks/convolutions.py [--smoke]
+
+A step is forward, back and Adam in float32 on all cores, a new order of the images every epoch. Ours are the epochs of
+whole fits by the clock of `history_`, and the whole fits. PyTorch runs the same layers (the fused Adam; memory laid out
+by rows and by channels_last, eager and compiled, whichever is the fastest), warmed up, for as many steps; it gets its
+images in the layout that it likes best before the clock runs.
+"""
+
+import importlib.util
+import logging
+import os
+
+import numpy as np
+from _common import chosen, cores, figure, measure, ratio, repeats, shown, start, summary
+
+from skneural.layers import (
+    BatchNorm,
+    Conv1D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    MaxPool2D,
+    Reshape,
+    Residual,
+)
+
+MILLI = 1e-3
+OURS, FIT = "skneural, epochs alone", "skneural, whole fit"
+
+
+def block(filters):
+    """Two convolutions, each normalised after its activation, then pooling."""
+    convolutions = [Conv2D(filters, activation="relu"), BatchNorm()] * 2
+    return [*convolutions, MaxPool2D(), Dropout(0.25)]
+
+
+def shortcut_block(filters):
+    """Three convolutions with a shortcut around them (Wang et al., 2017)."""
+    inside = [Conv1D(filters, size, activation="relu", normalization="batch") for size in (8, 5)]
+    last = Conv1D(filters, 3, normalization="batch")
+    return Residual((*inside, last), shortcut=(Conv1D(filters, 1, normalization="batch"),))
+
+
+#: Name, shape of a sample, layers, classes, batch, batches, and how many times as long PyTorch should take.
+CASES = (
+    (
+        "CIFAR, 3 blocks",
+        (32, 32, 3),
+        [*block(32), *block(64), *block(128), Flatten(), Dense(512, "relu"), Dropout(0.5)],
+        10,
+        32,
+        10,
+        1.6,
+    ),
+    (
+        "MNIST, 2 convolutions",
+        (28, 28, 1),
+        [Conv2D(32, activation="relu"), Conv2D(64, activation="relu"), MaxPool2D(), Flatten(), Dense(128, "relu")],
+        10,
+        128,
+        4,
+        1.6,
+    ),
+    (
+        "digits, 2 convolutions",
+        (8, 8, 1),
+        [Conv2D(16, activation="relu"), Conv2D(32, activation="relu"), MaxPool2D(), Flatten()],
+        10,
+        32,
+        50,
+        8,
+    ),
+    (
+        "FCN, 150 steps",
+        (150, 1),
+        [
+            *(
+                Conv1D(filters, size, activation="relu", normalization="batch")
+                for filters, size in ((128, 8), (256, 5))
+            ),
+            Conv1D(128, 3, activation="relu", normalization="batch"),
+            GlobalPool("mean"),
+        ],
+        3,
+        16,
+        10,
+        1.5,
+    ),
+    (
+        "ResNet, 150 steps",
+        (150, 1),
+        [shortcut_block(64), shortcut_block(128), shortcut_block(128), GlobalPool("mean")],
+        3,
+        16,
+        8,
+        1.5,
+    ),
+)
+
+
+def ours(case, X, y, clock):
+    """A whole fit of one epoch; the seconds in its epochs go into the list `clock`."""
+    from skneural import NetworkClassifier
+
+    _, shape, layers, _, batch, *_ = case
+    if len(shape) == 3:
+        layers = [Reshape(shape), *layers]
+
+    def fit():
+        est = NetworkClassifier(
+            layers, batch_size=batch, max_iter=1, alpha=0.0, tol=0, n_iter_no_change=np.inf, dtype="float32",
+            random_state=0,
+        ).fit(X, y)  # fmt: skip
+        clock.append(est.history_["time"][-1])
+
+    return fit
+
+
+def modules_of(layers, shape):
+    """The same layers for PyTorch, and the shape of what comes out of them, channels first."""
+    import torch
+
+    class Sum(torch.nn.Module):
+        def __init__(self, inside, around):
+            super().__init__()
+            self.inside, self.around = inside, around
+
+        def forward(self, x):
+            return self.inside(x) + self.around(x)
+
+    class Mean(torch.nn.Module):
+        def forward(self, x):
+            return x.flatten(2).mean(2)
+
+    n_axes = len(shape) - 1
+    found = []
+    for layer in layers:
+        kind = type(layer).__name__
+        if kind.startswith("Conv"):
+            make = getattr(torch.nn, f"Conv{n_axes}d")
+            bias = layer.normalization is None
+            found.append(make(shape[0], layer.filters, layer.kernel_size, padding="same", bias=bias))
+            shape = (layer.filters, *shape[1:])
+            if layer.normalization:
+                found.append(getattr(torch.nn, f"BatchNorm{n_axes}d")(shape[0]))
+            if layer.activation:
+                found.append(torch.nn.ReLU())
+        elif kind == "Dense":
+            found += [torch.nn.Linear(shape[0], layer.units), torch.nn.ReLU()]
+            shape = (layer.units,)
+        elif kind == "BatchNorm":
+            found.append(getattr(torch.nn, f"BatchNorm{n_axes}d")(shape[0]))
+        elif kind == "MaxPool2D":
+            found.append(torch.nn.MaxPool2d(2))
+            shape = (shape[0], shape[1] // 2, shape[2] // 2)
+        elif kind == "Dropout":
+            found.append(torch.nn.Dropout(layer.rate))
+        elif kind == "Residual":
+            inside, after = modules_of(layer.layers, shape)
+            around, _ = modules_of(layer.shortcut, shape)
+            found.append(Sum(inside, around))
+            shape = after
+        elif kind == "Flatten":
+            found.append(torch.nn.Flatten())
+            shape = (int(np.prod(shape)),)
+        else:
+            found.append(Mean())
+            shape = shape[:1]
+    return torch.nn.Sequential(*found), shape
+
+
+def theirs(case, X, y, *, channels_last, is_compiled):
+    """The same epoch with PyTorch."""
+    import torch
+
+    _, shape, layers, classes, batch, *_ = case
+    torch.set_num_threads(cores())
+    first = (shape[-1], *shape[:-1])
+    body, after = modules_of(layers, first)
+    net = torch.nn.Sequential(body, torch.nn.Linear(after[0], classes))
+    images = torch.from_numpy(np.ascontiguousarray(np.moveaxis(X.reshape(len(X), *shape), -1, 1)))
+    if channels_last:
+        net, images = net.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(net.parameters(), fused=True)
+    target = torch.from_numpy(y)
+    forward = torch.compile(net) if is_compiled else net
+
+    def epoch():
+        order = torch.randperm(len(images))
+        for begin in range(0, len(images), batch):
+            rows = order[begin : begin + batch]
+            optimizer.zero_grad(set_to_none=True)
+            torch.nn.functional.cross_entropy(forward(images[rows]), target[rows]).backward()
+            optimizer.step()
+
+    return epoch
+
+
+def peers(case, X, y, *, with_compile):
+    """Epochs of PyTorch by the names of its ways."""
+    import torch
+
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    torch._logging.set_logs(all=logging.ERROR)
+    torch.compiler.reset()
+    calls = {}
+    for channels_last in (False, True) if len(case[1]) == 3 else (False,):
+        for is_compiled in (False, True) if with_compile else (False,):
+            layout = " channels_last" * channels_last
+            calls[f"PyTorch {'compiled' if is_compiled else 'eager'}{layout}"] = theirs(
+                case, X, y, channels_last=channels_last, is_compiled=is_compiled
+            )
+    return calls
+
+
+def main(arguments=None):
+    options, report = start("convolutions", __doc__, arguments)
+    with_torch = importlib.util.find_spec("torch") is not None
+    if not with_torch:
+        report.add("torch is not installed: it is left out.")
+    rows = []
+    for case in CASES[2:3] if options.smoke else CASES:
+        title, shape, _, classes, batch, batches, goal = case
+        if not chosen(options, title):
+            continue
+        batches = 2 if options.smoke else batches
+        random, clock = np.random.default_rng(0), []
+        steps = int(np.prod(shape[:-1]))
+        X = random.standard_normal((batch * batches, steps, shape[-1]), np.float32)
+        y = random.permutation(np.arange(len(X)) % classes)
+        calls = {FIT: ours(case, X, y, clock)}
+        if with_torch:
+            calls |= peers(case, X, y, with_compile=not options.smoke)
+        times = measure(calls, repeats(options, 7))
+        times[OURS] = summary(clock[1:])  # the first was to warm up
+        unit = MILLI * batches
+        others = [name for name in times if name.startswith("PyTorch")]
+        best = min(others, key=lambda name: times[name]["median"]) if others else None
+        row = [f"{title}, batch {batch}", shown(times[OURS], unit), shown(times[FIT], unit)]
+        row += [shown(times[best], unit), best] if best else ["-", "-"]
+        row.append(report.verdict(ratio(times, best, OURS), goal) if best else "-")
+        row.append(figure(ratio(times, best, FIT)) if best else "-")
+        rows.append(row)
+        report.results[title] = {"seconds": times, "batches": batches}
+        print(" | ".join(row), flush=True)
+    report.add("Milliseconds a step, and how many times as long PyTorch takes:")
+    report.table(["network", OURS, FIT, "PyTorch", "its fastest way", "epochs alone", "whole fit"], rows)
+    report.write()
+
+
+if __name__ == "__main__":
+    main()
