@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skneural import layers
+    from skneural.estimators.cnn import CNNClassifier, CNNRegressor
     from skneural.estimators.mlp import MLPClassifier, MLPRegressor
     from skneural.estimators.network import NetworkClassifier, NetworkRegressor
     from skneural.estimators.recurrent import (
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
     from skneural.persistence import load, save
 
 __all__ = [
-    "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "MLPClassifier", "MLPRegressor",
-    "NetworkClassifier", "NetworkRegressor", "RNNClassifier", "RNNRegressor", "layers", "load", "save", "warmup",
+    "CNNClassifier", "CNNRegressor", "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor",
+    "MLPClassifier", "MLPRegressor", "NetworkClassifier", "NetworkRegressor", "RNNClassifier", "RNNRegressor", "layers",
+    "load", "save", "warmup",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
 #: What is imported when it is asked for, and from where: a process that only compiles kernels needs no scikit-learn,
 #: and who uses one estimator not the modules of all others.
 _MODULES = {
+    "estimators.cnn": ["CNNClassifier", "CNNRegressor"],
     "estimators.mlp": ["MLPClassifier", "MLPRegressor"],
     "estimators.network": ["NetworkClassifier", "NetworkRegressor"],
     "estimators.recurrent": [

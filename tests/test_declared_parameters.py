@@ -17,6 +17,8 @@ from skneural.layers import Dense
 ESTIMATORS = [cls for name in skneural.__all__ if hasattr(cls := getattr(skneural, name), "get_params")]
 #: What may be given without its name, in order.
 POSITIONAL = {
+    "CNNClassifier": ["filters"],
+    "CNNRegressor": ["filters"],
     "MLPClassifier": ["hidden_layer_sizes", "activation"],
     "MLPRegressor": ["loss", "hidden_layer_sizes", "activation"],
     "NetworkClassifier": ["layers"],

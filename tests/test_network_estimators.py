@@ -173,6 +173,7 @@ def test_nested_parameters_are_listed():
         "layers__1__layers__0__normalization": None,
         "layers__1__layers__1": Dropout(0.1),
         "layers__1__layers__1__rate": 0.1,
+        "layers__1__shortcut": (),
         "layers__2": Reshape((2, 2)),
         "layers__2__shape": (2, 2),
     }

@@ -1,5 +1,7 @@
 """Pooling over images, repeated pixels and steps, dropout of whole channels: values, gradients, errors."""
 
+import json
+import pickle
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 from conftest import one_at_a_time
 from networks import assert_right_gradient, make_trainer, sum_and_gradient
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
 from stacks import N_OUTPUTS, data, gradient_by_input, predict, rows_of
 from stacks import network as network_of_steps
 
+from skneural import NetworkClassifier
 from skneural.backends.cpu import engine
 from skneural.backends.inputs import Sequences
 from skneural.layers import (
@@ -31,6 +35,7 @@ from skneural.layers import (
 )
 from skneural.layers.pooling_images import pair
 from skneural.maths.pooling import is_new_maximum
+from skneural.network.description import describe, lower_description
 from skneural.network.initializers import initialize
 from skneural.network.program import lower
 
@@ -399,6 +404,40 @@ def test_nothing_is_dropped_in_prediction():
     assert_array_equal(plain_params, params)
     assert_array_equal(predict(program, params, X)[0], predict(plain, params, X)[0])
     assert "spatial_dropout" in program.needs_batches
+
+
+# -- estimators --------------------------------------------------------------------------------------------------------
+
+
+def digits(**settings):
+    """A classifier of images of 8 by 8 pixels, fitted, and what it was fitted to."""
+    X, y = load_digits(return_X_y=True)
+    before = [Reshape((8, 8, 1)), Conv2D(8, activation="relu"), MaxPool2D(), SpatialDropout(0.1)]
+    behind = [UpSample(), AveragePool2D(3, 2), Flatten()]
+    settings = {"max_iter": 12, "batch_size": 20, "learning_rate_init": 0.01, "random_state": 0, **settings}
+    return NetworkClassifier([*before, *behind], **settings).fit(X[:600] / 16, y[:600]), X / 16, y
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_estimators_have_them_too():
+    est, X, y = digits(n_jobs=1)
+    assert est.score(X[600:], y[600:]) > 0.8
+    assert [row.parameters for row in est.summary().rows][1:9] == [0, 80, 0, 0, 0, 0, 0, 10 * (9 * 8 + 1)]
+    assert_array_equal(digits(n_jobs=2)[0].predict_proba(X), est.predict_proba(X))
+    assert_array_equal(pickle.loads(pickle.dumps(est)).predict_proba(X), est.predict_proba(X))
+    with pytest.raises(ValueError, match="spatial_dropout in layers needs a stochastic solver"):
+        digits(solver="lbfgs")
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+@every_stack
+def test_descriptions_make_the_same_network(stack):
+    program, _ = network(STACKS[stack][:-1] + [MaxPool2D((2, 1), (1, 2)), UpSample((1, 2))])
+    described = json.loads(json.dumps(describe(program)))
+    again = lower_description(described)
+    assert again.ops.tobytes() == program.variant(training=False).ops.tobytes()
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

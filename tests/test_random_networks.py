@@ -27,7 +27,9 @@ from skneural.layers import (
     Recurrent,
     Reshape,
     Residual,
+    SpatialDropout,
     Standardize,
+    UpSample,
 )
 from skneural.maths.cells import CELLS
 from skneural.network import plan
@@ -95,7 +97,9 @@ SIMPLE = st.one_of(
     # Not truncated: gradients would not be those of central differences.
     st.builds(Recurrent, st.sampled_from(sorted(CELLS)), UNITS, st.booleans(), RATES),
     st.builds(Reshape, st.sampled_from([(-1,), (2, -1), (-1, 3), (4, 2), (6,), (5, 3)])),
+    st.builds(SpatialDropout, RATES),
     st.just(Standardize()),
+    st.builds(UpSample, SIZES),
 )
 
 
@@ -190,6 +194,10 @@ def test_all_layers_are_drawn():
     names = {name for name, cls in LAYERS.items() if cls.__module__.startswith("skneural.layers.")} - set(OF_IMAGES)
     drawn = set(re.findall(r"[A-Z]\w+", repr((SIMPLE, nested(SIMPLE)))))
     assert names - drawn == set()
+
+
+def test_padding_of_running_statistics_stays_0():
+    check_that_it_learns((Activation("logistic"), BatchNorm(), Dense(N_OUTPUTS)), 0, False)
 
 
 # -- several readers of one value --------------------------------------------------------------------------------------

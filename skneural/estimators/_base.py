@@ -29,7 +29,6 @@ from skneural.estimators._parameters import collected, predictor_of, weights_dty
 from skneural.estimators._pickling import copy_of, restore, state_of
 from skneural.estimators._resume import adopt_checkpoint, check_same_fit, random_of
 from skneural.estimators._rows import RowReader, Samples, check_weights, encode, hold_out
-from skneural.estimators._sequences import statistics
 from skneural.estimators._settings import (
     check_held_out,
     check_settings,
@@ -125,8 +124,8 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, as the class describes. float32 and float64 arrays in C
-            order (sequences: in any) are read in place.
+            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            float32 and float64 arrays in C order (sequences and images: in any) are read in place.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values (class labels in classification, real numbers in regression).
         sample_weight : array-like of shape (n_samples,), default=None
@@ -308,7 +307,7 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         params = initialize(program, seed, self.weight_init, activation)
         if program.standardizes:
             views = program.norm_views(params)[0]
-            mean, deviation = statistics(train.inputs, train.given.weights)
+            mean, deviation = self._reader.statistics(train.inputs, train.given.weights)
             views["mean"][:] = mean
             views["deviation"][:] = deviation
         return params

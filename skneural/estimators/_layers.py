@@ -67,7 +67,7 @@ def _check_layer(est, layer, place):
         inside = f"{place}.{name}"
         if isinstance(value, Layer):
             _check_layer(est, value, inside)
-        elif name == "layers":
+        elif name in ("layers", "shortcut"):
             if not isinstance(value, list | tuple):
                 raise InvalidParameterError(
                     f"{inside} of {type(est).__name__} must be a tuple of layers, got {value!r}."

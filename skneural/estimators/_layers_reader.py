@@ -34,6 +34,9 @@ class LayersReader:
     """How estimators whose layers read anything check X, and what the engine reads of it: see `RowReader`."""
 
     reads_sequences = (False, True)
+    reads_images = False
+
+    statistics = staticmethod(SequenceReader.statistics)
 
     def __init__(self):
         self._rows = RowReader()
@@ -55,7 +58,12 @@ class LayersReader:
         """Checked X as users hand it over."""
         return self._reader_of(X).as_given(est, X)
 
-    def expects_sequences(self, est):
+    def one_sample(self, est, dtype):
+        """As of rows."""
+        reader = self._sequences if self._expects_sequences(est) else self._rows
+        return reader.one_sample(est, dtype)
+
+    def _expects_sequences(self, est):
         """Whether an estimator reads sequences: as it was fitted, else as its layers can."""
         if "_program" in vars(est):
             return est._program.n_timesteps > 0

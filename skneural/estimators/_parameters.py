@@ -17,7 +17,10 @@ from skneural.training.state import aligned_copy
 #: Variants of a network that are kept ready for prediction.
 MOST_PREDICTORS = 16
 #: Parameters of estimators that decide how many weights there are.
-SHAPING = ("layers", "hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "normalization")
+SHAPING = (
+    "layers", "filters", "convs_per_block", "kernel_size", "pool_size", "padding", "global_pooling",
+    "hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "rescale", "normalization",
+)  # fmt: skip
 
 
 def rows_of(X):

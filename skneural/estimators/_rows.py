@@ -78,10 +78,8 @@ class RowReader:
 
     #: Whether X may be rows (False) and sequences (True).
     reads_sequences = (False,)
-
-    def expects_sequences(self, est):
-        """Whether an estimator reads sequences."""
-        return False
+    #: Whether what the engine reads as sequences are images, a step for each pixel.
+    reads_images = False
 
     def validate(self, est, X, y, reset, dtype=None):
         """Checked X and y; `dtype` is that of weights there are, and `reset` is as in scikit-learn."""
@@ -126,6 +124,11 @@ class RowReader:
     def as_given(self, est, X):
         """Checked X as users hand it over."""
         return X
+
+    def one_sample(self, est, dtype):
+        """X that an estimator reads: of the form that it was fitted on, if it was, but for the number of features."""
+        X = np.zeros((1, 1), dtype)
+        return sparse.csr_matrix(X) if hasattr(est, "_program") and est._program.sparse else X
 
 
 def _is_plain(X, dtypes):

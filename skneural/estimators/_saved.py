@@ -81,6 +81,7 @@ OPTIONAL = {
     "_n_axes": _is_anything,  # of sequences; files of the first versions have none
 }
 OF_CLASSIFIERS = {"classes_": _is_anything}
+OF_IMAGES = {"image_shape_": _is_anything, "_n_axes": _is_anything}
 OF_SEQUENCES = {"_n_channels": _is_anything, "_table": _is_anything, "n_timesteps_in_": _is_anything}
 #: What users may set before the first fit.
 PRESET = {"coefs_": _are_weights, "intercepts_": _are_weights, "recurrent_coefs_": _are_weights}
@@ -111,7 +112,9 @@ def check_saved(est, state):
     if is_fitted and issubclass(cls, ClassifierMixin):
         needed |= OF_CLASSIFIERS
     network = network_of(cls, state)
-    if is_fitted and network[0].n_timesteps > 0:
+    if is_fitted and cls._reader.reads_images:
+        needed |= OF_IMAGES
+    elif is_fitted and network[0].n_timesteps > 0:
         needed |= OF_SEQUENCES
     known = {**needed, "_metadata_request": _is_anything}
     known |= OPTIONAL if is_fitted else PRESET

@@ -15,6 +15,7 @@ from skneural.estimators._sequences import (
     dimensions,
     read,
     stack,
+    statistics,
 )
 from skneural.estimators._settings import input_dtypes
 from skneural.estimators._targets import without_last_axis
@@ -39,10 +40,9 @@ class SequenceReader:
     """How estimators that read sequences check X, and what the engine reads of it: see `RowReader`."""
 
     reads_sequences = (True,)
+    reads_images = False
 
-    def expects_sequences(self, est):
-        """As of rows."""
-        return True
+    statistics = staticmethod(statistics)
 
     def read(self, X):
         """Checked X as the engine reads it."""
@@ -55,6 +55,10 @@ class SequenceReader:
     def as_given(self, est, X):
         """Checked X as users hand it over."""
         return X.swapaxes(1, 2) if est.input_format == "channels_first" else X
+
+    def one_sample(self, est, dtype):
+        """As of rows."""
+        return np.zeros((1, getattr(est, "n_timesteps_in_", 1), 1), dtype)
 
     def validate(self, est, X, y, reset, dtype=None):
         """As of rows."""

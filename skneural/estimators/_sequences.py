@@ -198,10 +198,8 @@ def statistics(sequences, weights):
     if lengths is None:
         lengths = np.full(n_samples, n_timesteps)
     weights = np.ones(n_samples) if weights is None else weights.astype(np.float64)
-    mean = 0.0
-    count = (weights * lengths).sum()
 
-    def weighted_sum(function):
+    def weighted_sum(function, filler):
         sums = np.zeros((n_samples, n_features))
         for part in blocks(X, CACHED):
             until = np.where(weights[part] > 0, lengths[part], 0)
@@ -212,18 +210,46 @@ def statistics(sequences, weights):
                     sums[part] += function(step)
                     continue
                 there = (until > t)[:, None]
-                step = np.where(there, step, mean)
+                step = np.where(there, step, filler)
                 sums[part] += function(step) * there
         return (weights[:, None] * sums).sum(axis=0)
 
+    return scale_of(weighted_sum, (weights * lengths).sum(), X.dtype, "feature", "standardize=False")
+
+
+def scale_of(weighted_sum, count, dtype, noun, remedy):
+    """Mean and deviation; the deviation of a constant is 1.
+
+    Parameters
+    ----------
+    weighted_sum : callable
+        ``weighted_sum(function, filler)`` returns the weighted sum of a function of the values, of shape (n_features,);
+        `filler` is what may stand where there is no value.
+    count : float
+        Weighted number of values.
+    dtype : dtype
+        In which the values were given.
+    noun, remedy : str
+        What a feature is called, and what to do without a scale, for the message.
+
+    Returns
+    -------
+    (ndarray, ndarray)
+        Of float64, each of shape (n_features,).
+
+    Raises
+    ------
+    ValueError
+        If the sum of the squares is too large for float64.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = weighted_sum(lambda x: x) / count
-        deviation = np.sqrt(weighted_sum(lambda x: (x - mean) ** 2) / count)
+        mean = weighted_sum(lambda x: x, 0.0) / count
+        deviation = np.sqrt(weighted_sum(lambda x: (x - mean) ** 2, mean) / count)
     if not np.isfinite(deviation).all():
         j = np.isfinite(deviation).argmin()
         raise ValueError(
-            f"Input X contains values too large to be standardized: those of feature {j} overflow. Divide X by a "
-            "constant, or set standardize=False."
+            f"Input X contains values too large to be standardized: those of {noun} {j} overflow. Divide X by a "
+            f"constant, or set {remedy}."
         )
-    least = 10 * np.finfo(X.dtype).eps * np.abs(mean)
+    least = 10 * np.finfo(dtype).eps * np.abs(mean)
     return mean, np.where(deviation > least, deviation, 1.0)

@@ -94,19 +94,19 @@ def sizes_of(est, name="hidden_layer_sizes"):
     return [int(n) for n in sizes]
 
 
-def _one_each(est, name, noun, count):
-    """The values of a parameter that is one for all hidden layers, of which there are `count`, or one each."""
+def _one_each(est, name, noun, count, place="hidden layer"):
+    """The values of a parameter that is one for all places, of which there are `count`, or one each."""
     values = getattr(est, name)
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         return [values] * count
     if len(values) != count:
-        raise ValueError(f"{name} must be one {noun}, or one per hidden layer: got {len(values)} for {count} layers.")
+        raise ValueError(f"{name} must be one {noun}, or one per {place}: got {len(values)} for {count} layers.")
     return list(values)
 
 
-def dropout_rates(est, count):
-    """Rate of dropout after each of `count` hidden layers."""
-    rates = [float(rate) for rate in _one_each(est, "dropout", "rate", count)]
+def dropout_rates(est, count, place="hidden layer"):
+    """Rate of dropout after each of `count` hidden layers, or whatever they are called."""
+    rates = [float(rate) for rate in _one_each(est, "dropout", "rate", count, place)]
     if not all(0 <= rate < 1 for rate in rates):
         raise ValueError(f"dropout rates must be in [0, 1), got {rates}.")
     return rates

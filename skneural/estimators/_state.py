@@ -5,6 +5,7 @@ loads a state need trust no class but the estimator's. The kernels work with add
 that they will read against a network that it lowers anew, whichever way a state came.
 """
 
+import math
 from numbers import Integral, Real
 
 import numpy as np
@@ -259,17 +260,14 @@ def _check_attributes(cls, state, program):
     if reads_sequences not in cls._reader.reads_sequences:
         raise ValueError("the network is not for the kind of data that the estimator reads.")
     is_table = False  # whose columns are time steps
-    if reads_sequences:
-        if "_n_channels" not in state or type(state.get("_table")) is not bool:
-            raise ValueError("it is not said what sequences the network reads.")
-        is_table = state["_table"]
-        n_axes = state.get("_n_axes", 2)  # older states do not say
-        if not is_count(n_axes) or n_axes not in ((2,) if is_table else (2, 3)):
-            raise ValueError(f"X cannot have had {n_axes!r} axes.")
+    if cls._reader.reads_images:
+        _check_images(state, program)
+    elif reads_sequences:
+        is_table = _is_table(state)
     if is_table:
         expected["_n_channels"] = 1
     else:
-        expected["n_features_in_"] = n_features
+        expected["n_features_in_"] = n_features * (n_timesteps if cls._reader.reads_images else 1)
     for name, value in expected.items():
         if name in state and not (isinstance(state[name], Integral | str) and state[name] == value):
             raise ValueError(f"{name} is {state[name]!r}, of the network {value}.")
@@ -280,6 +278,31 @@ def _check_attributes(cls, state, program):
             raise ValueError(f"{name} is {state[name]!r}.")
     if not is_device(state.get("device_", "cpu")):  # older states name none
         raise ValueError(f"there is no device {state['device_']!r}.")
+
+
+def _is_table(state):
+    """Whether the sequences that a network reads are rows of a table, whose columns are time steps."""
+    if "_n_channels" not in state or type(state.get("_table")) is not bool:
+        raise ValueError("it is not said what sequences the network reads.")
+    is_table = state["_table"]
+    n_axes = state.get("_n_axes", 2)  # older states do not say
+    if not is_count(n_axes) or n_axes not in ((2,) if is_table else (2, 3)):
+        raise ValueError(f"X cannot have had {n_axes!r} axes.")
+    return is_table
+
+
+def _check_images(state, program):
+    """Raise unless it is said what images the network reads, a step for each pixel."""
+    n_features = program.source.n_features
+    shape = state.get("image_shape_")
+    is_shape = type(shape) is tuple and len(shape) == 3 and all(map(is_count, shape))
+    if not is_shape or shape[2] != n_features or math.prod(shape[:2]) != program.n_timesteps:
+        raise ValueError(
+            f"image_shape_ is {shape!r}, of the network {program.n_timesteps} pixels of {n_features} channels."
+        )
+    n_axes = state.get("_n_axes")
+    if not is_count(n_axes) or n_axes not in (2, 3, 4):
+        raise ValueError(f"X cannot have had {n_axes!r} axes.")
 
 
 def _targets_of(description):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from html import escape
 
@@ -13,6 +14,8 @@ from skneural.network.program import Program
 
 HEADINGS = ("Layer", "Details", "Output shape", "Parameters", "Operations")
 N_TEXTS = 2  # columns of words; the others hold numbers
+#: Settings of layers that change nothing.
+UNUSED = {"rate": 0, "stride": 1, "dilation": 1}
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,17 @@ class Row:
     units: int
     parameters: int
     operations: int
-    steps: int = 0
+    axes: tuple = ()
+
+    @property
+    def steps(self) -> int:
+        """Time steps or pixels of the output, 0 for rows."""
+        return math.prod(self.axes) if self.axes else 0
 
     @property
     def shape(self) -> str:
         """Shape of the output for n samples."""
-        if self.steps:
-            return f"(n, {self.steps}, {self.units})"
-        return f"(n, {self.units})"
+        return f"({', '.join(map(str, ('n', *self.axes, self.units)))})"
 
 
 class Summary:
@@ -45,16 +51,18 @@ class Summary:
     Attributes
     ----------
     rows : list of Row
-        The input and the layers: `layer`, `details`, `units` (width of the output), `steps` (time steps of the output,
-        0 if it is no sequence), `parameters` (that are learnt), `operations` (multiplications, each with an addition,
-        of the matrix products for one row of data).
+        The input and the layers: `layer`, `details`, `units` (width of the output, or its channels), `axes` (the time
+        steps of the output, or its height and width), `steps` (time steps or pixels of the output, 0 for rows),
+        `parameters` (that are learnt), `operations` (multiplications, each with an addition, of the matrix products
+        for one row of data).
     dtype : numpy dtype
         Precision of the parameters.
     """
 
     def __init__(self, program: Program) -> None:
         source = program.source
-        self.rows = [Row("input", "", source.n_features, 0, 0, source.n_timesteps)]
+        steps = (source.n_timesteps,) if source.n_timesteps else ()
+        self.rows = [Row("input", "", source.n_features, 0, 0, steps)]
         self.rows += [_row_of(built) for built in program.built]
         link = LOSSES[source.loss].link
         self.rows[-1] = replace(self.rows[-1], details=link)  # the last activation is that of the loss
@@ -122,14 +130,14 @@ class Summary:
 
 def _row_of(built):
     """The row of a layer; those within others are indented under them."""
-    *steps, units = built.shape
+    *axes, units = built.shape
     return Row(
         layer="  " * built.depth + type(built.layer).__name__.lower(),
         details=_details(built.layer),
         units=units,
         parameters=built.n_parameters,
         operations=built.n_products,
-        steps=steps[0] if steps else 0,
+        axes=tuple(axes),
     )
 
 
@@ -137,8 +145,8 @@ def _details(layer):
     """Settings of a layer in short: names of functions by themselves, the others as name=value."""
     shown = []
     for name, value in settings_of(layer).items():
-        is_elsewhere = name in ("units", "layers")  # they have a column or rows of their own
-        is_unused = value is None or value is False or (name == "rate" and value == 0)
+        is_elsewhere = name in ("units", "filters", "layers", "shortcut")  # they have a column or rows of their own
+        is_unused = value is None or value is False or (name in UNUSED and value == UNUSED[name])
         if not is_elsewhere and not is_unused:
             shown.append(value if name in ("activation", "cell", "pooling") else f"{name}={value}")
     return ", ".join(shown)

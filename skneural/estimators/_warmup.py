@@ -6,7 +6,6 @@ Nothing here knows which kernels a network needs: trainers and predictors are ma
 from types import SimpleNamespace
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, clone, is_classifier
 
 from skneural.backends import devices
@@ -78,7 +77,7 @@ def prepare(est, dtypes):
         If the device of an estimator that is not fitted is a GPU that cannot be used.
     """
     if hasattr(est, "_params"):
-        predictor_of(est, **est._reader.variant(_one_sample(est, est._params.dtype)))
+        predictor_of(est, **est._reader.variant(est._reader.one_sample(est, est._params.dtype)))
         return
     est._validate_params()
     est._check_settings(incremental=False)
@@ -91,17 +90,10 @@ def prepare(est, dtypes):
             _make_all(probe, dtype, loss)
 
 
-def _one_sample(est, dtype):
-    """X as an estimator reads it: of the form that it was fitted on, if it was."""
-    if est._reader.expects_sequences(est):
-        return np.zeros((1, getattr(est, "n_timesteps_in_", 1), 1), dtype)
-    X = np.zeros((1, 1), dtype)
-    return sparse.csr_matrix(X) if hasattr(est, "_program") and est._program.sparse else X
-
-
 def _make_all(est, dtype, loss):
     """Make everything that a fit needs for one sample with one output, and train nothing."""
-    X, y = _one_sample(est, dtype), np.zeros((1, 1), dtype)
+    X = est._reader.one_sample(est, dtype)
+    y = np.zeros((1, 1), dtype)
     constants = np.zeros(n_settings(loss, 1))
     program = est._lower(est._hidden_layers(), X, SimpleNamespace(n_outputs=1, loss=loss), constants)
     params = aligned_zeros(program.n_params, dtype)

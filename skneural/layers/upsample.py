@@ -42,7 +42,7 @@ class UpSample(Layer):
         height, width, channels = x.shape
         size_y, size_x = pair(self.size)
         shape = (height * size_y, width * size_x, channels)
-        return net.add("upsample", x, shape=shape, forwards=x.forwards, width=width, size_y=size_y, size_x=size_x)
+        return net.add("upsample", x, shape=shape, every=0, width=width, size_y=size_y, size_x=size_x)
 
     def _sequences(self, net, x):
         if isinstance(self.size, tuple):

@@ -126,9 +126,10 @@ def make_batch_norm_statistics(dtype):
         full = min(f.batch, f.n_rows)
         fresh = dtype(running_share(float(f.batches), float(last), float(full), float(rows)))
         epsilon = dtype(own.epsilon)
-        for j in range(count):
+        for j in range(min(count, op.n_out - begin)):  # what an activation makes of padding need not be 0
             running_mean[j] += fresh * (mean[j] - running_mean[j])
             running_variance[j] += fresh * (variance[j] - running_variance[j])
+        for j in range(count):
             variance[j] = one_over_deviation(variance[j], epsilon)
 
     return LAYER_KERNEL, batch_norm_statistics

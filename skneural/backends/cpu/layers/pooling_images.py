@@ -47,9 +47,8 @@ def make_pool_images_forward(dtype, how):
         for oy in range(own.out_y):
             for ox in range(own.out_x):
                 pixel = oy * own.out_x + ox
-                corner = row_at(
-                    f, op.x, ld, oy * own.stride_y * own.size_x + ox * own.stride_x, first, size
-                )  # (P, B, C)
+                corner_pixel = oy * own.stride_y * own.size_x + ox * own.stride_x
+                corner = row_at(f, op.x, ld, corner_pixel, first, size)  # (P, B, C)
                 y = row_at(f, op.y, ld, pixel, first, size)  # OUT (P, B, C)
                 winners = row_at(f, own.winners, ld, pixel, first, size) if own.winners >= 0 else 0  # OUT (P, B, C)
                 for done in range(0, count, run):
@@ -76,7 +75,7 @@ def _send_pixel(op, own, f, cell_y, cell_x, iy, ix, first, done, count, size, dt
     pixel = iy * own.size_x + ix
     target = row_at(f, op.dx, ld, pixel, first, size) + shift  # OUT (P, B, C)
     seen_once = own.window_y <= own.stride_y and own.window_x <= own.stride_x
-    at_once = op.begin < 0 and (op.scale == 0 or seen_once)
+    at_once = op.begin < 0 and (op.scale == 0 or seen_once)  # else a sum needs room beside the derivative
     room = target if at_once else f.scratch
     is_seen = False
     way = MULTIPLY if at_once and op.scale != 0 else WRITE
