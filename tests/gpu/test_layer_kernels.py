@@ -28,7 +28,13 @@ PUBLIC = [getattr(skneural.layers, name) for name in skneural.layers.__all__]
 LAYERS = [cls for cls in PUBLIC if isinstance(cls, type) and issubclass(cls, Layer) and cls is not Layer]
 LAYERS = [cls for cls in LAYERS if cls not in ONLY_ON_CPU]
 #: Values of settings by their names, for those whose type does not say what may stand there.
-VALUES = {"rate": [0.3], "layers": [(Activation("tanh"),)], "shape": [(2, 2), (5, 4), (-1,)], "activation": ["tanh"]}
+VALUES = {
+    "activation": ["tanh"],
+    "layers": [(Activation("tanh"),)],
+    "rate": [0.3],
+    "shape": [(2, 2), (5, 4), (-1,)],
+    "shortcut": [(), (Activation("relu"),)],
+}
 #: The same by their types.
 TYPES = {"int": [4], "bool": [True], "float": [0.2]}
 
