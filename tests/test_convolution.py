@@ -1,5 +1,6 @@
 """Convolutions: the arithmetic of a twin in NumPy, values by hand, and the same bits in any company."""
 
+import pickle
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,19 @@ from skneural.backends import devices
 from skneural.backends.cpu import engine
 from skneural.backends.cpu.layout import PANELS_FROM
 from skneural.backends.inputs import Sequences
-from skneural.layers import Activation, Conv1D, Conv2D, Dense, Flatten, GlobalPool, Layer, Recurrent, Reshape, Residual
+from skneural.layers import (
+    Activation,
+    Conv1D,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Flatten,
+    GlobalPool,
+    Layer,
+    Recurrent,
+    Reshape,
+    Residual,
+)
 from skneural.network.initializers import initialize
 from skneural.network.layer import normalized
 from skneural.network.program import lower
@@ -725,3 +738,37 @@ def test_convolutions_are_for_the_cpu(monkeypatch):
         with pytest.raises(ValueError, match=r"^device='cuda:0', but Conv2D has no kernels for GPUs yet: use device="):
             est.fit(X, y)
         assert est.set_params(device="auto").fit(X, y).device_ == "cpu"
+
+
+@pytest.mark.parametrize(
+    "layer", [Conv2D(20, activation="relu"), ConvTranspose2D(20, stride=1, activation="relu")], ids=str
+)
+def test_max_norm_holds_for_every_filter(layer):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 36))
+    y = np.arange(60) % 3
+    layers = [Reshape((6, 6, 1)), Conv2D(9, 1, activation="tanh"), layer, Flatten()]
+    settings = {"max_norm": 0.3, "learning_rate_init": 0.01, "batch_size": 20, "random_state": 0}
+    going_on = NetworkClassifier(layers, **settings)
+    began_anew = NetworkClassifier(layers, **settings)
+    for _ in range(3):
+        going_on.partial_fit(X, y, classes=[0, 1, 2])
+        # From a pickle, weights are laid out anew for their products.
+        began_anew = pickle.loads(pickle.dumps(began_anew)).partial_fit(X, y, classes=[0, 1, 2])
+    for ours, others in zip(going_on.coefs_, began_anew.coefs_, strict=True):
+        assert np.array_equal(ours, others)
+    for coefs in going_on.coefs_[:2]:
+        norms = np.linalg.norm(coefs, axis=0)
+        assert norms.max() <= 0.3 + 1e-12
+        assert norms.max() > 0.29  # the limit was met
+    alone = NetworkClassifier(layers, n_jobs=1, **settings)
+    for _ in range(3):
+        alone.partial_fit(X, y, classes=[0, 1, 2])
+    assert np.array_equal(alone.coefs_[1], going_on.coefs_[1])
+
+
+def test_settings_of_numpy_are_those_of_python():
+    sizes = (np.int64(3), np.int32(2))
+    (layer,) = [normalized(Conv2D(np.int64(4), sizes, stride=[1, np.int8(2)]))]
+    assert layer == Conv2D(4, (3, 2), stride=(1, 2))
+    assert [type(n) for n in (layer.filters, *layer.kernel_size, *layer.stride)] == [int] * 5

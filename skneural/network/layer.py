@@ -29,7 +29,7 @@ CHOICES = {
 }
 
 #: Types of settings that are taken as they are.
-PLAIN = (int, float, str, bool, type(None), tuple)
+PLAIN = (int, float, str, bool, type(None))
 
 
 #: Numbers that fields of layers may have: the least, what they must be below, and both in words.
@@ -113,12 +113,15 @@ def settings_of(layer):
 
 
 def _plain(value):
+    if isinstance(value, tuple):
+        items = tuple(map(_plain, value))
+        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
     if type(value) in PLAIN:
         return value
     if isinstance(value, str):
         return str(value)
     if isinstance(value, list):
-        return tuple(value)
+        return tuple(map(_plain, value))
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, Integral):

@@ -22,6 +22,7 @@ from skneural.backends.cpu.intrinsics import (
 from skneural.backends.cpu.product import lay_out_panels, transpose_panels
 from skneural.backends.cpu.rows import add_numbers
 from skneural.backends.records import APPLY, COLLECT
+from skneural.maths.elementary import sqrt
 from skneural.maths.penalties import clip, elastic_net_gradient, lasso, ridge, shrink
 
 for _function in (clip, elastic_net_gradient, lasso, ridge, shrink):
@@ -59,6 +60,25 @@ def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype)
         state_v = f.state_v + at * size
         arguments = (params, state_s, state_v, gradient, count, weights, frame_address)
         vector(f.penalties, np.float64)[slot] = call_optimizer(f.optimizer, arguments)
+
+
+@register_jitable(**HELPER)
+def limit_norms(f, weights, rows, ld, count, size, dtype):
+    """Scale down those of `count` columns of a matrix whose norm is too large; the factors are left in the scratch."""
+    factor = vector(f.scratch, dtype)
+    limit = dtype(f.max_norm)
+    clear(f.scratch, count * size)
+    for i in range(rows):
+        weight = vector(f.params + (weights + i * ld) * size, dtype)
+        for j in range(count):
+            factor[j] += weight[j] * weight[j]
+    for j in range(count):
+        norm = sqrt(factor[j])
+        factor[j] = limit / norm if norm > limit else dtype(1)
+    for i in range(rows):
+        weight = vector(f.params + (weights + i * ld) * size, dtype)  # OUT (rows, columns)
+        for j in range(count):
+            weight[j] *= factor[j]
 
 
 @register_jitable(**HELPER)

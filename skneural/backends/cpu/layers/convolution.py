@@ -18,7 +18,7 @@ from skneural.backends.cpu.product import lay_out_panels, lay_out_strips
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, clear_ended, length_of, row_at, sum_rows
 from skneural.backends.cpu.shares import next_piece
-from skneural.backends.cpu.updates import lay_out, use_gradient
+from skneural.backends.cpu.updates import lay_out, limit_norms, use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.network.operations import OP
 
@@ -300,6 +300,11 @@ def make_convolution_update(dtype, is_transposed):
         if in_panels:
             most_y = 1
         panels = f.scratch + max(most_rows * ld, gradient_numbers) * size
+        if f.rank == f.n_threads - 1 and own.bias >= 0:  # before the weights, of which others then take more
+            tile = f.gradient + own.bias * size if direct else f.scratch
+            if f.phase != apply:
+                sum_rows(f, tile, dy, ld, last * op.steps, dtype)
+            use_gradient(f, frame_address, own.bias, ld, tile, op.slot + strips, 0, size, dtype)
         turn, s, end = next_piece(f, counter, strips, together, 0, 0)
         while s < end:
             i = s * f.row_block
@@ -333,10 +338,30 @@ def make_convolution_update(dtype, is_transposed):
                 lay_out(f, weights, target, op.n_in, ld, op.n_out, op.ld_in, channel, count, True, size, dtype)
                 done += count
             turn, s, end = next_piece(f, counter, strips, together, turn, end)
-        if f.rank == f.n_threads - 1 and own.bias >= 0:
-            tile = f.gradient + own.bias * size if direct else f.scratch
-            if f.phase != apply:
-                sum_rows(f, tile, dy, ld, last * op.steps, dtype)
-            use_gradient(f, frame_address, own.bias, ld, tile, op.slot + strips, 0, size, dtype)
 
     return LAYER_KERNEL, convolution_update
+
+
+@layer_kernel("convolution", "constrain")
+@layer_kernel("convolution_transpose", "constrain")
+def make_convolution_constrain(dtype):
+    """Scale down the weights of every filter whose norm is too large."""
+    digest = DIGEST
+    size = dtype().itemsize
+
+    def convolution_constrain(op_address, frame_address, first, last):
+        digest  # part of the cache key
+        op = op_at(op_address)
+        own = convolution_at(op_address)
+        f = frame_at(frame_address)
+        ld = op.ld_out
+        n_in = op.n_in
+        if f.rank == 0:
+            n_taps = own.kernel_y * own.kernel_x
+            limit_norms(f, own.weight, n_taps * n_in, ld, ld, size, dtype)
+            for k in range(n_taps):
+                target = own.transposed + k * ld * op.ld_in if own.transposed >= 0 else -1
+                weights = own.weight + k * n_in * ld
+                lay_out(f, weights, target, n_in, ld, op.n_out, op.ld_in, 0, n_in, True, size, dtype)
+
+    return LAYER_KERNEL, convolution_constrain

@@ -14,9 +14,8 @@ from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import activate, multiply, row_at, sample_of, sum_rows, weights_at
 from skneural.backends.cpu.shares import next_piece
 from skneural.backends.cpu.simd import INSTRUCTION_SET
-from skneural.backends.cpu.updates import lay_out, use_gradient
+from skneural.backends.cpu.updates import lay_out, limit_norms, use_gradient
 from skneural.backends.records import APPLY, COLLECT
-from skneural.maths.elementary import sqrt
 from skneural.maths.sparse import first_from
 from skneural.network.operations import OP
 
@@ -259,19 +258,7 @@ def make_constrain(dtype):
         end = min((f.rank + 1) * panels // f.n_threads * wide, op.ld_out)
         count = end - begin
         factor = vector(f.scratch, dtype)
-        limit = dtype(f.max_norm)
-        clear(f.scratch, count * size)
-        for i in range(op.n_in):
-            weight = vector(f.params + (own.weight + i * op.ld_out + begin) * size, dtype)
-            for j in range(count):
-                factor[j] += weight[j] * weight[j]
-        for j in range(count):
-            norm = sqrt(factor[j])
-            factor[j] = limit / norm if norm > limit else dtype(1)
-        for i in range(op.n_in):
-            weight = vector(f.params + (own.weight + i * op.ld_out + begin) * size, dtype)  # OUT (I, O)
-            for j in range(count):
-                weight[j] *= factor[j]
+        limit_norms(f, own.weight + begin, op.n_in, op.ld_out, count, size, dtype)
         if op.panels >= 0:
             source = f.params + own.weight * size
             target = f.panels + own.weight * size
