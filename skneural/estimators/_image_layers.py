@@ -136,8 +136,8 @@ def _pool_for(pool, shape, block):
     for size, n_pixels in zip(pool.size, (height, width), strict=True):
         if 1 < n_pixels < size:
             raise ValueError(
-                f"pool_size={pool.size} is larger than the images of {height} x {width} pixels that block {block} of "
-                f"filters leaves: take a smaller pool_size, fewer blocks, or pool_size=None."
+                f"pool_size={pool.size} is larger than the images in block {block}, of {height} x {width} pixels: take "
+                "a smaller pool_size, fewer blocks, or pool_size=None."
             )
         sizes.append(min(size, n_pixels))
     return None if sizes == [1, 1] else MaxPool2D(tuple(sizes))

@@ -28,40 +28,12 @@ or 16 bits, and else to float64."""
 LAYERS = """\
 A block for each of `filters`: convolutions, pooling, dropout. Then the images become rows, and dense layers follow as
 in :class:`MLPClassifier`. The defaults are those of a small network for small images: on digits of 8 by 8 pixels it
-trains in seconds, and two poolings leave 2 by 2 pixels."""
+trains in seconds, and two poolings leave 2 by 2 pixels. Convolutions have no kernels for GPUs yet."""
 
 
 @declare
 class ConvolutionalArchitecture:
-    """Mixin of the networks that read images: the parameters that describe their layers.
-
-    Attributes
-    ----------
-    coefs_ : list of ndarray
-        The weights of each layer. Of a convolution of shape (kernel_height * kernel_width * n_in, filters), where a row
-        is a number of the window, row after row of pixels and of each pixel the channels; of a dense layer of shape
-        (n_in, n_out). With `residual` that of a shortcut follows the convolutions of its block. All arrays are views of
-        one vector.
-
-    intercepts_ : list of ndarray
-        The biases of each layer, of shape (filters,) or (n_out,): views of the same vector. With
-        ``normalization='batch'`` they are added after it.
-
-    norms_ : list of mappings
-        With `rescale` first one of the input: the arrays ``mean`` and ``deviation``, each of shape (n_channels,). Then
-        of every normalised layer the arrays ``scale`` and, for 'layer', ``shift``, for 'batch', the running ``mean``
-        and ``variance``, each of shape (filters,) or (n_out,).
-
-    image_shape_ : tuple of int
-        Height, width and number of channels of the images seen in :meth:`fit`, in this order whatever `input_format`
-        is.
-
-    n_features_in_ : int
-        Numbers in an image, height * width * n_channels; of columns, for 2-D `X`.
-
-    n_layers_ : int
-        Number of layers with weights, and that of inputs.
-    """
+    """The parameters that describe the layers of convolutional networks: the last base, so first in the signature."""
 
     filters: int | ArrayLike = parameter(
         default=(32, 64),
@@ -161,6 +133,40 @@ class ConvolutionalArchitecture:
         doc="""'channels_first' reads 4-D `X` as (n_images, n_channels, height, width), as PyTorch lays it out, and
         rows of 2-D `X` likewise. For images without an axis of channels it makes no difference.""",
     )
+
+
+@declare
+class ImageNetwork:
+    """Mixin of the networks that read images: which layers there are.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray
+        The weights of each layer. Of a convolution of shape (kernel_height * kernel_width * n_in, filters), where a row
+        is a number of the window, row after row of pixels and of each pixel the channels; of a dense layer of shape
+        (n_in, n_out). With `residual` that of a shortcut follows the convolutions of its block. All arrays are views of
+        one vector.
+
+    intercepts_ : list of ndarray
+        The biases of each layer, of shape (filters,) or (n_out,): views of the same vector. With
+        ``normalization='batch'`` they are added after it.
+
+    norms_ : list of mappings
+        With `rescale` first one of the input: the arrays ``mean`` and ``deviation``, each of shape (n_channels,). Then
+        of every normalised layer the arrays ``scale`` and, for 'layer', ``shift``, for 'batch', the running ``mean``
+        and ``variance``, each of shape (filters,) or (n_out,).
+
+    image_shape_ : tuple of int
+        Height, width and number of channels of the images seen in :meth:`fit`, in this order whatever `input_format`
+        is.
+
+    n_features_in_ : int
+        Numbers in an image, height * width * n_channels; of columns, for 2-D `X`.
+
+    n_layers_ : int
+        Number of layers with weights, and that of inputs.
+    """
+
     input_noise: float = parameter(
         default=0.0,
         doc="""Standard deviation of Gaussian noise that is added to the inputs in training, in units of the scaled
@@ -169,8 +175,7 @@ class ConvolutionalArchitecture:
     dtype: str = parameter(
         default="auto",
         doc="""Precision of the network. 'auto' is float32 for `X` of float32 and for numbers of 8 or 16 bits, as uint8,
-        else float64; on a GPU it is float32 for every `X`. A fit that goes on with the weights of one before keeps
-        their precision.""",
+        else float64. A fit that goes on with the weights of one before keeps their precision.""",
     )
 
     _reader = ImageReader()
@@ -202,7 +207,7 @@ class ConvolutionalArchitecture:
 
 
 @declare
-class CNNClassifier(ConvolutionalArchitecture, BaseClassifier):
+class CNNClassifier(ImageNetwork, BaseClassifier, ConvolutionalArchitecture):
     """Convolutional neural network classifier for images.
 
     {input}
@@ -256,7 +261,7 @@ class CNNClassifier(ConvolutionalArchitecture, BaseClassifier):
 
 
 @declare
-class CNNRegressor(ConvolutionalArchitecture, BaseRegressor):
+class CNNRegressor(ImageNetwork, BaseRegressor, ConvolutionalArchitecture):
     """Convolutional neural network regressor for images.
 
     {input}
