@@ -9,6 +9,7 @@ from skneural.estimators._image_layers import for_images, image_layers
 from skneural.estimators._image_reader import ImageReader, check_image_shape
 from skneural.estimators._settings import require_stochastic
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
+from skneural.estimators._training_parameters import MAX_NORM
 from skneural.maths.activations import ACTIVATIONS
 
 #: What images may be: a part of the docstring of every class.
@@ -133,6 +134,7 @@ class ConvolutionalArchitecture:
         doc="""'channels_first' reads 4-D `X` as (n_images, n_channels, height, width), as PyTorch lays it out, and
         rows of 2-D `X` likewise. For images without an axis of channels it makes no difference.""",
     )
+    max_norm: float | None = MAX_NORM
 
 
 @declare
