@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from skneural.layers.normalization import add_normalization
+from skneural.layers.pooling_images import pair
 from skneural.network.builder import Transposed
 from skneural.network.layer import Layer
 from skneural.network.operations import operation
@@ -113,8 +114,7 @@ def add_convolution(net, kind, x, layer, axes, shape, every):
 def settings_of_axes(layer):
     """Kernel, stride, padding and dilation from row to row, and from column to column."""
     settings = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    pairs = [value if isinstance(value, tuple) else (value, value) for value in settings]
-    return zip(*pairs, strict=True)
+    return zip(*map(pair, settings), strict=True)
 
 
 def check_padding(net, layer):

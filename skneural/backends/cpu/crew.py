@@ -103,6 +103,7 @@ class _Other:
             self._thread.start()
         except BaseException:
             self._process.kill()
+            self._process.wait()
             raise
 
     def _hand_out(self):
