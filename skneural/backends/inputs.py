@@ -7,6 +7,10 @@ import numpy as np
 from skneural.maths.losses import LOSSES
 
 
+#: Types of integers that sequences may have in place of the network's: they are converted where they are read.
+INTEGERS = (np.dtype(np.uint8), np.dtype(np.uint16))
+
+
 @dataclass(frozen=True)
 class Sequences:
     """Sequences as a backend reads them, with any strides.
@@ -14,6 +18,7 @@ class Sequences:
     Parameters
     ----------
     values : ndarray of shape (n_samples, n_timesteps, n_features)
+        Of the network's type, or one of `INTEGERS`.
     lengths : ndarray of int64, shape (n_samples,), or None
         How many steps of each there are; the others are not read. None: all.
     """
@@ -143,7 +148,7 @@ class Inputs:
         lengths = X.lengths
         if not self.n_timesteps:
             raise TypeError("X holds sequences, but this program reads rows.")
-        if not isinstance(values, np.ndarray) or values.dtype != self.dtype:
+        if not isinstance(values, np.ndarray) or values.dtype not in (self.dtype, *INTEGERS):
             found = getattr(values, "dtype", type(values))
             raise TypeError(f"X must be an array of {self.dtype}, got {found}.")
         if values.ndim == 3 and values.shape[2] != self.n_features:

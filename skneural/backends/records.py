@@ -11,6 +11,7 @@ SOURCE = (
     ("ld_inputs", "i8"),  # strides: from sample to sample,
     ("ld_steps", "i8"),  # from step to step,
     ("ld_features", "i8"),  # from feature to feature
+    ("integers", "i8"),  # bytes of each number where they are integers without a sign; 0: of the network's own type
     ("indices", "i8"),  # of a CSR matrix
     ("indptr", "i8"),
     ("lengths", "i8"),  # of sequences; 0: all are whole

@@ -33,6 +33,7 @@ from skneural.estimators._settings import (
     check_held_out,
     check_settings,
     find_device,
+    network_dtype,
 )
 from skneural.estimators._state import CALLBACKS, reason
 from skneural.estimators._summary import Summary
@@ -206,10 +207,11 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         self.device_ = find_device(self, dtype)
         reset = first_pass or "_params" not in vars(self)  # weights set by hand say nothing of the data
         X, y = self._reader.validate(self, request.X, request.y, reset, dtype)
-        samples = Samples(X, y, check_weights(request.sample_weight, X))
+        dtype = network_dtype(self, X) if dtype is None else dtype
+        samples = Samples(X, y, check_weights(request.sample_weight, X, dtype))
         targets = self._targets(y, first_pass, request.classes)
         run, random, seed = self._random(request, first_pass)
-        train, held_out = hold_out(self, samples, request, targets, random)
+        train, held_out = hold_out(self, samples, request, targets, random, dtype)
         self._fit_targets(targets, train.y, train.weights, first_pass)
         task = Task(
             request=request,
@@ -218,12 +220,12 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
             targets=targets,
             seed=seed,
             run=run,
-            train=encode(self, targets, train),
-            held_out=None if held_out is None else encode(self, targets, held_out),
+            train=encode(self, targets, train, dtype),
+            held_out=None if held_out is None else encode(self, targets, held_out, dtype),
             first_pass=first_pass,
         )
         self._check_rows(task)
-        task.program = self._lowered(kept, X, targets)
+        task.program = self._lowered(kept, X, dtype, targets)
         self._check_program(task)
         return task
 
@@ -274,28 +276,28 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         """The layers before the last one; raises where parameters do not describe them."""
         raise NotImplementedError(f"{type(self).__name__} describes no layers.")
 
-    def _lowered(self, kept, X, targets):
-        """The network for checked X, as a program: that of the call before, if it is the same."""
+    def _lowered(self, kept, X, dtype, targets):
+        """The network for checked X, in some precision, as a program: that of the call before, if it is the same."""
         names = LOSSES[targets.loss].settings
         settings = [c for name in names for c in targets.constants(name, getattr(kept.settings, name))]
-        shape = X.shape[1:], X.dtype, sparse.issparse(X), targets.loss, targets.n_outputs, settings
+        shape = X.shape[1:], dtype, sparse.issparse(X), targets.loss, targets.n_outputs, settings
         if kept.shape != shape:
             with np.errstate(over="ignore"):
-                if not np.isfinite(np.array(settings, X.dtype)).all():
-                    raise ValueError(f"A number among {', '.join(names)} is too large for {X.dtype}.")
+                if not np.isfinite(np.array(settings, dtype)).all():
+                    raise ValueError(f"A number among {', '.join(names)} is too large for {dtype}.")
             try:
-                kept.program = self._lower(kept.layers, X, targets, settings)
+                kept.program = self._lower(kept.layers, X, dtype, targets, settings)
                 kept.shape = shape
             except OverflowError:
                 raise ValueError("This network is too large: its parameters cannot be counted.") from None
         return kept.program
 
-    def _lower(self, layers, X, targets, settings):
+    def _lower(self, layers, X, dtype, targets, settings):
         """The network of these hidden layers for checked X, as a program."""
         return lower(
             [*layers, Dense(targets.n_outputs)],
             X.shape[-1],
-            dtype=X.dtype.type,
+            dtype=dtype.type,
             loss=targets.loss,
             settings=settings,
             sparse=sparse.issparse(X),

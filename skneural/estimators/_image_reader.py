@@ -6,13 +6,13 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from skneural.backends.inputs import Sequences, are_finite, are_whole
+from skneural.backends.inputs import INTEGERS, Sequences, are_finite, are_whole
 from skneural.estimators import _images
 from skneural.estimators._image_layers import are_sizes, for_images
 from skneural.estimators._images import check_finite, check_images, stacked
 from skneural.estimators._rows import BLOCK, plain_targets
 from skneural.estimators._sequences import NO_TARGETS
-from skneural.estimators._settings import input_dtypes
+from skneural.estimators._settings import network_dtype
 from skneural.estimators._targets import without_last_axis
 
 #: Height and width of the images that kernels are made ready for, the first that is large enough.
@@ -67,15 +67,6 @@ def _as_steps(images):
     """Images as the network reads them, a step for each pixel: a view where the layout in memory lets it be one."""
     n_images, height, width, n_channels = images.shape
     return images.reshape(n_images, height * width, n_channels)
-
-
-def _dtype_for(est, X):
-    """Type in which a first fit reads X."""
-    dtypes = input_dtypes(est)
-    if X.dtype in dtypes:
-        return X.dtype
-    is_narrow = X.dtype.kind in "biuf" and X.dtype.itemsize <= 2  # float32 holds every such number
-    return np.float32 if est.dtype == "auto" and is_narrow else dtypes[0]
 
 
 class ImageReader:
@@ -146,9 +137,11 @@ class ImageReader:
             self._learn(est, shape, n_axes)
         images = _in_order(X, est.image_shape_, est.input_format)
         self._check_shape(est, X, images)
-        dtype = _dtype_for(est, X) if dtype is None else dtype
+        dtype = network_dtype(est, X) if dtype is None else dtype
         pixels = _as_steps(images)
-        if X.dtype != dtype:
+        if X.dtype == bool:
+            pixels = pixels.view(np.uint8)
+        elif X.dtype != dtype and X.dtype not in INTEGERS:
             pixels = pixels.astype(dtype)
         if X.dtype.kind == "f":
             check_finite(pixels, est.image_shape_[1])
@@ -197,7 +190,7 @@ def _is_plain(est, X, dtype):
     """Whether X is an array that all checks would hand back as it is: they take as long as a small image."""
     return (
         type(X) is np.ndarray
-        and X.dtype == dtype
+        and X.dtype in (dtype, *INTEGERS)
         and X.shape[1:] == est.image_shape_
         and est.input_format == "channels_last"
         and 0 < X.size <= BLOCK

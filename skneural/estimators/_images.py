@@ -128,6 +128,7 @@ def statistics(images, weights):
         If the sum of the squares is too large for float64.
     """
     X = images.values
+    dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
     n_images, n_pixels, n_channels = X.shape
     weights = np.ones(n_images) if weights is None else weights.astype(np.float64)
 
@@ -139,4 +140,4 @@ def statistics(images, weights):
         sums[weights == 0] = 0.0
         return (weights[:, None] * sums).sum(axis=0)
 
-    return scale_of(weighted_sum, n_pixels * weights.sum(), X.dtype, "channel", "rescale=False")
+    return scale_of(weighted_sum, n_pixels * weights.sum(), dtype, "channel", "rescale=False")

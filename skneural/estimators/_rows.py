@@ -162,17 +162,17 @@ def plain_targets(est, y, n_samples):
     return y if y.dtype.kind == "U" and not est._numeric_targets else None
 
 
-def check_weights(weights, X):
-    """Sample weights in the precision of checked X, None for None."""
-    return None if weights is None else check_sample_weight(weights, X, X.dtype)
+def check_weights(weights, X, dtype):
+    """Sample weights of checked X in the precision of the network, None for None."""
+    return None if weights is None else check_sample_weight(weights, X, dtype)
 
 
-def hold_out(est, samples, request, targets, random):
+def hold_out(est, samples, request, targets, random, dtype):
     """Training and validation samples; None for the latter where there are none."""
     if request.X_val is not None:
-        X, y = est._reader.validate(est, request.X_val, request.y_val, reset=False, dtype=samples.X.dtype)
+        X, y = est._reader.validate(est, request.X_val, request.y_val, reset=False, dtype=dtype)
         targets.check_known(y, warm_start=False)
-        return samples, Samples(X, y, check_weights(request.sample_weight_val, X))
+        return samples, Samples(X, y, check_weights(request.sample_weight_val, X, dtype))
     if not est.early_stopping or est.solver not in STOCHASTIC_SOLVERS:
         return samples, None
     n_samples = samples.X.shape[0]
@@ -192,9 +192,8 @@ def hold_out(est, samples, request, targets, random):
     return train, held_out
 
 
-def encode(est, targets, samples):
+def encode(est, targets, samples, dtype):
     """Checked samples as the engine reads them."""
-    X = samples.X
     weights = samples.weights
     class_weight = getattr(est, "class_weight", None)
     if class_weight is not None:
@@ -205,5 +204,5 @@ def encode(est, targets, samples):
             raise ValueError(f"class_weight must give finite weights that are not negative, got {class_weight}.")
     factor = 1.0
     if weights is not None:
-        weights, factor = in_range(weights, X.dtype)
-    return Rows(samples, est._reader.read(X), targets.encode(samples.y, X.dtype.type), weights, factor)
+        weights, factor = in_range(weights, dtype)
+    return Rows(samples, est._reader.read(samples.X), targets.encode(samples.y, dtype.type), weights, factor)

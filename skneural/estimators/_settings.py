@@ -237,3 +237,12 @@ def input_dtypes(est):
     if est.dtype != "auto":
         return [np.dtype(est.dtype).type]
     return [np.float64, np.float32] if est.device_ == "cpu" else [np.float32]
+
+
+def network_dtype(est, X):
+    """Precision of a network whose first fit is on X, as a type of NumPy."""
+    dtypes = input_dtypes(est)
+    if X.dtype in dtypes:
+        return X.dtype
+    is_narrow = X.dtype.kind in "biuf" and X.dtype.itemsize <= 2  # float32 holds every such number
+    return np.dtype(np.float32 if est.dtype == "auto" and is_narrow else dtypes[0])

@@ -95,7 +95,7 @@ def _make_all(est, dtype, loss):
     X = est._reader.one_sample(est, dtype)
     y = np.zeros((1, 1), dtype)
     constants = np.zeros(n_settings(loss, 1))
-    program = est._lower(est._hidden_layers(), X, SimpleNamespace(n_outputs=1, loss=loss), constants)
+    program = est._lower(est._hidden_layers(), X, dtype, SimpleNamespace(n_outputs=1, loss=loss), constants)
     params = aligned_zeros(program.n_params, dtype)
     where = est.device_, est.precision
     n_threads = est._n_threads()

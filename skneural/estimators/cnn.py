@@ -189,8 +189,8 @@ class ImageNetwork:
     def _hidden_layers(self):
         return image_layers(self)
 
-    def _lower(self, layers, X, targets, settings):
-        return super()._lower(for_images(layers, self.image_shape_), X, targets, settings)
+    def _lower(self, layers, X, dtype, targets, settings):
+        return super()._lower(for_images(layers, self.image_shape_), X, dtype, targets, settings)
 
     def _initialize(self, program, seed, train):
         return super()._initialize(program, seed, train, self.activation)

@@ -1,6 +1,7 @@
 """Layers: what networks are made of. Each is a frozen dataclass of plain settings, and holds no weights."""
 
 from skneural.layers.activation import Activation
+from skneural.layers.augmentation import Augmentation, SequenceAugmentation
 from skneural.layers.convolution import Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D
 from skneural.layers.dense import Dense
 from skneural.layers.dropout import Dropout, SpatialDropout
@@ -20,11 +21,13 @@ from skneural.network.operations import KINDS, operation
 BUILT_IN = tuple(KINDS)
 #: Layers that only the CPU has kernels for: those of images and convolutions on a GPU are yet to be written.
 ONLY_ON_CPU = (
-    AveragePool2D, Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, MaxPool2D, SpatialDropout, UpSample,
+    Augmentation, AveragePool2D, Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, MaxPool2D, SequenceAugmentation,
+    SpatialDropout, UpSample,
 )  # fmt: skip
 
 __all__ = [
     "Activation",
+    "Augmentation",
     "AveragePool1D",
     "AveragePool2D",
     "BatchNorm",
@@ -44,6 +47,7 @@ __all__ = [
     "Recurrent",
     "Reshape",
     "Residual",
+    "SequenceAugmentation",
     "SpatialDropout",
     "Standardize",
     "UpSample",

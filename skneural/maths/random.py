@@ -25,6 +25,8 @@ ORDER = 2
 DROPOUT = 3
 NOISE = 4
 RECURRENT_DROPOUT = 5
+AUGMENTATION = 6
+CHANNEL_SCALE = 7
 
 
 def stir(x, shift, factor):

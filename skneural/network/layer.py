@@ -8,6 +8,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from skneural.maths.activations import ACTIVATIONS
+from skneural.maths.augmentation import FILLS
 from skneural.maths.cells import CELLS
 
 #: Classes of layers by name: what a file may describe.
@@ -25,6 +26,7 @@ CHOICES = {
     "normalization": ("batch", "layer"),
     "pooling": ("last", "mean", "max"),
     "padding": ("same", "causal", "valid"),
+    "fill": FILLS,
     "cell": CELLS,
 }
 
@@ -36,6 +38,17 @@ PLAIN = (int, float, str, bool, type(None))
 RANGES = {
     "rate": (0, 1, "a number in [0, 1)"),
     "deviation": (0, math.inf, "a number that is not negative"),
+    "rotation": (0, 360, "degrees in [0, 360)"),
+    "width_shift": (0, 1, "a share in [0, 1)"),
+    "height_shift": (0, 1, "a share in [0, 1)"),
+    "zoom": (0, 1, "a share in [0, 1)"),
+    "brightness": (0, math.inf, "a number that is not negative"),
+    "contrast": (0, 1, "a share in [0, 1)"),
+    "cutout": (0, 1, "a share in [0, 1)"),
+    "jitter": (0, math.inf, "a number that is not negative"),
+    "scaling": (0, math.inf, "a number that is not negative"),
+    "time_shift": (0, 1, "a share in [0, 1)"),
+    "time_warp": (0, 0.5, "a share in [0, 0.5)"),
 }
 ANY_NUMBER = (-math.inf, math.inf, "a finite number")
 

@@ -96,6 +96,7 @@ def set_inputs(frame, X):
         by_sample, by_step, by_feature = values.strides
         frame.inputs = data(values)
         frame.lengths = data(X.lengths)
+        frame.integers = 0 if values.dtype.kind == "f" else itemsize
         frame.n_rows = len(values)
         frame.ld_inputs = by_sample // itemsize
         frame.ld_steps = by_step // itemsize

@@ -99,7 +99,7 @@ def put_data(arena, X, dtype):
     if isinstance(X, tuple):
         return dict(zip(("inputs", "indices", "indptr"), map(arena.put, ("x", "indices", "indptr"), X), strict=True))
     if isinstance(X, Sequences):
-        return _put_sequences(arena, X)
+        return _put_sequences(arena, X, dtype)
     ld = padded(X.shape[1], dtype)
     if ld == X.shape[1]:
         return {"inputs": arena.put("x", np.ascontiguousarray(X)), "ld_inputs": ld}
@@ -113,9 +113,9 @@ def put_data(arena, X, dtype):
     return {"inputs": inputs, "ld_inputs": ld}
 
 
-def _put_sequences(arena, X):
-    values = X.values
-    size = X.values.itemsize
+def _put_sequences(arena, X, dtype):
+    values = X.values if X.values.dtype == dtype else X.values.astype(dtype)  # of integers
+    size = values.itemsize
     offset = 0
     flat, offset = span_of(values)
     if flat.size > values.size:

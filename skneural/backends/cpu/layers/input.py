@@ -55,6 +55,7 @@ def make_sequence_input_forward(dtype):
         f = frame_at(frame_address)
         scaling = sequence_input_at(op_address).scaling
         lowest = min(0, (op.n_out - 1) * f.ld_features)  # features may run backwards, indices may not
+        item = f.integers if f.integers != 0 else size
         mean = vector(f.params + max(scaling, 0) * size, dtype)
         deviation = vector(f.params + (max(scaling, 0) + op.ld_out) * size, dtype)
         for r in range(first, last):
@@ -66,9 +67,19 @@ def make_sequence_input_forward(dtype):
                 if t >= length:
                     clear(at, op.n_out * size)
                     continue
-                x = vector(f.inputs + (i * f.ld_inputs + t * f.ld_steps + lowest) * size, dtype)
-                for j in range(op.n_out):
-                    y[j] = x[j * f.ld_features - lowest]
+                x_at = f.inputs + (i * f.ld_inputs + t * f.ld_steps + lowest) * item
+                if f.integers == 0:
+                    x = vector(x_at, dtype)
+                    for j in range(op.n_out):
+                        y[j] = x[j * f.ld_features - lowest]
+                elif f.integers == 1:
+                    narrow = vector(x_at, np.uint8)
+                    for j in range(op.n_out):
+                        y[j] = dtype(narrow[j * f.ld_features - lowest])
+                else:
+                    wide = vector(x_at, np.uint16)
+                    for j in range(op.n_out):
+                        y[j] = dtype(wide[j * f.ld_features - lowest])
                 if scaling >= 0:
                     for j in range(op.n_out):
                         y[j] = (y[j] - mean[j]) / deviation[j]
