@@ -340,7 +340,8 @@ def _read_archive(file):
 
 def _decode(document, arrays):
     """The estimator that a document and its arrays describe, and its parameters and attributes by name."""
-    from skneural.estimators._saved import check_saved  # stands above this module
+    from skneural.estimators._layers import HOLDERS, from_plain_layers  # stand above this module
+    from skneural.estimators._saved import check_saved
 
     document = json.loads(document, parse_constant=_no_constant)
     if document.get("format") != FORMAT or type(document["version"]) is not int or document["version"] < 1:
@@ -371,7 +372,8 @@ def _decode(document, arrays):
     if document["requests"]:
         state["_metadata_request"] = document["requests"]
     for name in parameters:
-        setattr(est, name, state[name])
+        value = state[name]
+        setattr(est, name, from_plain_layers(value) if name in HOLDERS else value)
     check_saved(est, state)
     est._restore({**vars(est), **state})
     return est, state

@@ -100,7 +100,9 @@ ALLOWED = {
 #: What is imported when it is needed, against that order, and by whom: a file holds what estimators say, a fit that
 #: is resumed reads one, a forecaster that is given no estimator makes one, and a display measures what it draws.
 LATE = {
-    "skneural.persistence": ["skneural", "skneural.estimators._saved", "skneural.estimators._state"],
+    "skneural.persistence": [
+        "skneural", "skneural.estimators._layers", "skneural.estimators._saved", "skneural.estimators._state",
+    ],
     "skneural.estimators._resume": ["skneural.persistence"],
     "skneural.timeseries._forecaster": ["skneural"],
     "skneural.plotting._importance": ["skneural.inspection"],

@@ -57,6 +57,8 @@ def image_layers(est):
         layers += stack
         if rate > 0:
             layers.append(Dropout(rate))
+    if est.augmentation is not None:
+        layers.insert(0, est.augmentation)
     if est.rescale:
         layers.insert(0, Standardize())
     return with_noise(layers, est.input_noise)

@@ -4,10 +4,13 @@ import dataclasses
 
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skneural.layers import Layer, Noise, Standardize
+from skneural.layers import Augmentation, Layer, Noise, SequenceAugmentation, Standardize
 from skneural.network.builder import Builder
 from skneural.network.description import describe_layer, layer_of
 from skneural.network.layer import normalized
+
+#: Parameters of estimators that hold layers.
+HOLDERS = ("layers", "augmentation")
 
 # -- what lists hold ---------------------------------------------------------------------------------------------------
 
@@ -77,10 +80,12 @@ def _check_layer(est, layer, place):
 
 
 def with_noise(layers, deviation):
-    """Layers with noise on the input: after it is standardized, if that is asked for."""
+    """Layers with noise on the input: after it is standardized or augmented, if that is asked for."""
     if not deviation:
         return list(layers)
-    first = 1 if layers and isinstance(layers[0], Standardize) else 0
+    first = 0
+    while first < len(layers) and isinstance(layers[first], (Standardize, Augmentation, SequenceAugmentation)):
+        first += 1
     return [*layers[:first], Noise(float(deviation)), *layers[first:]]
 
 

@@ -4,7 +4,7 @@ import inspect
 
 from sklearn.base import BaseEstimator
 
-from skneural.estimators._layers import from_plain_layers, own_classes
+from skneural.estimators._layers import HOLDERS, from_plain_layers, own_classes
 from skneural.estimators._parameters import adopt, collected, own, views_of
 from skneural.estimators._state import CLASSES, check_names, network_of, plain
 from skneural.training.state import SolverState
@@ -23,7 +23,8 @@ def state_of(est):
     if "_params" in state:
         for name in views_of(est._program, est._params):
             del state[name]
-    classes = own_classes(state.get("layers"), est._program.source.layers if "_params" in state else ())
+    held = [state.get(name) for name in HOLDERS]
+    classes = own_classes(*held, est._program.source.layers if "_params" in state else ())
     if classes:
         state[CLASSES] = classes
     return plain(state)
@@ -36,8 +37,9 @@ def restore(est, state):
     check_names(type(est), state)
     network = network_of(type(est), state)
     requests = state.pop("_metadata_request", None)
-    if "layers" in state:
-        state["layers"] = from_plain_layers(state["layers"])
+    for name in HOLDERS:
+        if name in state:
+            state[name] = from_plain_layers(state[name])
     BaseEstimator.__setstate__(est, {**_defaults(est, state), **state})
     if network is not None:
         program, est._target = network

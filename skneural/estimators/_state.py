@@ -11,7 +11,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from skneural.backends.devices import is_device
-from skneural.estimators._layers import plain_layers
+from skneural.estimators._layers import HOLDERS, plain_layers
 from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets
 from skneural.maths.losses import LOSSES
 from skneural.network.description import describe, lower_description
@@ -86,8 +86,9 @@ def plain(state):
         state["_program"] = describe(state["_program"])
     if isinstance(state.get("_state"), SolverState):
         state["_state"] = state["_state"].to_plain()
-    if "layers" in state:
-        state["layers"] = plain_layers(state["layers"])
+    for name in HOLDERS:
+        if name in state:
+            state[name] = plain_layers(state[name])
     targets = state.get("_target")
     if type(targets) in TARGETS:
         state["_target"] = {"kind": type(targets).__name__, **vars(targets), "loss": str(targets.loss)}

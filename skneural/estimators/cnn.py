@@ -10,6 +10,7 @@ from skneural.estimators._image_reader import ImageReader, check_image_shape
 from skneural.estimators._settings import require_stochastic
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
 from skneural.estimators._training_parameters import MAX_NORM
+from skneural.layers import Augmentation
 from skneural.maths.activations import ACTIVATIONS
 
 #: What images may be: a part of the docstring of every class.
@@ -169,6 +170,14 @@ class ImageNetwork:
         Number of layers with weights, and that of inputs.
     """
 
+    augmentation: Augmentation | None = parameter(
+        default=None,
+        constraint=[Augmentation, None],
+        type="layers.Augmentation or None",
+        stochastic=True,
+        doc="""How images are changed at random in training, every time that they are seen, as
+        ``Augmentation(rotation=15, horizontal_flip=True)``. Not with 'lbfgs'.""",
+    )
     input_noise: float = parameter(
         default=0.0,
         doc="""Standard deviation of Gaussian noise that is added to the inputs in training, in units of the scaled
