@@ -14,8 +14,8 @@ from skneural.network.program import Program
 
 HEADINGS = ("Layer", "Details", "Output shape", "Parameters", "Operations")
 N_TEXTS = 2  # columns of words; the others hold numbers
-#: Settings of layers that change nothing.
-UNUSED = {"rate": 0, "stride": 1, "dilation": 1}
+#: Settings of layers that change nothing; any that is None, False or 0 does not either.
+UNUSED = {"stride": 1, "dilation": 1}
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _details(layer):
     shown = []
     for name, value in settings_of(layer).items():
         is_elsewhere = name in ("units", "filters", "layers", "shortcut")  # they have a column or rows of their own
-        is_unused = value is None or value is False or (name in UNUSED and value == UNUSED[name])
+        is_unused = value in (None, False, 0, UNUSED.get(name))
         if not is_elsewhere and not is_unused:
             shown.append(value if name in ("activation", "cell", "pooling") else f"{name}={value}")
     return ", ".join(shown)
