@@ -70,8 +70,8 @@ EXAMPLES = {
 #: Layers that read every step of a sequence as a column of its own, or windows without padding: what is behind the end
 #: is a part of what they read.
 OF_ONE_LENGTH = ("Flatten", "Reshape", "padding='valid'")
-#: Layers that read images, which are tested in files of their own.
-OF_IMAGES = ("AveragePool2D", "Conv2D", "ConvTranspose2D", "MaxPool2D")
+#: Layers that are tested in files of their own: those that read images, and those that stand before all others.
+ELSEWHERE = ("Augmentation", "AveragePool2D", "Conv2D", "ConvTranspose2D", "MaxPool2D", "SequenceAugmentation")
 
 
 def usual(cls):
@@ -91,10 +91,10 @@ def usual(cls):
 
 
 def every_layer():
-    """All layers of the package but those of images, with settings."""
+    """All layers of the package but those that are tested elsewhere, with settings."""
     layers = []
     for name, cls in LAYERS.items():
-        if cls.__module__.startswith("skneural.layers.") and name not in OF_IMAGES:
+        if cls.__module__.startswith("skneural.layers.") and name not in ELSEWHERE:
             layers += EXAMPLES.get(name) or [usual(cls)]
     return layers
 

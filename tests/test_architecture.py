@@ -101,7 +101,10 @@ ALLOWED = {
 #: is resumed reads one, a forecaster that is given no estimator makes one, and a display measures what it draws.
 LATE = {
     "skneural.persistence": [
-        "skneural", "skneural.estimators._layers", "skneural.estimators._saved", "skneural.estimators._state",
+        "skneural",
+        "skneural.estimators._layers",
+        "skneural.estimators._saved",
+        "skneural.estimators._state",
     ],
     "skneural.estimators._resume": ["skneural.persistence"],
     "skneural.timeseries._forecaster": ["skneural"],

@@ -9,7 +9,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from networks import assert_right_gradient, fresh_state, make_trainer, sum_and_gradient
 from numpy.testing import assert_array_equal
-from stacks import N_FEATURES, N_OUTPUTS, OF_IMAGES, data, network, predict
+from stacks import N_FEATURES, N_OUTPUTS, ELSEWHERE, data, network, predict
 
 from skneural.layers import (
     Activation,
@@ -193,7 +193,7 @@ def test_any_layers_learn_or_are_refused(stack, reads, is_open):
 
 
 def test_all_layers_are_drawn():
-    names = {name for name, cls in LAYERS.items() if cls.__module__.startswith("skneural.layers.")} - set(OF_IMAGES)
+    names = {name for name, cls in LAYERS.items() if cls.__module__.startswith("skneural.layers.")} - set(ELSEWHERE)
     drawn = set(re.findall(r"[A-Z]\w+", repr((SIMPLE, nested(SIMPLE)))))
     assert names - drawn == set()
 
