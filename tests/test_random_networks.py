@@ -9,7 +9,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from networks import assert_right_gradient, fresh_state, make_trainer, sum_and_gradient
 from numpy.testing import assert_array_equal
-from stacks import N_FEATURES, N_OUTPUTS, ELSEWHERE, data, network, predict
+from stacks import ELSEWHERE, N_FEATURES, N_OUTPUTS, data, network, predict
 
 from skneural.layers import (
     Activation,

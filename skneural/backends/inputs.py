@@ -6,7 +6,6 @@ import numpy as np
 
 from skneural.maths.losses import LOSSES
 
-
 #: Types of integers that sequences may have in place of the network's: they are converted where they are read.
 INTEGERS = (np.dtype(np.uint8), np.dtype(np.uint16))
 

@@ -23,9 +23,9 @@ With two axes `X` has a row for each image, pixel after pixel as ``images.reshap
 `image_shape` says what they are. Without it, a row whose length is a square is a square image of one channel, and any
 other an image of one row.
 
-Arrays of float32 and float64, memory-mapped ones too, are read where they are; with `early_stopping`, which divides
-`X`, they are copied. Those of another type, as uint8, are converted as a whole: to float32 where their numbers have 8
-or 16 bits, and else to float64."""
+Arrays of uint8, uint16, bool, float32 and float64, memory-mapped ones too, are read where they are; with
+`early_stopping`, which divides `X`, they are copied, in their own type. Those of another type are converted as a whole:
+to float32 where their numbers have 8 or 16 bits, and else to float64."""
 
 LAYERS = """\
 A block for each of `filters`: convolutions, pooling, dropout. Then the images become rows, and dense layers follow as
