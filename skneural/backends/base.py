@@ -4,11 +4,13 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import betaincinv
 
-from skneural.backends.frame import Frame
+from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs
 from skneural.backends.records import N_CONSTANTS, PASS
 from skneural.maths import random
+from skneural.maths.augmentation import N_SHARES
 from skneural.maths.losses import LOSSES, n_settings
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.memory import aligned_zeros
@@ -64,6 +66,12 @@ def order_keys(seed, first, count):
     return np.array([random.key(seed, random.ORDER, epoch) for epoch in range(first, first + count)], np.int64)
 
 
+def quantiles_of_shares(mixup):
+    """Quantiles of a beta distribution with both parameters `mixup`: what uniform numbers become shares by."""
+    middles = (np.arange(N_SHARES) + 0.5) / N_SHARES
+    return betaincinv(mixup, mixup, middles)
+
+
 def one_pass(program):
     """A step of training that is one pass: all operations forward and back, all parameters updated."""
     n_ops = len(program.ops)
@@ -91,6 +99,8 @@ class BaseTrainer:
         For the order of the rows and for dropout.
     limits : dict, default=None
         ``clip_norm`` and ``clip_value`` of the gradient, ``max_norm`` of a unit's incoming weights; none without.
+    mixup : float, default=0.0
+        Parameter of the beta distribution of the shares with which samples are mixed; 0: they are not.
     monitor : bool, default=False
         Whether to measure the norms of the layers' gradients.
 
@@ -100,7 +110,9 @@ class BaseTrainer:
         If an array is not what the program reads.
     """
 
-    def __init__(self, program, params, X, targets, weights, *, alpha, seed, l1_ratio=0.0, limits=None, monitor=False):
+    def __init__(
+        self, program, params, X, targets, weights, *, alpha, seed, l1_ratio=0.0, limits=None, mixup=0.0, monitor=False
+    ):
         self.inputs = Inputs(program)
         self.inputs.check_training(params, X, targets, weights)
         self.program = program
@@ -112,6 +124,7 @@ class BaseTrainer:
         self.settings = check_settings(program)
         self.monitor = monitor
         self.layer_norms = None
+        self.shares = quantiles_of_shares(mixup) if mixup > 0 else None
         self.template = Frame()
         self.template.update(clip_norm=0.0, clip_value=np.inf, max_norm=0.0)
         self.template.update(**(limits or {}))
@@ -123,6 +136,7 @@ class BaseTrainer:
             alpha=alpha,
             l1_ratio=l1_ratio,
             seed=seed,
+            mixup=data(self.shares),
             n_targets=targets.shape[1],
             best_epoch=-1,
             n_layers=program.n_layers,

@@ -52,6 +52,7 @@ LAYERS = (
     ("losses", "i8"),
     ("settings", "i8"),  # constants of the loss
     ("seed", "i8"),
+    ("mixup", "i8"),  # quantiles of the shares with which samples are mixed; 0: they are not
     ("training", "i8"),
     ("phase", "i8"),
     ("start", "i8"),  # rows of the batch before the chunk at hand, in the order of the epoch

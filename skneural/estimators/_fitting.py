@@ -235,6 +235,7 @@ def _trainer(est, task, state):
         alpha=settings.alpha * train.factor,
         l1_ratio=settings.l1_ratio,
         limits=limits_of(settings),
+        mixup=getattr(settings, "mixup", 0.0),
         seed=state.solver.seed,
         n_threads=n_threads,
         monitor=settings.monitor_gradients,

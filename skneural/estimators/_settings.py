@@ -195,6 +195,10 @@ def check_held_out(X_val, y_val, sample_weight_val):
 def _device_for(est):
     """The device that an estimator means: the CPU for 'auto' where a layer has kernels for that alone."""
     if est.device != "cpu":
+        if getattr(est, "mixup", 0) > 0:
+            if est.device == "auto":
+                return "cpu"
+            raise ValueError(f"device={est.device!r}, but mixup has no kernels for GPUs yet: use device='cpu'.")
         for layer in walk(est._hidden_layers()):
             if not isinstance(layer, ONLY_ON_CPU):
                 continue

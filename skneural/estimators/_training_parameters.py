@@ -38,6 +38,14 @@ MAX_NORM = parameter(
     doc="""Largest norm of the incoming weights of each hidden unit: they are scaled down after every step. Not with
     'lbfgs'.""",
 )
+MIXUP = parameter(
+    default=0.0,
+    constraint=[NOT_NEGATIVE],
+    stochastic=True,
+    doc="""Parameter of the beta distribution of mixup (Zhang et al., 2018): in training every sample is mixed with
+    another one, and its loss is that of both targets, in shares that are drawn from the distribution. 0.2 is usual, 0
+    mixes nothing. Not with 'lbfgs', nor on a GPU.""",
+)
 INPUT_FORMAT = parameter(
     default="channels_last",
     constraint=[options("channels_last", "channels_first")],

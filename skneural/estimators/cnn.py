@@ -9,7 +9,7 @@ from skneural.estimators._image_layers import for_images, image_layers
 from skneural.estimators._image_reader import ImageReader, check_image_shape
 from skneural.estimators._settings import require_stochastic
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
-from skneural.estimators._training_parameters import MAX_NORM
+from skneural.estimators._training_parameters import MAX_NORM, MIXUP
 from skneural.layers import Augmentation
 from skneural.maths.activations import ACTIVATIONS
 
@@ -178,6 +178,7 @@ class ImageNetwork:
         doc="""How images are changed at random in training, every time that they are seen, as
         ``Augmentation(rotation=15, horizontal_flip=True)``. Not with 'lbfgs'.""",
     )
+    mixup: float = MIXUP
     input_noise: float = parameter(
         default=0.0,
         doc="""Standard deviation of Gaussian noise that is added to the inputs in training, in units of the scaled

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from skneural.maths.random import bits
+from skneural.maths.random import MIXUP, bits, layer_key
 
 #: What is drawn for a sample, by number: of images,
 ROTATION, ZOOM, SHIFT_Y, SHIFT_X, FLIP_Y, FLIP_X, BRIGHTNESS, CONTRAST, CUT_Y, CUT_X = range(10)
@@ -16,6 +16,9 @@ ROTATION, ZOOM, SHIFT_Y, SHIFT_X, FLIP_Y, FLIP_X, BRIGHTNESS, CONTRAST, CUT_Y, C
 TIME_SHIFT, BEND_ONCE, BEND_TWICE = range(3)
 #: Positions of random numbers that a sample has.
 N_DRAWS = 16
+
+#: Quantiles of the distribution of the shares of mixup.
+N_SHARES = 1024
 
 #: What stands beyond the edges of an image: the pixel at the edge, 0, the image in a mirror, or the image again.
 FILLS = ("nearest", "constant", "reflect", "wrap")
@@ -30,6 +33,13 @@ def drawn(key, row, number):
     position = np.uint64(row * N_DRAWS + number)
     step = np.int64(bits(key, position) >> np.uint64(9))
     return (step + 0.5) * 2.0**-22 - 1.0
+
+
+def mixed_share(seed, step, row, quantiles):
+    """Share of a row in the sample that is mixed of it and the next row in the order of the epoch (mixup)."""
+    key = layer_key(seed, MIXUP, 0, step)
+    place = np.int64((drawn(key, row, 0) + 1.0) * (N_SHARES / 2))
+    return quantiles[place]
 
 
 def sine(angle):

@@ -27,6 +27,7 @@ NOISE = 4
 RECURRENT_DROPOUT = 5
 AUGMENTATION = 6
 CHANNEL_SCALE = 7
+MIXUP = 8
 
 
 def stir(x, shift, factor):

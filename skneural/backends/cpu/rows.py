@@ -10,7 +10,11 @@ from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compile
 from skneural.backends.cpu.compiler import HELPER, formula
 from skneural.backends.cpu.intrinsics import call_activation, call_product, clear, vector
 from skneural.backends.cpu.layout import PANELS_FROM, STRIP
+from skneural.maths.augmentation import drawn, mixed_share
 from skneural.maths.gradients import sent
+
+for _function in (drawn, mixed_share):
+    register_jitable(**HELPER)(_function)
 
 
 @register_jitable(**HELPER)
@@ -30,11 +34,33 @@ def sample_of(f, r):
 
 
 @register_jitable(**HELPER)
+def partner_of(f, r):
+    """Which sample of the data row r of the chunk is mixed with: the next one in the order of the epoch."""
+    number = (f.start + r + 1) % f.n_rows
+    if f.order == 0:
+        return number
+    return vector(f.order, np.int64)[number]
+
+
+@register_jitable(**HELPER)
+def share_of(f, r):
+    """Share of row r of the chunk in what it is mixed to."""
+    return mixed_share(f.seed, f.step, f.start + r, vector(f.mixup, np.float64))
+
+
+@register_jitable(**HELPER)
 def length_of(f, every, steps, r):
     """Number of steps of row r, each of which stands for `every` of the data; 0: all rows have all steps."""
     if f.lengths == 0 or every == 0:
         return steps
-    sample = sample_of(f, r)
+    return length_of_sample(f, every, steps, sample_of(f, r))
+
+
+@register_jitable(**HELPER)
+def length_of_sample(f, every, steps, sample):
+    """The same of a sample of the data."""
+    if f.lengths == 0 or every == 0:
+        return steps
     length = vector(f.lengths, np.int64)[sample]
     there = (length + every - 1) // every
     return min(there, steps)

@@ -17,7 +17,7 @@ from skneural.maths.augmentation import drawn, sine, source_place, warped_time
 from skneural.maths.dropout import noise, row_position
 from skneural.maths.random import at_time, layer_key
 
-for _function in (drawn, sine, source_place, warped_time):
+for _function in (sine, source_place, warped_time):
     register_jitable(**HELPER)(_function)
 
 #: What is drawn for an image: see `maths.augmentation`.

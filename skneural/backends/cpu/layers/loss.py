@@ -8,7 +8,7 @@ import numpy as np
 from skneural.backends.cpu.compiler import digest_of, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, frame_at, op_at, row, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import row_at, sample_of
+from skneural.backends.cpu.rows import copy_numbers, partner_of, row_at, sample_of, share_of
 from skneural.maths.elementary import exp
 from skneural.maths.losses import LOSSES, no_exponent
 
@@ -43,7 +43,23 @@ def make_loss_forward(dtype, entry):
             dx = vector(row_at(f, op.dx, op.ld_in, 0, r, size), dtype)  # OUT (B, I)
             target = vector(f.targets + i * f.n_targets * size, dtype)
             weight = weights[i] if f.weights != 0 else dtype(1)
+            mixed = dx
+            other_loss = dtype(0)
+            if f.mixup != 0:  # two losses instead of that of a mixed target: classes cannot be mixed
+                own_share = dtype(share_of(f, r))
+                partner = partner_of(f, r)
+                of_partner = (weights[partner] if f.weights != 0 else dtype(1)) * (dtype(1) - own_share)
+                copy_numbers(f.scratch, row_at(f, op.dx, op.ld_in, 0, r, size), op.ld_in, dtype)
+                mixed = vector(f.scratch, dtype)
+                other_target = vector(f.targets + partner * f.n_targets * size, dtype)
+                other_loss = of_partner * loss(raw, other_target, mixed, settings)
+                weight *= own_share
             losses[r] = weight * loss(raw, target, dx, settings)
+            if f.mixup != 0:
+                losses[r] += other_loss
+                for j in range(op.n_in):
+                    dx[j] = weight * dx[j] + of_partner * mixed[j]
+                weight = dtype(1)
             factor = weight * dtype(f.scale)
             if exponentials:
                 for j in range(op.ld_in):
