@@ -21,6 +21,7 @@ from test_warmup import forget_kernels, ready
 
 import skneural
 from skneural import CNNClassifier, CNNRegressor
+from skneural.backends.cpu import engine
 from skneural.backends.inputs import Sequences
 from skneural.callbacks import Checkpoint
 from skneural.estimators import _images
@@ -743,3 +744,19 @@ def test_parameters_that_are_refused(name, value):
     X, y = images()
     with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter of CNNClassifier must be"):
         small(**{name: value}).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"normalization": "batch"}, "What 40 samples become in the layers .* takes .* GB: take a smaller batch_size or"),
+        ({"filters": 10**4}, "What 1 samples become in the layers .* takes .* GB: take smaller samples or fewer units"),
+    ],
+)
+def test_networks_larger_than_the_memory_are_errors(settings, words, monkeypatch):
+    monkeypatch.setattr(engine, "physical_memory", lambda: 1e5 if "normalization" in settings else 1e6)
+    X, y = images()
+    clf = small(**{"batch_size": 40, "hidden_layer_sizes": (), **settings})
+    with pytest.raises(MemoryError, match=words):
+        clf.fit(X, y)
+    assert not hasattr(clf, "coefs_")

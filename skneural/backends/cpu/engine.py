@@ -1,5 +1,6 @@
 """Run programs on the CPU: fill in frames, own the buffers, choose the number of threads."""
 
+import os
 import time
 
 import numpy as np
@@ -104,6 +105,35 @@ def set_inputs(frame, X):
     else:
         frame.inputs = data(X)
         frame.n_rows, frame.ld_inputs = X.shape
+
+
+def physical_memory():
+    """Bytes of memory that this machine has; infinitely many where it does not say."""
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
+        return np.inf
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def make_buffers(program, n_numbers, n_rows):
+    """Buffers for so many rows of a batch.
+
+    Raises
+    ------
+    MemoryError
+        If they are larger than the memory: pages that are not touched yet cost nothing, so the system may promise them.
+    """
+    n_bytes = n_numbers * n_rows * program.dtype.itemsize
+    if n_bytes < physical_memory():
+        try:
+            return aligned_zeros(n_numbers * n_rows + _LINE, program.dtype)
+        except MemoryError:
+            pass
+    remedy = "a smaller batch_size or" if n_rows > 1 else "smaller samples or"
+    raise MemoryError(
+        f"What {n_rows} samples become in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} fewer "
+        "units or filters."
+    )
 
 
 def widest(program):
@@ -276,7 +306,7 @@ class Trainer(BaseTrainer):
         work = max(program.flops, 1) * 3 * min(batch, n_rows) / _GUESSED_SPEED
         is_shared = work > _WORTH_A_THREAD
         row_block = STRIP if is_shared else STRIPS * STRIP  # threads can share small ones more evenly
-        self.work = aligned_zeros(capacity * self.n_work + _LINE, dtype)
+        self.work = make_buffers(program, self.n_work, capacity)
         self.losses = np.zeros(capacity)
         self.statistics = aligned_zeros(max(program.n_statistics, 1), dtype)
         f.update(
