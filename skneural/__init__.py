@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skneural import layers
     from skneural.estimators.cnn import CNNClassifier, CNNRegressor
+    from skneural.estimators.convolutional import FCNClassifier, FCNRegressor, ResNetClassifier, ResNetRegressor
     from skneural.estimators.mlp import MLPClassifier, MLPRegressor
     from skneural.estimators.network import NetworkClassifier, NetworkRegressor
     from skneural.estimators.recurrent import (
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from skneural.persistence import load, save
 
 __all__ = [
-    "CNNClassifier", "CNNRegressor", "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor",
-    "MLPClassifier", "MLPRegressor", "NetworkClassifier", "NetworkRegressor", "RNNClassifier", "RNNRegressor", "layers",
-    "load", "save", "warmup",
+    "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor", "GRUClassifier", "GRURegressor", "LSTMClassifier",
+    "LSTMRegressor", "MLPClassifier", "MLPRegressor", "NetworkClassifier", "NetworkRegressor", "RNNClassifier",
+    "RNNRegressor", "ResNetClassifier", "ResNetRegressor", "layers", "load", "save", "warmup",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 #: and who uses one estimator not the modules of all others.
 _MODULES = {
     "estimators.cnn": ["CNNClassifier", "CNNRegressor"],
+    "estimators.convolutional": ["FCNClassifier", "FCNRegressor", "ResNetClassifier", "ResNetRegressor"],
     "estimators.mlp": ["MLPClassifier", "MLPRegressor"],
     "estimators.network": ["NetworkClassifier", "NetworkRegressor"],
     "estimators.recurrent": [

@@ -43,9 +43,9 @@ EXTRAS = {
     "MLPRegressor": ["huber_delta", "quantiles"],
 }
 EXTRAS_OF_BOTH = [
-    "l1_ratio", "weight_decay", "rho", "decay_factor", "decay_epochs", "warmup", "weight_init", "dropout",
-    "input_noise", "normalization", "residual", "clip_norm", "clip_value", "max_norm", "monitor_gradients", "scoring",
-    "score_training", "n_jobs", "dtype", "device", "precision",
+    "l1_ratio", "weight_decay", "rho", "decay_factor", "decay_epochs", "min_learning_rate", "warmup", "weight_init",
+    "dropout", "input_noise", "normalization", "residual", "clip_norm", "clip_value", "max_norm", "monitor_gradients",
+    "scoring", "score_training", "n_jobs", "dtype", "device", "precision",
 ]  # fmt: skip
 SMALL = {"hidden_layer_sizes": (7, 4), "max_iter": 4, "random_state": 0, "batch_size": 16}
 
@@ -172,8 +172,8 @@ def test_extras_are_neutral_by_default(name):
     neutral = {
         "dropout": (0.0, 0.0), "scoring": "loss", "n_jobs": 1, "dtype": "float64", "activation": ["relu", "relu"],
         "l1_ratio": 0.0, "weight_decay": 0.5, "rho": 0.5, "decay_factor": 0.5, "decay_epochs": 1, "warmup": 0.0,
-        "input_noise": 0, "normalization": None, "residual": False, "clip_norm": None, "score_training": True,
-        "monitor_gradients": True, "device": "cpu", "precision": "full",
+        "min_learning_rate": 1e-9, "input_noise": 0, "normalization": None, "residual": False, "clip_norm": None,
+        "score_training": True, "monitor_gradients": True, "device": "cpu", "precision": "full",
     }  # fmt: skip
     if name == "MLPClassifier":
         neutral |= {"class_weight": {0: 1, 1: 1, 2: 1}, "focal_gamma": 5.0, "focal_alpha": 0.3, "label_smoothing": 0.0}

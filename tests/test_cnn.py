@@ -749,8 +749,11 @@ def test_parameters_that_are_refused(name, value):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"normalization": "batch"}, "What 40 samples become in the layers .* takes .* GB: take a smaller batch_size or"),
-        ({"filters": 10**4}, "What 1 samples become in the layers .* takes .* GB: take smaller samples or fewer units"),
+        (
+            {"normalization": "batch"},
+            "What 40 samples become in .* takes .* GB: take a smaller batch_size or",
+        ),
+        ({"filters": 10**4}, "What 1 samples become in .* takes .* GB: take smaller samples or fewer"),
     ],
 )
 def test_networks_larger_than_the_memory_are_errors(settings, words, monkeypatch):

@@ -19,10 +19,14 @@ ESTIMATORS = [cls for name in skneural.__all__ if hasattr(cls := getattr(skneura
 POSITIONAL = {
     "CNNClassifier": ["filters"],
     "CNNRegressor": ["filters"],
+    "FCNClassifier": ["filters"],
+    "FCNRegressor": ["filters"],
     "MLPClassifier": ["hidden_layer_sizes", "activation"],
     "MLPRegressor": ["loss", "hidden_layer_sizes", "activation"],
     "NetworkClassifier": ["layers"],
     "NetworkRegressor": ["layers"],
+    "ResNetClassifier": ["filters"],
+    "ResNetRegressor": ["filters"],
 }
 
 

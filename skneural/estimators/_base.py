@@ -125,7 +125,7 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            The input data; of networks for sequences or images these, as the class describes.
             float32 and float64 arrays in C order (sequences and images: in any) are read in place.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values (class labels in classification, real numbers in regression).

@@ -5,13 +5,11 @@ from numbers import Integral
 
 import numpy as np
 
-from skneural.estimators._layers import with_noise
-from skneural.estimators._settings import dropout_rates, sizes_of
+from skneural.estimators._settings import on_inputs, sizes_of, with_dropout
 from skneural.layers import (
     Activation,
     Conv2D,
     Dense,
-    Dropout,
     Flatten,
     GlobalPool,
     MaxPool2D,
@@ -52,16 +50,7 @@ def image_layers(est):
     stacks = [_block(est, n) for n in filters]
     stacks[-1].append(GlobalPool(est.global_pooling) if est.global_pooling else Flatten())
     stacks += [[Dense(units, est.activation, est.normalization)] for units in sizes]
-    layers = []
-    for stack, rate in zip(stacks, dropout_rates(est, len(stacks), "block and hidden layer"), strict=True):
-        layers += stack
-        if rate > 0:
-            layers.append(Dropout(rate))
-    if est.augmentation is not None:
-        layers.insert(0, est.augmentation)
-    if est.rescale:
-        layers.insert(0, Standardize())
-    return with_noise(layers, est.input_noise)
+    return on_inputs(est, with_dropout(est, stacks, "block and hidden layer"), est.rescale)
 
 
 def _block(est, n_filters):

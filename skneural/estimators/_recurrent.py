@@ -1,4 +1,4 @@
-"""What networks that read sequences share: which layers there are."""
+"""What recurrent networks share: which layers there are."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from skneural._declare import declare, parameter
 from skneural.estimators._recurrent_docs import sections_of
-from skneural.estimators._sequence_reader import SequenceReader
+from skneural.estimators._sequence_network import SequenceNetwork
 from skneural.estimators._settings import recurrent_layers
 
 
 @declare
-class SequenceNetwork:
-    """Mixin of the networks that read sequences: which layers there are.
+class RecurrentNetwork(SequenceNetwork):
+    """Mixin of the recurrent networks: which layers there are.
 
     Attributes
     ----------
@@ -31,21 +31,12 @@ class SequenceNetwork:
     norms_ : list of mappings
         With `standardize` one, of the input: the arrays ``mean`` and ``deviation``, each of shape (n_features,).
 
-    n_features_in_ : int
-        Number of features seen in :meth:`fit`; of columns, for 2-D `X`.
-
-    n_timesteps_in_ : int
-        Length of the longest sequence seen in the first :meth:`fit` or :meth:`partial_fit`. Others can be predicted;
-        2-D `X` must have the same columns as there.
-
     n_layers_ : int
         Number of layers, those of inputs and outputs counted, each direction of a recurrent one by itself.
     """
 
     #: Name of the cell.
     _cell = None
-
-    _reader = SequenceReader()
 
     weight_init: str | Callable = parameter(
         default="auto",
@@ -54,11 +45,6 @@ class SequenceNetwork:
         are orthogonal and biases 0, those of forget gates 1, whatever this is. A callable ``weight_init(n_in, n_out,
         rng)`` gets a :class:`numpy.random.Generator` and returns an array of shape (n_in, n_out); it is called for
         every gate.""",
-    )
-    input_noise: float = parameter(
-        default=0.0,
-        doc="""Standard deviation of Gaussian noise that is added to the inputs in training, in units of the scaled
-        features with `standardize`. Not with 'lbfgs'.""",
     )
     clip_norm: float | None = parameter(
         default=1.0,
@@ -76,9 +62,3 @@ class SequenceNetwork:
 
     def _initialize(self, program, seed, train):
         return super()._initialize(program, seed, train, self.head_activation)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = False
-        tags.input_tags.three_d_array = True
-        return tags

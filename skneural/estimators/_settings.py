@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skneural.backends import devices
-from skneural.estimators._layers import walk
+from skneural.estimators._layers import walk, with_noise
 from skneural.layers import ONLY_ON_CPU, Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
@@ -94,7 +94,7 @@ def sizes_of(est, name="hidden_layer_sizes"):
     return [int(n) for n in sizes]
 
 
-def _one_each(est, name, noun, count, place="hidden layer"):
+def one_each(est, name, noun, count, place="hidden layer"):
     """The values of a parameter that is one for all places, of which there are `count`, or one each."""
     values = getattr(est, name)
     if isinstance(values, str) or not hasattr(values, "__iter__"):
@@ -106,15 +106,34 @@ def _one_each(est, name, noun, count, place="hidden layer"):
 
 def dropout_rates(est, count, place="hidden layer"):
     """Rate of dropout after each of `count` hidden layers, or whatever they are called."""
-    rates = [float(rate) for rate in _one_each(est, "dropout", "rate", count, place)]
+    rates = [float(rate) for rate in one_each(est, "dropout", "rate", count, place)]
     if not all(0 <= rate < 1 for rate in rates):
         raise ValueError(f"dropout rates must be in [0, 1), got {rates}.")
     return rates
 
 
+def with_dropout(est, stacks, place="hidden layer"):
+    """The layers of stacks one after the other, each stack with its dropout; `place` is what messages call one."""
+    layers = []
+    for stack, rate in zip(stacks, dropout_rates(est, len(stacks), place), strict=True):
+        layers += stack
+        if rate > 0:
+            layers.append(Dropout(rate))
+    return layers
+
+
+def on_inputs(est, layers, standardize):
+    """Layers behind what estimators do with their inputs: scaling, augmentation and noise."""
+    if est.augmentation is not None:
+        layers = [est.augmentation, *layers]
+    if standardize:
+        layers = [Standardize(), *layers]
+    return with_noise(layers, est.input_noise)
+
+
 def activations(est, count):
     """Activation of each of `count` hidden layers."""
-    names = _one_each(est, "activation", "name", count)
+    names = one_each(est, "activation", "name", count)
     for name in names:
         if not isinstance(name, str) or name not in ACTIVATIONS:
             raise ValueError(f"activation must be among {sorted(ACTIVATIONS)}, one per hidden layer. Got {name!r}.")
@@ -153,16 +172,7 @@ def recurrent_layers(est, cell):
         layer = Recurrent(cell, units, bool(est.bidirectional), float(est.recurrent_dropout), truncate)
         stacks.append([layer, GlobalPool(est.pooling)] if i == last else [layer])
     stacks += [[Dense(units, est.head_activation)] for units in sizes_of(est, "head_layer_sizes")]
-    layers = []
-    if est.standardize:
-        layers.append(Standardize())
-    if est.input_noise:
-        layers.append(Noise(float(est.input_noise)))
-    for stack, rate in zip(stacks, dropout_rates(est, len(stacks)), strict=True):
-        layers += stack
-        if rate > 0:
-            layers.append(Dropout(rate))
-    return layers
+    return on_inputs(est, with_dropout(est, stacks), est.standardize)
 
 
 def check_settings(est):

@@ -133,7 +133,7 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            The input data; of networks for sequences or images these, as the class describes.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             The class labels.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -161,7 +161,7 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            The input data; of networks for sequences or images these, as the class describes.
 
         Returns
         -------
@@ -177,7 +177,7 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            The input data; of networks for sequences or images these, as the class describes.
 
         Returns
         -------
@@ -193,7 +193,7 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            The input data; of networks for sequences or images these, as the class describes.
 
         Returns
         -------
@@ -210,7 +210,7 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            The input data; of networks for sequences or images these, as the class describes.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             The true labels.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -286,7 +286,7 @@ class BaseRegressor(RegressorMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            The input data; of networks for sequences or images these, as the class describes.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The true values.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -317,7 +317,7 @@ class BaseRegressor(RegressorMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            The input data; of networks for sequences or images these, as the class describes.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -336,7 +336,7 @@ class BaseRegressor(RegressorMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data; of recurrent networks sequences, of convolutional ones images, as the class describes.
+            The input data; of networks for sequences or images these, as the class describes.
 
         Returns
         -------

@@ -269,6 +269,13 @@ class TrainingParameters:
         doc="""Epochs until 'step' lowers the rate ('auto' is ``max_iter // 3``), and without improvement until
         'plateau' does (``n_iter_no_change // 2``).""",
     )
+    min_learning_rate: float | str = parameter(
+        default="auto",
+        constraint=[NOT_NEGATIVE, options("auto")],
+        doc="""Rate below which no schedule goes; only `warmup` begins at 0. 'auto' is 1e-6 for 'plateau', and 0 for the
+        others, but that 'adaptive' stops training where its rate has come down to 1e-6 or less. A `learning_rate_init`
+        that is lower already is left as it is.""",
+    )
     warmup: float = parameter(
         default=0.0,
         constraint=[SHARE],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from skneural._declare import COUNT, SHARE_BELOW_1, declare, documented, options, parameter
-from skneural.estimators._recurrent import SequenceNetwork
+from skneural.estimators._recurrent import RecurrentNetwork
+from skneural.estimators._sequence_network import STANDARDIZE, ScaledTargets
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
 from skneural.estimators._training_parameters import INPUT_FORMAT
 from skneural.maths.activations import ACTIVATIONS
@@ -91,40 +92,21 @@ class RecurrentArchitecture:
         all.""",
     )
     input_format: str = INPUT_FORMAT
-    standardize: bool = parameter(
-        default=True,
-        constraint=["boolean"],
-        doc="""Whether to scale each feature to mean 0 and deviation 1 over the training data, and, in regression with a
-        loss of identity link, y too; predictions are in the units of y. Weighted by `sample_weight`. It is learnt by
-        the first fit, or the first call of :meth:`partial_fit`. Losses in `loss_curve_` and elsewhere are those of the
-        scaled y, and `huber_delta` is in its units.""",
-    )
+    standardize: bool = STANDARDIZE
 
 
 @declare
-class RecurrentClassifier(SequenceNetwork, BaseClassifier, RecurrentArchitecture):
+class RecurrentClassifier(RecurrentNetwork, BaseClassifier, RecurrentArchitecture):
     """Base of the recurrent classifiers."""
 
     _example = CLASSIFICATION
 
 
 @declare
-class RecurrentRegressor(SequenceNetwork, BaseRegressor, RecurrentArchitecture):
+class RecurrentRegressor(ScaledTargets, RecurrentNetwork, BaseRegressor, RecurrentArchitecture):
     """Base of the recurrent regressors."""
 
     _example = REGRESSION
-
-    huber_delta: float = parameter(
-        default=1.0,
-        doc="""Error at which the Huber loss becomes linear, in units of the scaled y with `standardize`, else of y.""",
-    )
-
-    def _fit_targets(self, targets, y, weights, first_pass):
-        """Scale y as X is, by the training rows of the first fit."""
-        if first_pass and self.standardize:
-            targets.standardize(y, weights)
-        elif not first_pass and hasattr(self, "_target"):
-            targets.adopt_scale(self._target)
 
 
 @documented

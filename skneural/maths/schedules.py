@@ -57,7 +57,7 @@ def invscaling(p):
 
 @SCHEDULES.register("adaptive", reacts="stop", factor=0.2, steady=True)
 def adaptive(p):
-    """Divided by 5 whenever training would stop for lack of improvement, down to 1e-6."""
+    """Divided by 5 whenever training would stop for lack of improvement, until it is `min_learning_rate`."""
     return np.ones(len(p.epoch))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from skneural.maths.schedules import SCHEDULES, Progress
 from skneural.maths.stopping import count_epoch
 
-#: Rates are not lowered below this.
+#: Schedules that react do not lower rates below this, if estimators name no other rate.
 LOWEST = 1e-6
 #: Steps are counted in 64 bits: a fit that would have more is never at its end.
 LAST_STEP = 2**62
@@ -43,6 +43,12 @@ class Schedule:
             self.epochs = 5 if patience == np.inf else max(1, patience // 2)
         elif self.epochs == "auto":
             self.epochs = max(1, settings.max_iter // 3)
+        self.least = settings.min_learning_rate
+        if self.least == "auto":
+            self.least = LOWEST if self.entry.reacts == "plateau" else 0.0
+        self.too_small = settings.min_learning_rate
+        if self.too_small == "auto":
+            self.too_small = LOWEST  # one step beyond it, as scikit-learn's 'adaptive'
 
     @property
     def every_step(self):
@@ -81,6 +87,7 @@ class Schedule:
         )
         with np.errstate(over="ignore", under="ignore"):  # a rate that is no more than 0
             rates = state.initial * state.lowered * self.entry.formula(progress)
+        rates = np.maximum(rates, min(self.least, state.initial * state.lowered))
         if ramp:
             rates *= np.minimum((step + 1) / ramp, 1)
         return rates.reshape(n_epochs, columns)
@@ -93,15 +100,20 @@ class Schedule:
         state.lowest, state.waited = count_epoch(loss, state.lowest, state.waited, tol)
         if state.waited > self.epochs:
             state.waited = 0
-            least = min(state.lowered, LOWEST / state.initial)
-            state.lowered = max(state.lowered * self.factor, least)
+            self._lower(self.factor)
+
+    def _lower(self, factor):
+        """Lower the rate for good, but not below the least one; one that is below it already stays."""
+        state = self.state
+        least = min(state.lowered, self.least / state.initial)
+        state.lowered = max(state.lowered * factor, least)
 
     def on_stop(self):
         """Training would stop for lack of improvement: whether it does, and words for it. Else the rate is lowered."""
         state = self.state
         if self.entry.reacts != "stop":
             return True, "Stopping."
-        if state.initial * state.lowered <= LOWEST:
+        if state.lowered <= self.too_small / state.initial:
             return True, "Learning rate too small. Stopping."
-        state.lowered *= self.entry.factor
+        self._lower(self.entry.factor)
         return False, f"Setting learning rate to {state.initial * state.lowered:f}"

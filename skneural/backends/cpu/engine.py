@@ -131,8 +131,8 @@ def make_buffers(program, n_numbers, n_rows):
             pass
     remedy = "a smaller batch_size or" if n_rows > 1 else "smaller samples or"
     raise MemoryError(
-        f"What {n_rows} samples become in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} fewer "
-        "units or filters."
+        f"What {n_rows} samples become in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} "
+        "fewer units or filters."
     )
 
 
