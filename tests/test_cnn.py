@@ -319,6 +319,19 @@ def test_layers_of_every_setting():
     assert np.isfinite(outputs(est, X)).all()
 
 
+@pytest.mark.parametrize("residual", [False, True])
+def test_normalisation_after_activations(residual):
+    X, y = images()
+    est = small(convs_per_block=2, normalization="batch_after", residual=residual, pool_size=None).fit(X, y)
+    block = ["conv2d", "batchnorm", "conv2d", "batchnorm"]
+    if residual:
+        block = ["residual", "  conv2d", "  batchnorm", "  conv2d", "  conv2d", "activation", "batchnorm"]
+    layers = ["input", "standardize", "reshape", *block, *block, "flatten", "dense", "batchnorm", "dense"]
+    assert [row.layer for row in est.summary().rows] == layers
+    assert set(est.norms_[1]) == {"scale", "shift", "mean", "variance"}
+    assert_array_equal(small(**est.get_params()).set_params(n_jobs=2).fit(X, y)._params, est._params)
+
+
 def test_a_shortcut_without_weights_where_the_channels_stay():
     X, y = images()
     est = small(filters=(CHANNELS, CHANNELS, 3), residual=True, pool_size=None).fit(X, y)
@@ -713,6 +726,7 @@ def test_sparse_data_is_refused():
         ({"image_shape": (5, 0)}, "image_shape must be two or three integers from 1 up"),
         ({"image_shape": (5, 6)}, r"X of shape \(40, 5, 6, 2\) does not hold images of image_shape=\(5, 6\)"),
         ({"solver": "lbfgs", "normalization": "batch"}, "normalization='batch' needs a stochastic solver"),
+        ({"solver": "lbfgs", "normalization": "batch_after"}, "normalization='batch_after' needs a stochastic solver"),
         ({"solver": "lbfgs", "dropout": 0.1}, "dropout needs a stochastic solver"),
         ({"batch_size": 1, "normalization": "batch"}, "needs batches of at least two samples"),
     ],
@@ -753,7 +767,7 @@ def test_parameters_that_are_refused(name, value):
             {"normalization": "batch"},
             "What 40 samples become in .* takes .* GB: take a smaller batch_size or",
         ),
-        ({"filters": 10**4}, "What 1 samples become in .* takes .* GB: take smaller samples or fewer"),
+        ({"filters": 10**5}, "What 1 samples become in .* takes .* GB: take smaller samples or fewer"),
     ],
 )
 def test_networks_larger_than_the_memory_are_errors(settings, words, monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 from skneural.estimators._settings import on_inputs, sizes_of, with_dropout
 from skneural.layers import (
     Activation,
+    BatchNorm,
     Conv2D,
     Dense,
     Flatten,
@@ -49,8 +50,18 @@ def image_layers(est):
     sizes = sizes_of(est)
     stacks = [_block(est, n) for n in filters]
     stacks[-1].append(GlobalPool(est.global_pooling) if est.global_pooling else Flatten())
-    stacks += [[Dense(units, est.activation, est.normalization)] for units in sizes]
+    stacks += [[Dense(units, est.activation, _before(est)), *_after(est)] for units in sizes]
     return on_inputs(est, with_dropout(est, stacks, "block and hidden layer"), est.rescale)
+
+
+def _before(est):
+    """Normalisation between the product of a layer and its activation."""
+    return None if est.normalization == "batch_after" else est.normalization
+
+
+def _after(est):
+    """Layers that normalise after an activation."""
+    return [BatchNorm()] if est.normalization == "batch_after" else []
 
 
 def _block(est, n_filters):
@@ -61,12 +72,13 @@ def _block(est, n_filters):
         kernel,
         padding=est.padding,
         activation=est.activation,
-        normalization=est.normalization,
+        normalization=_before(est),
     )
-    layers = [convolution] * int(est.convs_per_block)
+    layers = [convolution, *_after(est)] * int(est.convs_per_block)
     if est.residual:
-        layers[-1] = replace(convolution, activation=None)
-        layers = [Residual(tuple(layers)), Activation(est.activation)]
+        n_last = 1 + len(_after(est))
+        layers = [*layers[:-n_last], replace(convolution, activation=None)]
+        layers = [Residual(tuple(layers)), Activation(est.activation), *_after(est)]
     if est.pool_size is not None:
         layers.append(MaxPool2D(_pair_of(est, "pool_size")))
     return layers

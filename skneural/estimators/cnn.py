@@ -101,11 +101,11 @@ class ConvolutionalArchitecture:
     )
     normalization: str | None = parameter(
         default=None,
-        constraint=[options("batch", "layer"), None],
-        doc="""Normalisation before the activation of each convolution and dense layer. 'batch': of every channel over
+        constraint=[options("batch", "batch_after", "layer"), None],
+        doc="""Normalisation of each convolution and dense layer, before its activation. 'batch': of every channel over
         all pixels of the batch (of every unit over the batch), exact over the whole batch, weighted by `sample_weight`;
-        prediction uses running means. 'layer': of every pixel over its channels (of every sample over the units).
-        'batch' not with 'lbfgs'.""",
+        prediction uses running means. 'batch_after': the same after the activation. 'layer': of every pixel over its
+        channels (of every sample over the units). Those of the batch not with 'lbfgs'.""",
     )
     residual: bool = parameter(
         default=False,
@@ -156,8 +156,8 @@ class ImageNetwork:
 
     norms_ : list of mappings
         With `rescale` first one of the input: the arrays ``mean`` and ``deviation``, each of shape (n_channels,). Then
-        of every normalised layer the arrays ``scale`` and, for 'layer', ``shift``, for 'batch', the running ``mean``
-        and ``variance``, each of shape (filters,) or (n_out,).
+        of every normalisation the arrays ``scale`` and, for 'layer', ``shift``, for 'batch', the running ``mean`` and
+        ``variance``, for 'batch_after' all four, each of shape (filters,) or (n_out,).
 
     image_shape_ : tuple of int
         Height, width and number of channels of the images seen in :meth:`fit`, in this order whatever `input_format`
@@ -192,6 +192,10 @@ class ImageNetwork:
 
     _reader = ImageReader()
 
+    @property
+    def _batch_norm(self):
+        return f"normalization={self.normalization!r}"
+
     @classmethod
     def _doc_sections(cls):
         return {"input": INPUT, "layers": LAYERS}
@@ -208,8 +212,8 @@ class ImageNetwork:
     def _check_settings(self, incremental):
         super()._check_settings(incremental)
         check_image_shape(self)
-        if self.normalization == "batch":
-            require_stochastic(self, "normalization='batch'")
+        if self.normalization in ("batch", "batch_after"):
+            require_stochastic(self, self._batch_norm)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

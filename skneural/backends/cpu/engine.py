@@ -479,6 +479,16 @@ class Trainer(BaseTrainer):
         self._run(size, 0, lambda: 1)  # one step, which must be finished
         return self.frame["sum_loss"], self.gradient
 
+    def values_of(self, value):
+        """A copy of what stands in the buffer of a value after `loss_and_gradient`: (n_rows, n_steps, width)."""
+        capacity = self.template["capacity"]
+        n_rows = len(self.targets)
+        if n_rows > capacity:
+            raise ValueError(f"Buffers have room for {capacity} of {n_rows} rows: the others are gone.")
+        begin = value.y * capacity
+        rows = self.work[begin : begin + value.steps * n_rows * value.ld]
+        return rows.reshape(value.steps, n_rows, value.ld)[:, :, : value.width].swapaxes(0, 1).copy()
+
     def close(self):
         """End the threads."""
         if self.pool is not None:
