@@ -366,6 +366,7 @@ def test_outputs_of_convolutions():
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(X, ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2))
     expected = np.tanh(np.einsum("nyxij,ijf->nyxf", windows, filters[:, :, 0]) + clf.intercepts_[0])
     assert_allclose(found, expected, rtol=1e-10)
+    assert_array_equal(layer_outputs(clf, X), found)
     pooled = layer_outputs(clf, X, 2)
     assert_array_equal(pooled, expected_pools(found))
     assert_array_equal(layer_outputs(clf, X, 3), pooled.reshape(24, -1))
@@ -403,7 +404,7 @@ def test_layers_that_are_refused():
     for layer in (9, -9):
         with pytest.raises(ValueError, match=r"layer must be from -7 to 6, got .*\. There are 0: Standardize\(\), 1:"):
             layer_outputs(clf, X, layer)
-    for layer in (None, 1.0, "conv", True):
+    for layer in (1.0, "conv", True):
         with pytest.raises(TypeError, match="layer must be an integer"):
             layer_outputs(clf, X, layer)
     for layer in (0, 1):

@@ -217,7 +217,7 @@ def outputs_of_layer(est, X, layer):
     """Outputs of a layer: see `inspection.layer_outputs`."""
     predictors = current_predictors(est)
     program = predictors.program
-    number = _number_of_layer(program, layer)
+    number = filters_of(est).layer if layer is None else _number_of_layer(program, layer)
     checked = est._reader.validate_prediction(est, X)
     variant = program.variant(**est._reader.variant(checked))
     built, learns = _outermost(variant)[number]

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from skneural._wrapped import found_by_search
 
 
-def layer_outputs(est: BaseEstimator, X: ArrayLike, layer: int) -> np.ndarray:
+def layer_outputs(est: BaseEstimator, X: ArrayLike, layer: int | None = None) -> np.ndarray:
     """Outputs of a layer of a network, as it predicts.
 
     Parameters
@@ -18,10 +18,10 @@ def layer_outputs(est: BaseEstimator, X: ArrayLike, layer: int) -> np.ndarray:
         A fitted network of this package; or a search for one.
     X : array-like
         What the network predicts from. Of a pipeline, what its last step reads: give that step.
-    layer : int
+    layer : int, default=None
         Number of the layer, counted from 0 in the order of ``est.summary()``, without the input and without those that
         stand within others; -1 is the last layer, whose outputs are the values before softmax, logistic function or
-        exponential.
+        exponential. None: the first that is, or holds, a convolution over images.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def layer_outputs(est: BaseEstimator, X: ArrayLike, layer: int) -> np.ndarray:
     >>> from skneural.inspection import layer_outputs
     >>> digits = load_digits()
     >>> clf = CNNClassifier((8,), max_iter=50, tol=1e-2, random_state=0).fit(digits.images, digits.target)
-    >>> layer_outputs(clf, digits.images[:5], 2).shape
+    >>> layer_outputs(clf, digits.images[:5]).shape
     (5, 8, 8, 8)
     >>> layer_outputs(clf, digits.images[:5], -1).shape
     (5, 10)
