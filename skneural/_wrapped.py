@@ -16,6 +16,13 @@ def innermost(estimator):
             return estimator
 
 
+def found_by_search(estimator):
+    """What a search has found; a pipeline stays one, since its last step reads something else."""
+    while hasattr(estimator, "best_estimator_") and not hasattr(estimator, "steps"):
+        estimator = estimator.best_estimator_
+    return estimator
+
+
 def levels_of(estimator):
     """What quantiles an estimator predicts, in its order; None if it predicts one value."""
     estimator = innermost(estimator)

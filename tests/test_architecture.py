@@ -91,14 +91,18 @@ ALLOWED = {
     "skneural.persistence": ["skneural.encoding"],
     "skneural.callbacks": ["skneural.persistence", "skneural._compat"],
     "skneural._wrapped": [],
+    "skneural._image_layout": ["skneural._wrapped"],
     # around estimators, which it is given
     "skneural.timeseries": ["skneural.timeseries", "skneural._tooltips", "skneural._wrapped", "skneural._frames"],
     # displays read fitted attributes, inspection asks estimators: both look into pipelines and searches for them
-    "skneural.plotting": ["skneural.plotting", "skneural._wrapped"],
-    "skneural.inspection": ["skneural._compat", "skneural._wrapped"],
+    "skneural.plotting": ["skneural.plotting", "skneural._wrapped", "skneural._image_layout"],
+    "skneural.inspection": [
+        "skneural.inspection", "skneural._compat", "skneural._wrapped", "skneural._image_layout",
+    ],
 }  # fmt: skip
 #: What is imported when it is needed, against that order, and by whom: a file holds what estimators say, a fit that
-#: is resumed reads one, a forecaster that is given no estimator makes one, and a display measures what it draws.
+#: is resumed reads one, a forecaster that is given no estimator makes one, a display measures what it draws, and what
+#: only networks of the package can tell of themselves they are asked for.
 LATE = {
     "skneural.persistence": [
         "skneural",
@@ -109,6 +113,10 @@ LATE = {
     "skneural.estimators._resume": ["skneural.persistence"],
     "skneural.timeseries._forecaster": ["skneural"],
     "skneural.plotting._importance": ["skneural.inspection"],
+    "skneural.plotting._filters": ["skneural.inspection"],
+    "skneural.plotting._image_importance": ["skneural.inspection"],
+    "skneural.inspection._saliency": ["skneural.estimators._explain"],
+    "skneural.inspection._layers": ["skneural.estimators._explain"],
 }
 BACKENDS = ("skneural.backends.cpu", "skneural.backends.cuda")
 #: Modules of the backends without kernels: all that belong to none of them.

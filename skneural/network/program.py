@@ -134,8 +134,8 @@ class Program:
                 blocks += [block for block in operation.blocks if block.penalised]
         return [block for block in blocks if block.size == block.n_rows * block.ld and block.ld > 1]
 
-    def variant(self, *, sparse=False, training=True, n_timesteps=None):
-        """The same network for other input; the parameters stand at the same places.
+    def variant(self, *, sparse=False, training=True, n_timesteps=None, input_gradient=False):
+        """The same network for other input, or another use; the parameters stand at the same places.
 
         Raises
         ------
@@ -152,6 +152,7 @@ class Program:
             sparse=sparse,
             training=training,
             n_timesteps=before if n_timesteps is None else n_timesteps,
+            input_gradient=input_gradient,
         )
         if not variant.same_parameters(self):
             raise ValueError(f"This network reads sequences of {before} time steps, not of {n_timesteps}.")

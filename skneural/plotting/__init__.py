@@ -1,10 +1,16 @@
-"""Displays in the manner of scikit-learn's: of trainings, of forecasts, and of what a prediction rests on.
+"""Displays in the manner of scikit-learn's: of trainings, of forecasts, of images, and of what predictions rest on.
 
 They read fitted attributes and arrays, and draw with Matplotlib, which is imported when something is drawn.
 """
 
+from skneural.plotting._filters import FilterDisplay
 from skneural.plotting._forecast import ForecastDisplay
+from skneural.plotting._image_importance import ImageImportanceDisplay
+from skneural.plotting._image_predictions import ImagePredictionDisplay
 from skneural.plotting._importance import TimestepImportanceDisplay
 from skneural.plotting._training import GradientNormDisplay, TrainingCurveDisplay
 
-__all__ = ["ForecastDisplay", "GradientNormDisplay", "TimestepImportanceDisplay", "TrainingCurveDisplay"]
+__all__ = [
+    "FilterDisplay", "ForecastDisplay", "GradientNormDisplay", "ImageImportanceDisplay", "ImagePredictionDisplay",
+    "TimestepImportanceDisplay", "TrainingCurveDisplay",
+]  # fmt: skip

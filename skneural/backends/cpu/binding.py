@@ -85,3 +85,36 @@ def bind_prediction(program, with_loss=False):
     ops["forward"] = kernels
     ops["function"] = functions
     return ops
+
+
+def bind_derivatives(program):
+    """Tables of operations for the outputs, and for the way back from these to the input.
+
+    Both are walked as a prediction is, from the first row to the last: on the way back each operation stands where it
+    comes, and its kernel is in the place of that for the way forward.
+
+    Parameters
+    ----------
+    program : Program
+        Lowered for training, with the gradient by the input.
+
+    Returns
+    -------
+    (ndarray, ndarray)
+        Both of `operations.OP`. What the outputs send back is not among them: it is the caller's to put it there.
+    """
+    dtype = program.dtype.type
+    forward = program.ops.copy()
+    forward["panels"] = -1
+    backward = forward.copy()
+    for i, operation in enumerate(program.operations):
+        kernels = kernels_of(operation.kind, operation.function, dtype)
+        if operation.kind == "loss":
+            kernels = {"forward": ("output_forward", dtype, LINKS[LOSSES[program.loss].link])}
+        forward["forward"][i] = address(*kernels["forward"])
+        forward["function"][i] = activation_of(operation, dtype)
+        is_asked = max(backward["dx"][i], backward["d_other"][i]) >= 0
+        goes_back = "backward" in kernels and (is_asked or operation.traits.always_back)
+        backward["forward"][i] = address(*kernels["backward"]) if goes_back else 0
+    backward["function"] = forward["function"]
+    return forward, backward[::-1].copy()

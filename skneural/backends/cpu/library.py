@@ -17,7 +17,7 @@ from skneural.backends import sources
 from skneural.backends.cpu.simd import INSTRUCTION_SET, host_features
 
 #: Modules of this folder that hold no kernels.
-HOST = {"engine", "binding", "registry", "threads", "pool", "library", "catalogue", "crew", "build"}
+HOST = {"engine", "derivatives", "binding", "registry", "threads", "pool", "library", "catalogue", "crew", "build"}
 
 
 def digest(instruction_set=INSTRUCTION_SET.name):
