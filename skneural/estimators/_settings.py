@@ -210,12 +210,15 @@ def _device_for(est):
                 return "cpu"
             raise ValueError(f"device={est.device!r}, but mixup has no kernels for GPUs yet: use device='cpu'.")
         for layer in walk(est._hidden_layers()):
-            if not isinstance(layer, ONLY_ON_CPU):
+            has_groups = getattr(layer, "groups", 1) != 1
+            if not (has_groups or isinstance(layer, ONLY_ON_CPU)):
                 continue
             if est.device == "auto":
                 return "cpu"
             name = type(layer).__name__
-            raise ValueError(f"device={est.device!r}, but {name} has no kernels for GPUs yet: use device='cpu'.")
+            what = f"{name} with groups={layer.groups!r}" if has_groups else name
+            yet = "" if has_groups else " yet"
+            raise ValueError(f"device={est.device!r}, but {what} has no kernels for GPUs{yet}: use device='cpu'.")
     return devices.resolve(est.device)
 
 

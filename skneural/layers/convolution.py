@@ -21,9 +21,13 @@ class Axis(NamedTuple):
     dilation: int
 
 
-DETAILS = ("weight", "bias", "transposed", *(f"{name}_{axis}" for axis in "yx" for name in Axis._fields))
+#: Weights, bias, transposed weights; groups, of each the padded channels and filters, and room for those of a pixel.
+_PARTS = ("weight", "bias", "transposed", "groups", "ld_channels", "ld_filters", "room")
+DETAILS = (*_PARTS, *(f"{name}_{axis}" for axis in "yx" for name in Axis._fields))
 operation("convolution", DETAILS, derivative="function", always_back=True)
 operation("convolution_transpose", DETAILS, derivative="function", always_back=True)
+operation("convolution_groups", DETAILS, derivative="function", always_back=True)
+operation("depthwise", DETAILS, derivative="function", always_back=True, updates_rows=True)
 
 
 def axis_of(net, name, size, kernel, stride, padding, dilation):
@@ -58,13 +62,31 @@ def transposed_axis_of(size, kernel, stride, padding, dilation):
 ONE_ROW = Axis(1, 1, 1, 1, 0, 1)
 
 
-def add_convolution(net, kind, x, layer, axes, shape, every):
+def groups_of(net, layer, channels):
+    """How many groups a convolution has.
+
+    Raises
+    ------
+    ValueError
+        If they do not divide the channels of the input and the filters.
+    """
+    groups = channels if layer.groups == "depthwise" else layer.groups
+    if channels % groups != 0:
+        raise net.error(f"has groups={groups}, which must divide the {channels} channels of its input.")
+    if layer.filters % groups != 0:
+        of_channels = ", one for each channel of its input" if layer.groups == "depthwise" else ""
+        raise net.error(f"has {groups} groups{of_channels}: they must divide its filters, got {layer.filters}.")
+    return groups
+
+
+def add_convolution(net, kind, x, layer, axes, shape, every, groups=1):
     """Append a convolution, with what follows it.
 
     Parameters
     ----------
     net : Builder
     kind : {'convolution', 'convolution_transpose'}
+        In groups it is another one.
     x : Value
     layer : Conv1D or Conv2D, or one of the transposed ones
     axes : (Axis, Axis)
@@ -73,6 +95,8 @@ def add_convolution(net, kind, x, layer, axes, shape, every):
         Of the output.
     every : int
         Of the output: see `Value`.
+    groups : int, default=1
+        Of channels and filters.
 
     Returns
     -------
@@ -81,10 +105,29 @@ def add_convolution(net, kind, x, layer, axes, shape, every):
     net.new_layer()
     vertical, horizontal = axes
     n_taps = vertical.kernel * horizontal.kernel
-    n_patch = n_taps * x.width
+    n_patch = n_taps * (x.width // groups)
     ld = net.padded(layer.filters)
     function = None if layer.activation == "identity" else layer.activation
-    weight = net.parameter("coefs_", (n_patch, layer.filters), penalised=True, initial="weights", parts=n_taps)
+    is_depthwise = 1 < groups == x.width == layer.filters
+    weight = net.parameter(
+        "coefs_",
+        (n_patch, layer.filters),
+        penalised=True,
+        initial="weights",
+        parts=0 if is_depthwise else n_taps,
+        groups=groups,
+    )
+    ld_channels = net.padded(x.width // groups)
+    ld_filters = net.padded(layer.filters // groups)
+    transposed = Transposed(weight, ld_channels, x, ld_filters)
+    room = -1
+    if is_depthwise:
+        kind = "depthwise"
+        groups = 1  # for its kernels: all channels at once
+        transposed = -1
+    elif groups > 1:
+        kind = "convolution_groups"
+        room = net.room(max(ld_channels, ld_filters))
     bias = -1
     if layer.normalization != "batch":
         bias = net.parameter("intercepts_", (layer.filters,), initial="bias")
@@ -102,7 +145,11 @@ def add_convolution(net, kind, x, layer, axes, shape, every):
         every=every,
         weight=weight,
         bias=bias,
-        transposed=Transposed(weight, x.ld, x),
+        transposed=transposed,
+        groups=groups,
+        ld_channels=ld_channels,
+        ld_filters=ld_filters,
+        room=room,
         **details,
     )
     if layer.normalization is None:
@@ -145,11 +192,14 @@ class Conv1D(Layer):
         Name of the function that follows, as estimators have it. None: none.
     normalization : {'batch', 'layer'} or None, default=None
         What stands between product and activation, of every channel: see `Dense`.
+    groups : int or 'depthwise', default=1
+        Channels and filters are divided into so many groups, one after the other, and the filters of a group read its
+        channels alone. It must divide the channels of the input and `filters`. 'depthwise': a group for each channel.
 
     Notes
     -----
-    ``coefs_`` has a row for each number of a window, step after step and of each the channels, and a column for each
-    filter.
+    ``coefs_`` has a row for each number of a window, step after step and of each the channels of a group, and a column
+    for each filter: ``coefs_[0].reshape(steps, channels // groups, filters)``.
 
     Examples
     --------
@@ -166,13 +216,15 @@ class Conv1D(Layer):
     dilation: int = 1
     activation: str | None = None
     normalization: str | None = None
+    groups: int | str = 1
 
     def build(self, net, x):
         """See `Layer.build`."""
-        steps, _ = net.sequences(x)
+        steps, channels = net.sequences(x)
+        groups = groups_of(net, self, channels)
         axis = axis_of(net, "time", steps, self.kernel_size, self.stride, self.padding, self.dilation)
         every = 0 if self.padding == "valid" else x.every * self.stride
-        return add_convolution(net, "convolution", x, self, (ONE_ROW, axis), (axis.out, self.filters), every)
+        return add_convolution(net, "convolution", x, self, (ONE_ROW, axis), (axis.out, self.filters), every, groups)
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,16 +247,33 @@ class Conv2D(Layer):
         Name of the function that follows, as estimators have it. None: none.
     normalization : {'batch', 'layer'} or None, default=None
         What stands between product and activation, of every channel: see `Dense`.
+    groups : int or 'depthwise', default=1
+        Channels and filters are divided into so many groups, one after the other, and the filters of a group read its
+        channels alone. It must divide the channels of the input and `filters`. 'depthwise': a group for each channel.
 
     Notes
     -----
-    ``coefs_`` has a row for each number of a window, row after row, of each pixel the channels, and a column for each
-    filter: ``coefs_[0].reshape(height, width, channels, filters)``.
+    ``coefs_`` has a row for each number of a window, row after row, of each pixel the channels of a group, and a column
+    for each filter: ``coefs_[0].reshape(height, width, channels // groups, filters)``. Initial weights are those of so
+    many convolutions side by side. A GPU has no kernels for groups.
+
+    References
+    ----------
+    .. [1] Chollet (2017). Xception: deep learning with depthwise separable convolutions. CVPR.
+    .. [2] Howard et al. (2017). MobileNets: efficient convolutional neural networks for mobile vision applications.
+       arXiv:1704.04861.
 
     Examples
     --------
     >>> from skneural.layers import Conv2D, Dense, Flatten, MaxPool2D, Reshape
     >>> hidden = [Reshape((8, 8, 1)), Conv2D(16, activation="relu"), MaxPool2D(), Flatten(), Dense(32, "relu")]
+
+    A convolution of every channel by itself, then one of single pixels, which mixes them, is a depthwise separable one
+    [1]_ [2]_, with fewer weights and products than one of both at once:
+
+    >>> apart = Conv2D(16, groups="depthwise", activation="relu", normalization="batch")
+    >>> mixed = Conv2D(32, kernel_size=1, activation="relu", normalization="batch")
+    >>> hidden = [Reshape((8, 8, 1)), Conv2D(16, activation="relu"), apart, mixed, Flatten()]
     """
 
     filters: int
@@ -214,15 +283,17 @@ class Conv2D(Layer):
     dilation: int | tuple = 1
     activation: str | None = None
     normalization: str | None = None
+    groups: int | str = 1
 
     def build(self, net, x):
         """See `Layer.build`."""
         check_padding(net, self)
-        height, width, _ = net.images(x)
+        height, width, channels = net.images(x)
+        groups = groups_of(net, self, channels)
         vertical, horizontal = settings_of_axes(self)
         axes = axis_of(net, "height", height, *vertical), axis_of(net, "width", width, *horizontal)
         shape = (axes[0].out, axes[1].out, self.filters)
-        return add_convolution(net, "convolution", x, self, axes, shape, every=0)
+        return add_convolution(net, "convolution", x, self, axes, shape, 0, groups)
 
 
 @dataclass(frozen=True, repr=False)

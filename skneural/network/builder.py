@@ -106,11 +106,15 @@ class Operation:
 
 @dataclass(frozen=True)
 class Transposed:
-    """Transposed weights, with rows of length `ld`; needed only where the gradient by `value` is, if one is named."""
+    """Transposed weights, with rows of length `ld`; needed only where the gradient by `value` is, if one is named.
+
+    Of weights in groups each group stands by itself, with `rows` rows.
+    """
 
     block: Block
     ld: int
     value: Value | None = None
+    rows: int = 0
 
 
 @dataclass

@@ -136,36 +136,41 @@ def initialize(program, seed, weight_init="auto", activation=None):
         # The last layer, which has none, counts as the one before it.
         before = next((op.function for op in operations if op.function), before)
         views = {}
+        groups = 1
         for block in program.blocks:
             if block.layer == layer and isinstance(block.initial, str):
                 views[block.initial] = block.view(params)
+                groups = max(groups, block.groups)
         if "orthogonal" in views:
             cell = CELLS[operations[0].function]
             _initialize_recurrent(views, cell, seed, layer, weight_init)
             before = activation
         elif "weights" in views:
-            _initialize_dense(views, seed, layer, weight_init, before)
+            _initialize_dense(views, groups, seed, layer, weight_init, before)
     for block in program.blocks:
         if not isinstance(block.initial, str) and block.initial != 0:
             block.view(params)[:] = block.initial
     return params
 
 
-def _initialize_dense(views, seed, layer, weight_init, activation):
-    """Weights by the rule, and biases where it draws them, too."""
-    coef = views["weights"]
+def _initialize_dense(views, groups, seed, layer, weight_init, activation):
+    """Weights by the rule, of each group by itself, and biases where it draws them, too."""
+    coefs = views["weights"]
+    n_in, n_out = coefs.shape
+    columns = [slice(end - n_out // groups, end) for end in range(n_out // groups, n_out + 1, n_out // groups)]
     if callable(weight_init):
         rng = np.random.default_rng((seed, layer))
-        coef[:] = _weights_of(weight_init, coef, rng, layer)
+        for group in columns:
+            coefs[:, group] = _weights_of(weight_init, coefs[:, group], rng, layer)
         return
-    n_in, n_out = coef.shape
     rule = INITIALIZERS[weight_init]
-    drawn = uniform((n_in + rule.biases) * n_out, seed, layer)
-    values = rule.formula(drawn.reshape(-1, n_out), activation)
-    if rule.biases:
-        views["bias"][:] = values[0]
-        values = values[1:]
-    coef[:] = values
+    drawn = uniform((n_in + rule.biases) * n_out, seed, layer).reshape(-1, n_out)
+    for group in columns:
+        values = rule.formula(drawn[:, group], activation)
+        if rule.biases:
+            views["bias"][group] = values[0]
+            values = values[1:]
+        coefs[:, group] = values
 
 
 def _initialize_recurrent(views, cell, seed, layer, weight_init):

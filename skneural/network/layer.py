@@ -30,6 +30,9 @@ CHOICES = {
     "cell": CELLS,
 }
 
+#: Words that fields of layers may have in the place of an integer.
+WORDS = {"groups": ("depthwise",)}
+
 #: Types of settings that are taken as they are.
 PLAIN = (int, float, str, bool, type(None))
 
@@ -185,8 +188,12 @@ def _checks(cls):
     return checks
 
 
+def _is_size(value):
+    return type(value) is int and 1 <= value <= LARGEST
+
+
 def _are_sizes(values):
-    return len(values) == 2 and all(type(value) is int and 1 <= value <= LARGEST for value in values)
+    return len(values) == 2 and all(map(_is_size, values))
 
 
 def _or_none(is_right):
@@ -201,7 +208,11 @@ def _rule(name, hint):
     if hint == "bool":
         return lambda value: type(value) is bool, "True or False"
     if hint == "int":
-        return lambda value: type(value) is int and 1 <= value <= LARGEST, f"an integer from 1 to {LARGEST}"
+        return _is_size, f"an integer from 1 to {LARGEST}"
+    if hint == "int | str":
+        known = WORDS.get(name, ())
+        words = f"an integer from 1 to {LARGEST}, or one of {sorted(known)}"
+        return lambda value: value in known if type(value) is str else _is_size(value), words
     if hint == "int | tuple":
         words = f"an integer from 1 to {LARGEST}, or two of them"
         return lambda value: _are_sizes(value if type(value) is tuple else (value, value)), words

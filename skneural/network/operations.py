@@ -93,6 +93,8 @@ class Kind:
         Whether its update needs room for the gradient by all parameters.
     multiplies_gradient : bool
         Whether its update is a product with the gradient by the output, which a backend may lay out for that.
+    updates_rows : bool
+        Whether its update goes row by row of the weights: they are few, and all rows of a batch meet in each.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Kind:
     always_back: bool = False
     stores_gradient: bool = False
     multiplies_gradient: bool = False
+    updates_rows: bool = False
 
 
 def operation(name, details=(), **traits):

@@ -30,6 +30,8 @@ class Block:
         Whether the optimizer changes them, and whether the penalty counts them.
     parts : int
         Weights of a convolution: how many taps its windows have, each with a matrix of its own; 0 for others.
+    groups : int
+        How many matrices stand side by side in those of a convolution, each with initial weights of its own.
     initial : float or str
         What they begin with: a number, ``"weights"`` (by the rule for initial weights), ``"bias"`` (0, but for rules
         that draw biases, too) or ``"orthogonal"``.
@@ -46,6 +48,7 @@ class Block:
     learnt: bool = True
     penalised: bool = False
     parts: int = 0
+    groups: int = 1
     initial: float | str = 0.0
 
     @property

@@ -52,8 +52,8 @@ class Plan:
     operations : list of Operation
     n_work, n_transposed : int
         Numbers of buffers for every row, and of transposed weights.
-    transposed : list of (Block, int, int)
-        Weights, where they stand transposed, and the length of a row there.
+    transposed : list of (Block, int, int, int)
+        Weights, where they stand transposed, the length of a row there, and how many there are (of every tap).
     """
 
     def __init__(self, builder, input_gradient):
@@ -225,6 +225,7 @@ class Plan:
         if wanted.value is not None and not self._wanted[wanted.value]:
             return -1
         start = self.n_transposed
-        self.n_transposed += wanted.block.ld * wanted.ld * max(wanted.block.parts, 1)
-        self.transposed.append((wanted.block, start, wanted.ld))
+        rows = wanted.rows * wanted.block.groups or wanted.block.ld
+        self.n_transposed += rows * wanted.ld * max(wanted.block.parts, 1)
+        self.transposed.append((wanted.block, start, wanted.ld, rows))
         return start

@@ -42,8 +42,8 @@ class Program:
     dtype : numpy dtype
     n_params, n_transposed : int
         Lengths of the flat vector of parameters and of the transposed weights beside it.
-    transposed : list of (Block, int, int)
-        Weights, where they stand transposed, and the length of a row there.
+    transposed : list of (Block, int, int, int)
+        Weights, where they stand transposed, the length of a row there, and how many there are (of every tap).
     n_work : int
         Numbers of buffer space that one row of a batch needs.
     n_statistics : int

@@ -152,19 +152,21 @@ def in_panels(block, itemsize):
 
 def lay_out_weights(program, frame):
     """Lay out the weights of a frame for products, and transposed where there is room for that."""
-    lay_out = function(7, "lay_out", program.dtype.type)
+    lay_out = function(10, "lay_out", program.dtype.type)
     places = {}
     if frame.transposed:
-        places = {block.start: (start, ld) for block, start, ld in program.transposed}
+        places = {block.start: place for block, *place in program.transposed}
     for block in program.matrices:
-        transposed, ld = places.get(block.start, (-1, 0))
+        transposed, ld, rows = places.get(block.start, (-1, 0, 0))
         parts = max(block.parts, 1)
         n_rows = block.n_rows // parts
+        width = block.ld if block.groups == 1 else block.shape[1] // block.groups
         is_wide = int(in_panels(block, program.dtype.itemsize))
         for part in range(parts):
-            target = transposed + part * block.ld * ld if transposed >= 0 else -1
+            target = transposed + part * rows * ld if transposed >= 0 else -1
             start = block.start + part * n_rows * block.ld
-            lay_out(frame.address, start, target, n_rows, block.ld, ld, is_wide)
+            of_groups = (block.groups, width, rows // block.groups)
+            lay_out(frame.address, start, target, n_rows, block.ld, *of_groups, ld, is_wide)
 
 
 class Predictor:
@@ -328,7 +330,8 @@ class Trainer(BaseTrainer):
         size = self.n_threads if is_shared else 1
         gradients = max(STRIPS * STRIP, CHUNK_ROWS) * widest(program)
         if program.has_windows:
-            gradients = max(gradients, GRADIENT_NUMBERS) + 2 * PANEL_NUMBERS
+            gradients = max(gradients, GRADIENT_NUMBERS)
+            gradients += max(gradients, 2 * PANEL_NUMBERS)  # panels and strips, or the gradient of a group
         strips = STRIPS * strip_pitch(max(capacity, CHUNK_ROWS), self.itemsize)
         self._scratch = [aligned_zeros(gradients + strips, dtype) for _ in range(size)]
         self.claims, pitch = make_claims(len(program.ops) + 1, size)
@@ -360,8 +363,9 @@ class Trainer(BaseTrainer):
             op["slot"] = count
             op["n_slots"] = 0
             if op["update"]:
+                together = 1 if operation.traits.updates_rows else row_block
                 weights = [block.n_rows for block in operation.blocks if block.penalised]
-                op["n_slots"] = sum(-(-n_rows // row_block) for n_rows in weights) + 1
+                op["n_slots"] = sum(-(-n_rows // together) for n_rows in weights) + 1
                 count += int(op["n_slots"])
         self.penalties = np.zeros(count)
         self.squares = np.zeros(count) if self.monitor or f["clip_norm"] > 0 else None

@@ -238,10 +238,10 @@ def lay_out_strips(source, ld, columns, depth, target, pitch, size, dtype):
 
 
 @register_jitable(**HELPER)
-def transpose_panels(source, ld, width, target, ld_target, first, count, size, dtype):
+def transpose_panels(source, ld, width, target, depth, ld_target, first, count, size, dtype):
     """Transpose rows of a matrix, from row `first` on and `width` numbers each, into panels of the transposed matrix.
 
-    Its rows, as many as the matrix has columns, have `ld_target` numbers.
+    Its rows, of which there is room for `depth`, have `ld_target` numbers.
     """
     wide = PANEL // size
     lanes = _VECTOR // size
@@ -251,7 +251,7 @@ def transpose_panels(source, ld, width, target, ld_target, first, count, size, d
         after = min(end, (row // lanes + 1) * lanes)
         panel = row // wide * wide
         ld_panel = min(wide, ld_target - panel)
-        goal = target + (panel * ld + row - panel) * size
+        goal = target + (panel * depth + row - panel) * size
         for n in range(0, width, lanes):
             block = source + ((row - first) * ld + n) * size
             transpose_block(dtype, block, ld, goal + n * ld_panel * size, ld_panel, after - row)

@@ -234,7 +234,7 @@ def _store_by_halves(v, columns, goal, ld_target, rows):
         count //= 2
 
 
-def _emit_loops(v, loops, a, b, sums, body):
+def emit_loops(v, loops, a, b, sums, body):
     """Loops one within the other, the outermost first: of each how often, and how far A and B are from turn to turn.
 
     Each is run once at least. `body` is given the places in A and B, and the sums; it returns the sums.
@@ -250,7 +250,7 @@ def _emit_loops(v, loops, a, b, sums, body):
     a_here = v.phi_of(a.type, a, entry)
     b_here = v.phi_of(b.type, b, entry)
     before = [v.phi_of(v.kind, start, entry) for start in sums]
-    after = _emit_loops(v, inner, a_here, b_here, before, body) if inner else body(a_here, b_here, before)
+    after = emit_loops(v, inner, a_here, b_here, before, body) if inner else body(a_here, b_here, before)
     left_next = builder.sub(left, _I64(1))
     end = builder.block
     left.add_incoming(left_next, end)
@@ -271,7 +271,7 @@ def _emit_tile(v, rows, vectors, arguments):
     builder = v.builder
     columns = [_I64(i * v.lanes) for i in range(vectors)]
     a_pointer, b_pointer, c_pointer, begin_pointer = map(v.pointer, (a, b, c, begin))
-    initial = _emit_start(v, rows, columns, begin, begin_pointer, ld_begin)
+    initial = emit_start(v, rows, columns, begin, begin_pointer, ld_begin)
     # Offsets that LLVM cannot derive from one another: it would make a chain of additions of them, one for every row
     # and k, and where a core is shared with another program there is no room for them.
     offsets = [_I64(0)] + [v.opaque(builder.mul(_I64(m), a_row)) for m in range(1, min(rows, _GROUP))]
@@ -295,22 +295,28 @@ def _emit_tile(v, rows, vectors, arguments):
         return new
 
     loops = [*window, (depth, a_col, ldb)]
-    new = _emit_loops(v, loops, a_pointer, b_pointer, initial, add_products)
+    new = emit_loops(v, loops, a_pointer, b_pointer, initial, add_products)
     for m in range(rows):
         for i in range(vectors, -(-vectors * v.lanes * v.size // 64) * 64 // INSTRUCTION_SET.vector_bytes):
             v.store(v.zero, v.at(c_pointer, v.index(m, ldc, _I64(i * v.lanes))))
+    emit_end(v, places, new, scale)
+
+
+def emit_end(v, places, sums, scale):
+    """Store the sums of a tile, times what stood there if `scale`."""
+    builder = v.builder
     is_scaled = builder.icmp_signed("!=", scale, _I64(0))
     with builder.if_else(is_scaled) as (scaled, plain):
         with scaled:
-            for place, value in zip(places, new, strict=True):
+            for place, value in zip(places, sums, strict=True):
                 factor = builder.load(place, align=v.size)
                 v.store(builder.fmul(value, factor), place)
         with plain:
-            for place, value in zip(places, new, strict=True):
+            for place, value in zip(places, sums, strict=True):
                 v.store(value, place)
 
 
-def _emit_start(v, rows, columns, begin, begin_pointer, ld_begin):
+def emit_start(v, rows, columns, begin, begin_pointer, ld_begin):
     """What the sums of a tile start with: what stands at `begin`, or 0."""
     builder = v.builder
     is_given = builder.icmp_signed("!=", begin, _I64(0))

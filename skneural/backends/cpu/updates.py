@@ -93,20 +93,38 @@ def lay_out(f, weights, transposed, rows, ld, width, ld_transposed, first, count
         lay_out_panels(source, ld, f.panels + weights * size, rows, first, count, 0, ld, size, dtype)
     if transposed >= 0:
         target = f.transposed + transposed * size
-        transpose_panels(source, ld, width, target, ld_transposed, first, count, size, dtype)
+        transpose_panels(source, ld, width, target, ld, ld_transposed, first, count, size, dtype)
+
+
+@register_jitable(**HELPER)
+def lay_out_groups(f, weights, transposed, rows, ld, of_groups, ld_transposed, first, count, is_wide, size, dtype):
+    """The same of matrices side by side: how many, the width of each, and the rows of each where it stands transposed.
+
+    Panels are those of all in one matrix.
+    """
+    groups, width, depth = of_groups
+    lay_out(f, weights, -1, rows, ld, ld, ld_transposed, first, count, is_wide, size, dtype)
+    for g in range(groups):
+        if transposed >= 0:
+            source = f.params + (weights + first * ld + g * width) * size
+            target = f.transposed + (transposed + g * depth * ld_transposed) * size
+            transpose_panels(source, ld, width, target, depth, ld_transposed, first, count, size, dtype)
 
 
 def make_lay_out(dtype):
-    """Kernel that lays out a whole matrix of weights."""
+    """Kernel that lays out a whole matrix of weights, or several of them side by side."""
     digest = DIGEST
     size = dtype().itemsize
 
-    def lay_out_weights(frame_address, weights, transposed, rows, ld, ld_transposed, is_wide):
+    def lay_out_weights(frame_address, weights, transposed, rows, ld, groups, width, depth, ld_transposed, is_wide):
         digest  # part of the cache key
         f = frame_at(frame_address)
-        lay_out(f, weights, transposed, rows, ld, ld, ld_transposed, 0, rows, is_wide != 0, size, dtype)
+        of_groups = (groups, width, depth)
+        lay_out_groups(
+            f, weights, transposed, rows, ld, of_groups, ld_transposed, 0, rows, is_wide != 0, size, dtype
+        )  # fmt: skip
 
-    return (types.int64,) * 7, lay_out_weights
+    return (types.int64,) * 10, lay_out_weights
 
 
 def make_optimizer(dtype, entry):

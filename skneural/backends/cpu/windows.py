@@ -13,7 +13,7 @@ from skneural.backends.cpu.tiles import multiply_tile
 
 
 @register_jitable(**HELPER)
-def _without_window(c, ldc, m_rows, width, begin, ld_begin, scale, size, dtype):
+def without_window(c, ldc, m_rows, width, begin, ld_begin, scale, size, dtype):
     """The product where a window is empty: what the sums begin with."""
     for m in range(m_rows):
         y = vector(c + m * ldc * size, dtype)
@@ -54,7 +54,7 @@ def make_window_product(dtype):
         if n_y * n_x == 0:
             for p in range(windows):
                 start = begin + p * begin_next * size if begin != 0 else 0
-                _without_window(c + p * c_next * size, ldc, m_rows, width, start, ld_begin, scale, size, dtype)
+                without_window(c + p * c_next * size, ldc, m_rows, width, start, ld_begin, scale, size, dtype)
             return
         n = 0
         while n < n_columns:

@@ -6,6 +6,9 @@ does back.
 All rows of a batch stand side by side in the buffer of a pixel, so the products of one pixel's window serve all of
 them. Where a window reaches beyond the edge it is smaller; nothing is padded.
 
+Of channels in groups, each group has a product of its own. Where its channels do not fill whole panels, tiles would
+write over what is beside them: the product goes to a room of its own first.
+
 Sizes: P pixels, B rows of the batch, I channels in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
 """
 
@@ -14,11 +17,20 @@ from numba.extending import register_jitable
 from skneural.backends.cpu.compiler import DIGEST, HELPER, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, call_window, clear, details_view, frame_at, op_at
 from skneural.backends.cpu.layout import GRADIENT_NUMBERS, PANEL_NUMBERS, STRIP, STRIPS, strip_pitch
-from skneural.backends.cpu.product import lay_out_panels, lay_out_strips
+from skneural.backends.cpu.product import PANEL, lay_out_panels, lay_out_strips
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import activate, clear_ended, length_of, row_at, sum_rows
+from skneural.backends.cpu.rows import (
+    activate,
+    clear_ended,
+    clear_padding,
+    copy_numbers,
+    length_of,
+    row_at,
+    send_numbers,
+    sum_rows,
+)
 from skneural.backends.cpu.shares import next_piece
-from skneural.backends.cpu.updates import lay_out, limit_norms, use_gradient
+from skneural.backends.cpu.updates import lay_out_groups, limit_norms, use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.network.operations import OP
 
@@ -79,21 +91,51 @@ def pixels_of_tap(k, size, out, stride, before, dilation):
     return first, max(end, first)
 
 
-def make_convolve(dtype, is_direct, is_forward):
+@register_jitable(**HELPER)
+def clear_ended_gradient(op, f, first, last, size):
+    """After the end of a row nobody may read what the gradient by the output is there: windows reach beyond it."""
+    ld = op.ld_out
+    if op.every != 0 and f.lengths != 0:
+        for r in range(first, last):
+            for t in range(length_of(f, op.every, op.steps, r), op.steps):
+                clear(row_at(f, op.dy, ld, t, r, size), ld * size)  # OUT (P, B, O)
+
+
+@register_jitable(**HELPER)
+def fills_panels(groups, columns, size):
+    """Whether products write all columns that a group has, and no other."""
+    return groups == 1 or columns * size % PANEL == 0
+
+
+@register_jitable(**HELPER)
+def bring_back(target, ld_target, rows, columns, padding, room, ld_room, begin, ld_begin, scale, size, dtype):
+    """Send the product of a group on from its room; behind the columns of the last group there is padding."""
+    for r in range(rows):
+        goal = target + r * ld_target * size  # OUT (B, columns)
+        start = begin + r * ld_begin * size if begin != 0 else 0
+        send_numbers(goal, start, scale, room + r * ld_room * size, columns, dtype)
+        clear_padding(goal, columns, columns + padding, size)
+
+
+def make_convolve(dtype, is_direct, is_forward, name="windows", multiply=call_window):
     """Function that sums, for every pixel of one side, the products of what a window shows of the other side.
 
     Directly, a pixel of the smaller side has a window on the larger one, as a convolution has it on the way forward;
-    else a pixel of the larger side collects from all windows that see it.
+    else a pixel of the larger side collects from all windows that see it. The products are those of `multiply`, which
+    has a name among such functions.
     """
     size = dtype().itemsize
     window_of = direct_window if is_direct else reverse_window
 
     def convolve(
-        op, own, f, source, ld, target, ld_target, weights, ld_weights, tap, begin, ld_begin, scale, first, last
+        op, own, f, source, ld, target, ld_target, weights, ld_weights, tap, group, begin, ld_begin, scale, first, last
     ):  # fmt: skip
         rows = last - first
-        columns = op.n_out if is_forward else op.n_in
-        depth = op.n_in if is_forward else op.n_out
+        groups = own.groups
+        columns = (op.n_out if is_forward else op.n_in) // groups
+        depth = (op.n_in if is_forward else op.n_out) // groups
+        at_once = fills_panels(groups, columns, size)
+        ld_room = max(own.ld_channels, own.ld_filters)
         height = own.out_y if is_direct else own.size_y
         width = own.out_x if is_direct else own.size_x
         source_width = own.size_x if is_direct else own.out_x
@@ -102,7 +144,7 @@ def make_convolve(dtype, is_direct, is_forward):
         of_source = f.chunk * ld
         of_target = f.chunk * ld_target
         of_begin = f.chunk * ld_begin
-        most = max(TOGETHER // rows, 1)
+        most = max(TOGETHER // rows, 1) if at_once else 1
         for y in range(height):
             ky, n_y, ky_step, sy, sy_step = window_of(
                 y, own.size_y, own.out_y, own.kernel_y, own.stride_y, own.before_y, own.dilation_y
@@ -132,22 +174,34 @@ def make_convolve(dtype, is_direct, is_forward):
                     m_rows = rows * windows
                     a_row = stride * ld
                     count = 1
-                matrix = (a, a_row, 1, STRIP * a_row, b, ld_weights, c, ld_target, m_rows, columns, ld_target, depth)
-                begins = (start, ld_begin, scale)
                 along_y = (n_y, sy_step * source_width * of_source, ky_step * own.kernel_x * tap)
                 along_x = (n_x, sx_step * of_source, kx_step * tap)
                 others = (count, stride * of_source, of_target, of_begin)
-                call_window(f.window_product, (*matrix, *begins, *along_y, *along_x, *others, 0))
+                for g in range(groups):
+                    padding = ld_target - groups * columns if g == groups - 1 else 0
+                    factors = (a + g * depth * size, a_row, 1, STRIP * a_row, b + g * group * size, ld_weights)
+                    goal = c + g * columns * size
+                    begins = (start + g * columns * size if start != 0 else 0, ld_begin, scale)
+                    if at_once:
+                        result = (goal, ld_target, m_rows, columns, columns + padding, depth)
+                        multiply(f.window_product, (*factors, *result, *begins, *along_y, *along_x, *others, 0))
+                    else:
+                        room = row_at(f, own.room, ld_room, 0, first, size)  # (B, columns)
+                        result = (room, ld_room, m_rows, columns, ld_room, depth)
+                        multiply(f.window_product, (*factors, *result, 0, 0, 0, *along_y, *along_x, *others, 0))
+                        columns_of_room = (columns, padding, room, ld_room)
+                        bring_back(goal, ld_target, m_rows, *columns_of_room, *begins, size, dtype)
                 if is_forward:
                     for p in range(pixel, pixel + windows):
                         activate(op, f, p, first, last, size)
                         clear_ended(op, f, p, first, last, size)
                 x += windows
 
-    return helper(convolve, dtype.__name__, is_direct, is_forward)
+    return helper(convolve, dtype.__name__, is_direct, is_forward, name)
 
 
 @layer_kernel("convolution", "forward", False)
+@layer_kernel("convolution_groups", "forward", False)
 @layer_kernel("convolution_transpose", "forward", True)
 def make_convolution_forward(dtype, is_transposed):
     """``y = activation(sum over taps of x @ weight + bias)``."""
@@ -161,19 +215,23 @@ def make_convolution_forward(dtype, is_transposed):
         own = convolution_at(op_address)
         f = frame_at(frame_address)
         ld = op.ld_out
-        tap = op.n_in * ld  # numbers of the weights of one tap
+        channels = op.n_in // own.groups
+        group = op.n_out // own.groups
+        tap = channels * ld  # numbers of the weights of one tap
         weights = f.params + own.weight * size
         ld_weights = ld
-        if f.panels != 0:
+        if f.panels != 0 and fills_panels(own.groups, group, size):
             weights = f.panels + own.weight * size
-            ld_weights = -op.n_in
+            ld_weights = -channels
+            group *= channels  # whose panels come one group after the other
         bias = f.params + own.bias * size if own.bias >= 0 else 0
-        convolve(op, own, f, op.x, op.ld_in, op.y, ld, weights, ld_weights, tap, bias, 0, 0, first, last)
+        convolve(op, own, f, op.x, op.ld_in, op.y, ld, weights, ld_weights, tap, group, bias, 0, 0, first, last)
 
     return LAYER_KERNEL, convolution_forward
 
 
 @layer_kernel("convolution", "backward", False)
+@layer_kernel("convolution_groups", "backward", False)
 @layer_kernel("convolution_transpose", "backward", True)
 def make_convolution_backward(dtype, is_transposed):
     """``dx = (begin + sum over taps of dy @ weight.T) * dx``, with the derivative of what came before if `scale`."""
@@ -188,34 +246,55 @@ def make_convolution_backward(dtype, is_transposed):
         f = frame_at(frame_address)
         ld_in = op.ld_in
         ld = op.ld_out
-        if op.every != 0 and f.lengths != 0:  # nobody may read what is there now
-            for r in range(first, last):
-                for t in range(length_of(f, op.every, op.steps, r), op.steps):
-                    clear(row_at(f, op.dy, ld, t, r, size), ld * size)  # OUT (P, B, O)
+        clear_ended_gradient(op, f, first, last, size)
         if op.dx >= 0:
-            weights = f.transposed + own.transposed * size  # (taps, O, I)
+            weights = f.transposed + own.transposed * size  # (taps, groups, O, I)
+            ld_weights = -own.ld_filters
+            group = own.ld_filters * own.ld_channels
+            tap = own.groups * group
             begin = row_at(f, op.begin, ld_in, 0, first, size) if op.begin >= 0 else 0  # (P, B, I)
-            scale = op.scale
-            convolve(op, own, f, op.dy, ld, op.dx, ld_in, weights, -ld, ld * ld_in, begin, ld_in, scale, first, last)
+            begins = (begin, ld_in, op.scale)
+            convolve(op, own, f, op.dy, ld, op.dx, ld_in, weights, ld_weights, tap, group, *begins, first, last)
 
     return LAYER_KERNEL, convolution_backward
 
 
+@register_jitable(**HELPER)
+def lay_out_tap(op, own, f, k, first, count, size, dtype):
+    """Lay out rows of the weights of one tap for products."""
+    groups = own.groups
+    channels = op.n_in // groups
+    ld = op.ld_out
+    weights = own.weight + k * channels * ld
+    pitch = groups * own.ld_filters * own.ld_channels
+    target = own.transposed + k * pitch if own.transposed >= 0 else -1
+    of_groups = (groups, op.n_out // groups, own.ld_filters)
+    lay_out_groups(
+        f, weights, target, channels, ld, of_groups, own.ld_channels, first, count, True, size, dtype
+    )  # fmt: skip
+
+
 def make_add_gradient(dtype, is_transposed):
-    """Function that adds what some pixels of the smaller side have to say to the gradient of rows of the weights."""
+    """Function that adds what some pixels of the smaller side have to say to the gradient of rows of the weights.
+
+    Of one group: of its columns in a tile whose rows have `ld_tile` numbers.
+    """
     size = dtype().itemsize
     most_numbers = PANEL_NUMBERS
     wide_enough = PANELS_OF_GRADIENT
 
-    def add_gradient(op, own, f, i, rows, last, tile, panels, y, y_end, x, x_end):
+    def add_gradient(op, own, f, g, i, rows, last, tile, ld_tile, width, panels, y, y_end, x, x_end):
         ld_in = op.ld_in
         ld = op.ld_out
+        channels = op.n_in // own.groups
+        columns = op.n_out // own.groups
         strips = panels + most_numbers * size
         done = 0
         while done < rows:
-            k = (i + done) // op.n_in
-            channel = i + done - k * op.n_in
-            count = min(rows - done, op.n_in - channel)
+            k = (i + done) // channels
+            channel = i + done - k * channels
+            count = min(rows - done, channels - channel)
+            channel += g * channels
             ky = k // own.kernel_x
             kx = k - ky * own.kernel_x
             y_first, y_last = pixels_of_tap(ky, own.size_y, own.out_y, own.stride_y, own.before_y, own.dilation_y)
@@ -231,8 +310,8 @@ def make_add_gradient(dtype, is_transposed):
                 x_pixel = small if is_transposed else large
                 dy_pixel = large if is_transposed else small
                 a = f.work + (op.x * f.capacity + x_pixel * f.chunk * ld_in + channel) * size  # (P, B, I)
-                b = f.work + (op.dy * f.capacity + dy_pixel * f.chunk * ld) * size  # (P, B, O)
-                c = tile + done * ld * size  # OUT
+                b = f.work + (op.dy * f.capacity + dy_pixel * f.chunk * ld + g * columns) * size  # (P, B, O)
+                c = tile + done * ld_tile * size  # OUT
                 a_y = (own.out_x if is_transposed else own.stride_y * own.size_x) * f.chunk * ld_in
                 a_x = (1 if is_transposed else own.stride_x) * f.chunk * ld_in
                 b_y = (own.stride_y * own.size_x if is_transposed else own.out_x) * f.chunk * ld
@@ -256,14 +335,40 @@ def make_add_gradient(dtype, is_transposed):
                     a = strips
                     a_col = STRIP
                     a_strip = pitch
-                matrix = (a, 1, a_col, a_strip, b, ld_b, c, ld, count, op.n_out, ld, depth, c, ld, 0)
+                matrix = (a, 1, a_col, a_strip, b, ld_b, c, ld_tile, count, columns, width, depth, c, ld_tile, 0)
                 call_window(f.window_product, (*matrix, n_y, a_y, b_y, n_x, a_x, b_x, 1, 0, 0, 0, skipped))
             done += count
 
     return helper(add_gradient, dtype.__name__, is_transposed)
 
 
+def make_sum_gradient(dtype, is_transposed):
+    """Function that sums the gradient of rows of the weights of a group over all pixels, block by block.
+
+    It is added to a tile whose rows have `ld_tile` numbers; `panels` is room for a block of dy, 0 where none is laid
+    out.
+    """
+    size = dtype().itemsize
+    add_gradient = make_add_gradient(dtype, is_transposed)
+
+    def sum_gradient(op, own, f, g, i, rows, last, tile, ld_tile, width, panels, most_y, most_x):
+        ld = op.ld_out
+        dy = f.work + op.dy * f.capacity * size  # (P, B, O)
+        for y in range(0, own.out_y, most_y):
+            y_end = min(y + most_y, own.out_y)
+            for x in range(0, own.out_x, most_x):
+                x_end = min(x + most_x, own.out_x)
+                depth = (x_end - x) * last
+                if panels != 0:
+                    block = dy + (y * own.out_x + x) * last * ld * size
+                    lay_out_panels(block, ld, panels, depth, 0, depth, 0, ld, size, dtype)
+                add_gradient(op, own, f, g, i, rows, last, tile, ld_tile, width, panels, y, y_end, x, x_end)
+
+    return helper(sum_gradient, dtype.__name__, is_transposed)
+
+
 @layer_kernel("convolution", "update", False)
+@layer_kernel("convolution_groups", "update", False)
 @layer_kernel("convolution_transpose", "update", True)
 def make_convolution_update(dtype, is_transposed):
     """Gradients by the weights and ``sum(dy)`` over the batch, handed to the optimizer strip by strip."""
@@ -276,7 +381,7 @@ def make_convolution_update(dtype, is_transposed):
     gradient_numbers = GRADIENT_NUMBERS
     most_numbers = PANEL_NUMBERS
     wide_enough = PANELS_OF_GRADIENT
-    add_gradient = make_add_gradient(dtype, is_transposed)
+    sum_gradient = make_sum_gradient(dtype, is_transposed)
 
     def convolution_update(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -286,8 +391,13 @@ def make_convolution_update(dtype, is_transposed):
         ld = op.ld_out
         dy = f.work + op.dy * f.capacity * size  # (P, B, O)
         direct = f.phase == collect and f.done == 0  # the first chunk is summed where it is stored
+        groups = own.groups
+        channels = op.n_in // groups
+        columns = op.n_out // groups
+        at_once = fills_panels(groups, columns, size)
+        ld_room = own.ld_filters
         n_taps = own.kernel_y * own.kernel_x
-        n_patch = n_taps * op.n_in
+        n_patch = n_taps * channels
         strips = (n_patch + f.row_block - 1) // f.row_block
         together = max(most_rows, GRADIENT_NUMBERS // ld) // f.row_block
         counter = (op_address - f.ops) // op_size
@@ -295,7 +405,7 @@ def make_convolution_update(dtype, is_transposed):
         most_x = max(BLOCK_BYTES // pixel_bytes, (BLOCK_ROWS + last - 1) // last)
         most_x = min(most_x, own.out_x)
         most_y = max(BLOCK_BYTES // (pixel_bytes * own.out_x), 1)
-        in_panels = own.stride_x == 1 and not is_transposed
+        in_panels = own.stride_x == 1 and not is_transposed and groups == 1
         in_panels = in_panels and ld * size >= wide_enough and most_x * last * ld <= most_numbers
         if in_panels:
             most_y = 1
@@ -311,18 +421,19 @@ def make_convolution_update(dtype, is_transposed):
             rows = min((end - s) * f.row_block, n_patch - i)
             at = own.weight + i * ld
             tile = f.gradient + at * size if direct else f.scratch
-            if f.phase != apply:  # block by block of the pixels
+            if f.phase != apply:
                 clear(tile, rows * ld * size)
-                for y in range(0, own.out_y, most_y):
-                    y_end = min(y + most_y, own.out_y)
-                    for x in range(0, own.out_x, most_x):
-                        x_end = min(x + most_x, own.out_x)
-                        depth = (x_end - x) * last
-                        if in_panels:
-                            block = dy + (y * own.out_x + x) * last * ld * size
-                            lay_out_panels(block, ld, panels, depth, 0, depth, 0, ld, size, dtype)
-                        of_panels = panels if in_panels else 0
-                        add_gradient(op, own, f, i, rows, last, tile, of_panels, y, y_end, x, x_end)
+                blocks = (panels if in_panels else 0, most_y, most_x)
+                for g in range(groups):
+                    of_group = tile + g * columns * size
+                    if at_once:
+                        width = columns if g < groups - 1 else ld - g * columns
+                        sum_gradient(op, own, f, g, i, rows, last, of_group, ld, width, *blocks)
+                    else:  # panels are not in use: their place is the group's room
+                        clear(panels, rows * ld_room * size)
+                        sum_gradient(op, own, f, g, i, rows, last, panels, ld_room, ld_room, *blocks)
+                        for r in range(rows):
+                            copy_numbers(of_group + r * ld * size, panels + r * ld_room * size, columns, dtype)
             for b in range(end - s):
                 begin = b * f.row_block * ld
                 numbers = min(f.row_block, rows - b * f.row_block) * ld
@@ -330,12 +441,10 @@ def make_convolution_update(dtype, is_transposed):
                 use_gradient(f, frame_address, at + begin, numbers, tile + begin * size, slot, 1, size, dtype)
             done = 0
             while done < rows and f.phase != collect:
-                k = (i + done) // op.n_in
-                channel = i + done - k * op.n_in
-                count = min(rows - done, op.n_in - channel)
-                weights = own.weight + k * op.n_in * ld
-                target = own.transposed + k * ld * op.ld_in if own.transposed >= 0 else -1
-                lay_out(f, weights, target, op.n_in, ld, op.n_out, op.ld_in, channel, count, True, size, dtype)
+                k = (i + done) // channels
+                channel = i + done - k * channels
+                count = min(rows - done, channels - channel)
+                lay_out_tap(op, own, f, k, channel, count, size, dtype)
                 done += count
             turn, s, end = next_piece(f, counter, strips, together, turn, end)
 
@@ -343,6 +452,7 @@ def make_convolution_update(dtype, is_transposed):
 
 
 @layer_kernel("convolution", "constrain")
+@layer_kernel("convolution_groups", "constrain")
 @layer_kernel("convolution_transpose", "constrain")
 def make_convolution_constrain(dtype):
     """Scale down the weights of every filter whose norm is too large."""
@@ -355,13 +465,11 @@ def make_convolution_constrain(dtype):
         own = convolution_at(op_address)
         f = frame_at(frame_address)
         ld = op.ld_out
-        n_in = op.n_in
+        channels = op.n_in // own.groups
         if f.rank == 0:
             n_taps = own.kernel_y * own.kernel_x
-            limit_norms(f, own.weight, n_taps * n_in, ld, ld, size, dtype)
+            limit_norms(f, own.weight, n_taps * channels, ld, ld, size, dtype)
             for k in range(n_taps):
-                target = own.transposed + k * ld * op.ld_in if own.transposed >= 0 else -1
-                weights = own.weight + k * n_in * ld
-                lay_out(f, weights, target, n_in, ld, op.n_out, op.ld_in, 0, n_in, True, size, dtype)
+                lay_out_tap(op, own, f, k, 0, channels, size, dtype)
 
     return LAYER_KERNEL, convolution_constrain
