@@ -28,7 +28,7 @@ COVERING = [
 ]
 MORE = [
     ResNetClassifier(**{**QUICK, "max_iter": 15}, normalization=None, solver="lbfgs", alpha=0.1),
-    FCNRegressor(**QUICK, standardize=False, activation="tanh"),
+    FCNRegressor(**{**QUICK, "kernel_sizes": 6}, standardize=False, activation="tanh"),
 ]
 
 
