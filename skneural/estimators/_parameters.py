@@ -18,8 +18,9 @@ from skneural.training.state import aligned_copy
 MOST_PREDICTORS = 16
 #: Parameters of estimators that decide how many weights there are.
 SHAPING = (
-    "layers", "filters", "convs_per_block", "kernel_size", "pool_size", "padding", "global_pooling",
-    "hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "rescale", "normalization",
+    "layers", "filters", "convs_per_block", "kernel_size", "kernel_sizes", "pool_size", "padding",
+    "global_pooling", "hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "rescale",
+    "normalization",
 )  # fmt: skip
 
 

@@ -44,7 +44,8 @@ class Forecaster(Tooltips, BaseEstimator):
     ----------
     estimator : estimator or None, default=None
         Regressor for X of shape (n_windows, lookback, n_features) and y of shape (n_windows,) or
-        (n_windows, horizon * n_targets). None for ``LSTMRegressor()``. One for two-dimensional X works behind a
+        (n_windows, horizon * n_targets): a recurrent or convolutional network, or one of any layers for sequences. None
+        for ``LSTMRegressor()``. One for two-dimensional X works behind a
         ``FunctionTransformer`` that flattens, as in the example. One with ``early_stopping=True`` (at the end of a
         pipeline, too) is stopped by the last windows of the series, `validation_fraction` of them: chosen at random,
         they would share rows with those it is trained on. The scaler is fitted on the rows before, then. There is a
