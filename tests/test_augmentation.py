@@ -15,11 +15,13 @@ import skneural
 from skneural import CNNClassifier, NetworkClassifier
 from skneural.backends.cpu.engine import Trainer
 from skneural.backends.inputs import Sequences
+from skneural.inspection import saliency
 from skneural.layers import Augmentation, Dense, GlobalPool, Recurrent, Reshape, SequenceAugmentation, Standardize
 from skneural.maths import augmentation as maths
 from skneural.maths import random
 from skneural.network.initializers import initialize
 from skneural.network.program import lower
+from skneural.plotting import AugmentationDisplay
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -286,3 +288,46 @@ def test_other_mistakes_are_errors(labelled):
         )
     with pytest.raises(ValueError, match="Augmentation needs images, got sequences of shape"):
         NetworkClassifier([Augmentation(), GlobalPool()]).fit(sequences()[0], np.arange(9) % 2)
+
+
+# -- previews and explanations -----------------------------------------------------------------------------------------
+
+
+def test_previews_are_versions_of_the_images():
+    pytest.importorskip("matplotlib").use("agg")
+    X = np.random.default_rng(0).integers(0, 256, (3, 6, 8, 3)).astype(np.uint8)
+    display = Augmentation(horizontal_flip=True).preview(X, 8)
+    assert display.versions.dtype == np.uint8
+    assert display.axes_.shape == (3, 9)
+    flipped = (display.versions == X[:, None, :, ::-1]).all(axis=(2, 3, 4))
+    as_it_is = (display.versions == X[:, None]).all(axis=(2, 3, 4))
+    assert (flipped ^ as_it_is).all()
+    assert flipped.any(axis=1).all()
+    grey = Augmentation(brightness=1.0).preview(X[..., 0].astype(float), 2, random_state=3)
+    shifts = grey.versions - X[:, None, :, :, 0]
+    assert_allclose(shifts, np.broadcast_to(shifts[:, :, :1, :1], shifts.shape), atol=1e-3)
+    display.figure_.clear()
+    grey.figure_.clear()
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "X", "words"),
+    [
+        (None, np.zeros((2, 5, 5)), "augmentation must be a layers.Augmentation, got None"),
+        (Augmentation(), np.zeros((2, 5, 5, 2)), "Images of 1, 3 or 4 channels can be shown, got 2"),
+        (Augmentation(), np.full((2, 5, 5), np.nan), "Input X contains NaN: first in image 0"),
+        (Augmentation(zoom=2), np.zeros((2, 5, 5)), "zoom of Augmentation must be a share"),
+    ],
+)
+def test_previews_of_nothing_are_errors(augmentation, X, words):
+    pytest.importorskip("matplotlib").use("agg")
+    with pytest.raises((TypeError, ValueError), match=words):
+        AugmentationDisplay.from_images(augmentation, X)
+
+
+def test_explanations_read_images_as_they_are(labelled):
+    X, y = labelled
+    clf = small(augmentation=EVERYTHING).fit(X, y)
+    plain = small().fit(X, y)
+    plain._params[:] = clf._params
+    assert_array_equal(saliency(clf, X[:5]), saliency(plain, X[:5]))

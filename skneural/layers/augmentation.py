@@ -98,11 +98,32 @@ class Augmentation(Layer):
     cutout: float = 0.0
     fill: str = "nearest"
 
+    def preview(self, X, n=7, **options):
+        """Draw images and versions of them that training would see.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_images, height, width) or (n_images, height, width, n_channels)
+            A few images.
+        n : int, default=7
+            Versions of each.
+        **options
+            As :meth:`skneural.plotting.AugmentationDisplay.from_images` has them: `random_state`, `ax`, `cmap`.
+
+        Returns
+        -------
+        AugmentationDisplay
+            The versions are its attribute `versions`, of shape (n_images, n, height, width) or with channels.
+        """
+        from skneural.plotting import AugmentationDisplay  # stands above this module
+
+        return AugmentationDisplay.from_images(self, X, n, **options)
+
     def build(self, net, x):
         """See `Layer.build`."""
         height, width, _ = net.images(x)
         _check_place(net)
-        if not net.training:
+        if not net.augments:
             return x
         return net.add(
             "augment_images",
@@ -165,7 +186,7 @@ class SequenceAugmentation(Layer):
         """See `Layer.build`."""
         net.sequences(x)
         _check_place(net)
-        if not net.training:
+        if not net.augments:
             return x
         return net.add(
             "augment_sequences",

@@ -140,10 +140,13 @@ class Builder:
         Whether the input is a CSR matrix.
     training : bool
         Whether the way back will be needed. Without it layers leave out what only training has.
+    input_gradient : bool
+        Whether the way back goes as far as the input: it must then be read as it is.
     """
 
-    def __init__(self, shape, dtype, sparse=False, training=True):
+    def __init__(self, shape, dtype, sparse=False, training=True, input_gradient=False):
         self.dtype, self.training = np.dtype(dtype), training
+        self.augments = training and not input_gradient
         self.operations, self.blocks, self.built = [], [], []
         self.n_params = self.n_work = self.n_statistics = self.n_layers = self.n_mappings = 0
         self._within = []

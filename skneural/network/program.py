@@ -296,7 +296,7 @@ def _lower(shown, layers, n_features, dtype, loss, settings, sparse, n_timesteps
     if not layers:
         raise ValueError("A network needs at least one layer.")
     shape = (n_timesteps, n_features) if n_timesteps else (n_features,)
-    builder = Builder(shape, dtype, sparse, training)
+    builder = Builder(shape, dtype, sparse, training, input_gradient)
     outputs = builder.stack(layers, builder.input)
     if len(outputs.shape) != 1:
         kind = "sequences" if len(outputs.shape) == 2 else "images"

@@ -3,6 +3,7 @@
 They read fitted attributes and arrays, and draw with Matplotlib, which is imported when something is drawn.
 """
 
+from skneural.plotting._augmentation import AugmentationDisplay
 from skneural.plotting._filters import FilterDisplay
 from skneural.plotting._forecast import ForecastDisplay
 from skneural.plotting._image_importance import ImageImportanceDisplay
@@ -11,6 +12,6 @@ from skneural.plotting._importance import TimestepImportanceDisplay
 from skneural.plotting._training import GradientNormDisplay, TrainingCurveDisplay
 
 __all__ = [
-    "FilterDisplay", "ForecastDisplay", "GradientNormDisplay", "ImageImportanceDisplay", "ImagePredictionDisplay",
-    "TimestepImportanceDisplay", "TrainingCurveDisplay",
+    "AugmentationDisplay", "FilterDisplay", "ForecastDisplay", "GradientNormDisplay", "ImageImportanceDisplay",
+    "ImagePredictionDisplay", "TimestepImportanceDisplay", "TrainingCurveDisplay",
 ]  # fmt: skip
