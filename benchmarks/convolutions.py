@@ -45,6 +45,13 @@ def shortcut_block(filters):
     return Residual((*inside, last), shortcut=(Conv1D(filters, 1, normalization="batch"),))
 
 
+def separable_block(filters):
+    """A depthwise convolution and one of single pixels, each normalised before its activation (Howard et al., 2017)."""
+    apart = Conv2D(filters[0], groups="depthwise", activation="relu", normalization="batch")
+    mixed = Conv2D(filters[1], 1, activation="relu", normalization="batch")
+    return [apart, mixed]
+
+
 #: Name, shape of a sample, layers, classes, batch, batches, and how many times as long PyTorch should take.
 CASES = (
     (
@@ -99,6 +106,15 @@ CASES = (
         8,
         1.5,
     ),
+    (
+        "depthwise separable, 2 blocks",
+        (32, 32, 32),
+        [*separable_block((32, 64)), *separable_block((64, 64)), GlobalPool("mean")],
+        10,
+        32,
+        10,
+        1.5,
+    ),
 )
 
 
@@ -143,7 +159,8 @@ def modules_of(layers, shape):
         if kind.startswith("Conv"):
             make = getattr(torch.nn, f"Conv{n_axes}d")
             bias = layer.normalization is None
-            found.append(make(shape[0], layer.filters, layer.kernel_size, padding="same", bias=bias))
+            groups = shape[0] if layer.groups == "depthwise" else layer.groups
+            found.append(make(shape[0], layer.filters, layer.kernel_size, padding="same", bias=bias, groups=groups))
             shape = (layer.filters, *shape[1:])
             if layer.normalization:
                 found.append(getattr(torch.nn, f"BatchNorm{n_axes}d")(shape[0]))

@@ -46,6 +46,8 @@ EXAMPLES = {
         Conv1D(4, 3, stride=2, activation="tanh", normalization="layer"),
         Conv1D(WIDTH, 4, stride=3, dilation=2),
         Conv1D(4, 2, padding="valid", activation="tanh"),
+        Conv1D(WIDTH, 3, groups="depthwise", activation="tanh", normalization="batch"),
+        Conv1D(4, 3, stride=2, dilation=2, groups=2, activation="relu"),
     ],
     "ConvTranspose1D": [ConvTranspose1D(4, 3, stride=1, activation="tanh")],  # longer ones: see `UpSample`
     "Dense": [Dense(5), Dense(4, "tanh"), Dense(4, "tanh", "batch"), Dense(4, "relu", "layer")],

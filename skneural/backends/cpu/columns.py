@@ -16,7 +16,7 @@ _I64 = ir.IntType(64)
 _I32 = ir.IntType(32)
 
 
-def multiplier(emit):
+def _multiplier(emit):
     """An intrinsic ``multiply(dtype, count, arguments)`` that has `emit` write its body."""
 
     @intrinsic(prefer_literal=True)
@@ -124,7 +124,7 @@ def _finish(v, total, m, c, ldc, begin, ld_begin, scale):
         v.store(v.zero, v.at(row, _I64(place)))
 
 
-multiply_rows = multiplier(_emit_rows)
-multiply_columns = multiplier(_emit_columns)
+multiply_rows = _multiplier(_emit_rows)
+multiply_columns = _multiplier(_emit_columns)
 
 compiling.name_intrinsics(globals())

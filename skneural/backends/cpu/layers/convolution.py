@@ -44,6 +44,9 @@ BLOCK_BYTES = 1 << 15
 BLOCK_ROWS = 128
 PANELS_OF_GRADIENT = 512
 
+#: Pixels of a strip of an image at the least: those around it are read twice.
+NARROWEST = 4
+
 convolution_at = details_view("convolution")
 
 
@@ -117,12 +120,14 @@ def bring_back(target, ld_target, rows, columns, padding, room, ld_room, begin, 
         clear_padding(goal, columns, columns + padding, size)
 
 
-def make_convolve(dtype, is_direct, is_forward, name="windows", multiply=call_window):
+def make_convolve(dtype, is_direct, is_forward, name="windows", multiply=call_window, strip_bytes=0):
     """Function that sums, for every pixel of one side, the products of what a window shows of the other side.
 
     Directly, a pixel of the smaller side has a window on the larger one, as a convolution has it on the way forward;
     else a pixel of the larger side collects from all windows that see it. The products are those of `multiply`, which
     has a name among such functions.
+
+    With `strip_bytes` it goes down strips of the image, as wide as so many bytes of the rows that a window shows.
     """
     size = dtype().itemsize
     window_of = direct_window if is_direct else reverse_window
@@ -145,57 +150,62 @@ def make_convolve(dtype, is_direct, is_forward, name="windows", multiply=call_wi
         of_target = f.chunk * ld_target
         of_begin = f.chunk * ld_begin
         most = max(TOGETHER // rows, 1) if at_once else 1
-        for y in range(height):
-            ky, n_y, ky_step, sy, sy_step = window_of(
-                y, own.size_y, own.out_y, own.kernel_y, own.stride_y, own.before_y, own.dilation_y
-            )
-            x = 0
-            while x < width:
-                kx, n_x, kx_step, sx, sx_step = window_of(
-                    x, own.size_x, own.out_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x
+        strip = width
+        if strip_bytes > 0:
+            strip = max(strip_bytes // (own.kernel_y * of_source * size), NARROWEST)
+        for x_begin in range(0, width, strip):
+            x_end = min(x_begin + strip, width)
+            for y in range(height):
+                ky, n_y, ky_step, sy, sy_step = window_of(
+                    y, own.size_y, own.out_y, own.kernel_y, own.stride_y, own.before_y, own.dilation_y
                 )
-                windows = 1
-                while has_neighbours and windows < most and x + windows < width:
-                    k, n, _, _, _ = window_of(
-                        x + windows, own.size_x, own.out_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x
+                x = x_begin
+                while x < x_end:
+                    kx, n_x, kx_step, sx, sx_step = window_of(
+                        x, own.size_x, own.out_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x
                     )
-                    if k != kx or n != n_x:
-                        break
-                    windows += 1
-                pixel = y * width + x
-                a = row_at(f, source, ld, sy * source_width + sx, first, size)  # (P, B, depth)
-                b = weights + (ky * own.kernel_x + kx) * tap * size  # (taps, depth, columns)
-                c = row_at(f, target, ld_target, pixel, first, size)  # OUT (P, B, columns)
-                start = begin + pixel * of_begin * size if begin != 0 else 0
-                m_rows = rows
-                a_row = ld
-                count = windows
-                if rows == f.chunk and (stride == 1 or rows == 1):  # windows side by side are rows of one matrix
-                    m_rows = rows * windows
-                    a_row = stride * ld
-                    count = 1
-                along_y = (n_y, sy_step * source_width * of_source, ky_step * own.kernel_x * tap)
-                along_x = (n_x, sx_step * of_source, kx_step * tap)
-                others = (count, stride * of_source, of_target, of_begin)
-                for g in range(groups):
-                    padding = ld_target - groups * columns if g == groups - 1 else 0
-                    factors = (a + g * depth * size, a_row, 1, STRIP * a_row, b + g * group * size, ld_weights)
-                    goal = c + g * columns * size
-                    begins = (start + g * columns * size if start != 0 else 0, ld_begin, scale)
-                    if at_once:
-                        result = (goal, ld_target, m_rows, columns, columns + padding, depth)
-                        multiply(f.window_product, (*factors, *result, *begins, *along_y, *along_x, *others, 0))
-                    else:
-                        room = row_at(f, own.room, ld_room, 0, first, size)  # (B, columns)
-                        result = (room, ld_room, m_rows, columns, ld_room, depth)
-                        multiply(f.window_product, (*factors, *result, 0, 0, 0, *along_y, *along_x, *others, 0))
-                        columns_of_room = (columns, padding, room, ld_room)
-                        bring_back(goal, ld_target, m_rows, *columns_of_room, *begins, size, dtype)
-                if is_forward:
-                    for p in range(pixel, pixel + windows):
-                        activate(op, f, p, first, last, size)
-                        clear_ended(op, f, p, first, last, size)
-                x += windows
+                    windows = 1
+                    while has_neighbours and windows < most and x + windows < x_end:
+                        k, n, _, _, _ = window_of(
+                            x + windows, own.size_x, own.out_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x
+                        )
+                        if k != kx or n != n_x:
+                            break
+                        windows += 1
+                    pixel = y * width + x
+                    a = row_at(f, source, ld, sy * source_width + sx, first, size)  # (P, B, depth)
+                    b = weights + (ky * own.kernel_x + kx) * tap * size  # (taps, depth, columns)
+                    c = row_at(f, target, ld_target, pixel, first, size)  # OUT (P, B, columns)
+                    start = begin + pixel * of_begin * size if begin != 0 else 0
+                    m_rows = rows
+                    a_row = ld
+                    count = windows
+                    if rows == f.chunk and (stride == 1 or rows == 1):  # windows side by side are rows of one matrix
+                        m_rows = rows * windows
+                        a_row = stride * ld
+                        count = 1
+                    along_y = (n_y, sy_step * source_width * of_source, ky_step * own.kernel_x * tap)
+                    along_x = (n_x, sx_step * of_source, kx_step * tap)
+                    others = (count, stride * of_source, of_target, of_begin)
+                    for g in range(groups):
+                        padding = ld_target - groups * columns if g == groups - 1 else 0
+                        factors = (a + g * depth * size, a_row, 1, STRIP * a_row, b + g * group * size, ld_weights)
+                        goal = c + g * columns * size
+                        begins = (start + g * columns * size if start != 0 else 0, ld_begin, scale)
+                        if at_once:
+                            result = (goal, ld_target, m_rows, columns, columns + padding, depth)
+                            multiply(f.window_product, (*factors, *result, *begins, *along_y, *along_x, *others, 0))
+                        else:
+                            room = row_at(f, own.room, ld_room, 0, first, size)  # (B, columns)
+                            result = (room, ld_room, m_rows, columns, ld_room, depth)
+                            multiply(f.window_product, (*factors, *result, 0, 0, 0, *along_y, *along_x, *others, 0))
+                            columns_of_room = (columns, padding, room, ld_room)
+                            bring_back(goal, ld_target, m_rows, *columns_of_room, *begins, size, dtype)
+                    if is_forward:
+                        for p in range(pixel, pixel + windows):
+                            activate(op, f, p, first, last, size)
+                            clear_ended(op, f, p, first, last, size)
+                    x += windows
 
     return helper(convolve, dtype.__name__, is_direct, is_forward, name)
 

@@ -6,12 +6,11 @@ weights. Nothing is transposed or laid out, since the way back multiplies by the
 Sizes: P pixels, B rows of the batch, C channels; ``ld`` is C padded.
 """
 
-from skneural.backends.cpu.channels import ROWS, add_gradient, multiply_window
+from skneural.backends.cpu.channels import LINES, add_gradient, multiply_window
 from skneural.backends.cpu.compiler import DIGEST, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, frame_at, op_at
 from skneural.backends.cpu.layers.convolution import (
-    BLOCK_BYTES,
-    BLOCK_ROWS,
+    NARROWEST,
     clear_ended_gradient,
     make_convolve,
     pixels_of_tap,
@@ -27,6 +26,10 @@ from skneural.network.operations import OP
 #: Taps that a thread claims at a time: those of one row of most windows, so that blocks of x and dy stay in the cache.
 TAPS = 3
 
+#: Bytes of the rows of an image, those of a window's height together, that a strip takes: they stay in the cache of the
+#: second level while it goes from one to the next. There is little to compute for what is read.
+STRIP_BYTES = 1 << 18
+
 depthwise_at = details_view("depthwise")
 
 
@@ -34,8 +37,8 @@ def make_multiply_channels(dtype):
     """Function that multiplies windows channel by channel; its arguments are those of `windows.make_window_product`."""
     size = dtype().itemsize
     unit = 64 // size
-    most = ROWS
-    half = max(ROWS // 2, 1)
+    most = LINES
+    half = max(LINES // 2, 1)
 
     def multiply_channels(nothing, arguments):
         a, a_row, _, _, b, _, c, ldc, m_rows, _, width, _ = arguments[:12]
@@ -49,23 +52,21 @@ def make_multiply_channels(dtype):
             if n_y * n_x == 0:
                 without_window(goal, ldc, m_rows, width, start, ld_begin, scale, size, dtype)
                 continue
-            for n in range(0, width, unit):
-                m = 0
-                while m < m_rows:
-                    left = m_rows - m
+            m = 0
+            while m < m_rows:
+                rows = most if m_rows - m >= most else half if m_rows - m >= half else 1
+                for n in range(0, width, unit):
                     a_tile = a + (p * a_next + m * a_row + n) * size
                     c_tile = goal + (m * ldc + n) * size
                     begin_tile = start + (m * ld_begin + n) * size if begin != 0 else 0
                     tile = (a_tile, a_row, b + n * size, c_tile, ldc, begin_tile, ld_begin, scale, *along)
-                    if left >= most:
-                        multiply_window(dtype, most, tile)
-                        m += most
-                    elif left >= half:
-                        multiply_window(dtype, half, tile)
-                        m += half
+                    if rows == most:
+                        multiply_window(dtype, most, 1, tile)
+                    elif rows == half:
+                        multiply_window(dtype, half, 1, tile)
                     else:
-                        multiply_window(dtype, 1, tile)
-                        m += 1
+                        multiply_window(dtype, 1, 1, tile)
+                m += rows
 
     return helper(multiply_channels, dtype.__name__)
 
@@ -75,7 +76,7 @@ def make_depthwise_forward(dtype):
     """``y = activation(sum over taps of x * weight + bias)``."""
     digest = DIGEST
     size = dtype().itemsize
-    convolve = make_convolve(dtype, True, True, "channels", make_multiply_channels(dtype))
+    convolve = make_convolve(dtype, True, True, "channels", make_multiply_channels(dtype), STRIP_BYTES)
 
     def depthwise_forward(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -95,7 +96,7 @@ def make_depthwise_backward(dtype):
     """``dx = (begin + sum over taps of dy * weight) * dx``, with the derivative of what came before if `scale`."""
     digest = DIGEST
     size = dtype().itemsize
-    convolve = make_convolve(dtype, False, False, "channels", make_multiply_channels(dtype))
+    convolve = make_convolve(dtype, False, False, "channels", make_multiply_channels(dtype), STRIP_BYTES)
 
     def depthwise_backward(op_address, frame_address, first, last):
         digest  # part of the cache key
@@ -113,36 +114,47 @@ def make_depthwise_backward(dtype):
 
 
 def make_add_block(dtype):
-    """Function that adds what some pixels of a row have to say to the gradient of some taps."""
+    """Function that adds what some pixels of a row have to say to the gradient of some taps.
+
+    Tiles are as wide as they can be: what they read lies side by side then.
+    """
     size = dtype().itemsize
     unit = 64 // size
-    rows = ROWS
+    lines = LINES
+    half = LINES // 2
 
     def add_block(op, own, f, k_first, k_end, last, tile, y, x, x_end):
         ld = op.ld_out
         pixel = f.chunk * ld
-        at_once = last // rows
-        left = last - at_once * rows
-        for n in range(0, ld, unit):
-            for k in range(k_first, k_end):
-                ky = k // own.kernel_x
-                kx = k - ky * own.kernel_x
-                y_first, y_end = pixels_of_tap(ky, own.size_y, own.out_y, own.stride_y, own.before_y, own.dilation_y)
-                x_first, x_last = pixels_of_tap(kx, own.size_x, own.out_x, own.stride_x, own.before_x, own.dilation_x)
-                x_first = max(x_first, x)
-                count = min(x_last, x_end) - x_first
-                if y_first <= y < y_end and count > 0:
-                    row = y * own.stride_y - own.before_y + ky * own.dilation_y
-                    column = x_first * own.stride_x - own.before_x + kx * own.dilation_x
-                    a = f.work + (op.x * f.capacity + (row * own.size_x + column) * pixel + n) * size  # (P, B, C)
-                    b = f.work + (op.dy * f.capacity + (y * own.out_x + x_first) * pixel + n) * size  # (P, B, C)
-                    c = tile + ((k - k_first) * ld + n) * size  # OUT
-                    along = (1, 0, 0, count, own.stride_x * pixel, pixel)
-                    if at_once > 0:
-                        add_gradient(dtype, rows, (a, ld, b, ld, c, *along, at_once))
-                    if left > 0:
-                        done = at_once * rows * ld * size
-                        add_gradient(dtype, 1, (a + done, ld, b + done, ld, c, *along, left))
+        for k in range(k_first, k_end):
+            ky = k // own.kernel_x
+            kx = k - ky * own.kernel_x
+            y_first, y_end = pixels_of_tap(ky, own.size_y, own.out_y, own.stride_y, own.before_y, own.dilation_y)
+            x_first, x_last = pixels_of_tap(kx, own.size_x, own.out_x, own.stride_x, own.before_x, own.dilation_x)
+            x_first = max(x_first, x)
+            count = min(x_last, x_end) - x_first
+            if y < y_first or y >= y_end or count <= 0:
+                continue
+            row = y * own.stride_y - own.before_y + ky * own.dilation_y
+            column = x_first * own.stride_x - own.before_x + kx * own.dilation_x
+            source = f.work + (op.x * f.capacity + (row * own.size_x + column) * pixel) * size  # (P, B, C)
+            gradient = f.work + (op.dy * f.capacity + (y * own.out_x + x_first) * pixel) * size  # (P, B, C)
+            goal = tile + (k - k_first) * ld * size  # OUT (C,)
+            along = (1, 0, 0, count, own.stride_x * pixel, pixel)
+            n = 0
+            while n < ld:
+                a = source + n * size
+                b = gradient + n * size
+                c = goal + n * size
+                if ld - n >= lines * unit:
+                    add_gradient(dtype, 1, lines, (a, ld, b, ld, c, *along, last))
+                    n += lines * unit
+                elif ld - n >= half * unit:
+                    add_gradient(dtype, 1, half, (a, ld, b, ld, c, *along, last))
+                    n += half * unit
+                else:
+                    add_gradient(dtype, 1, 1, (a, ld, b, ld, c, *along, last))
+                    n += unit
 
     return helper(add_block, dtype.__name__)
 
@@ -167,7 +179,7 @@ def make_depthwise_update(dtype):
         direct = f.phase == collect and f.done == 0  # the first chunk is summed where it is stored
         taps = own.kernel_y * own.kernel_x
         counter = (op_address - f.ops) // op_size
-        most_x = max(BLOCK_BYTES // (2 * last * ld * size), (BLOCK_ROWS + last - 1) // last)
+        strip = max(STRIP_BYTES // (own.kernel_y * f.chunk * ld * size), NARROWEST)
         if f.rank == f.n_threads - 1 and own.bias >= 0:  # before the weights, of which others then take more
             tile = f.gradient + own.bias * size if direct else f.scratch
             if f.phase != apply:
@@ -180,9 +192,9 @@ def make_depthwise_update(dtype):
             tile = f.gradient + at * size if direct else f.scratch
             if f.phase != apply:
                 clear(tile, (end - k) * ld * size)
-                for y in range(own.out_y):
-                    for x in range(0, own.out_x, most_x):
-                        add_block(op, own, f, k, end, last, tile, y, x, min(x + most_x, own.out_x))
+                for x in range(0, own.out_x, strip):
+                    for y in range(own.out_y):
+                        add_block(op, own, f, k, end, last, tile, y, x, min(x + strip, own.out_x))
             for j in range(end - k):
                 use_gradient(
                     f, frame_address, at + j * ld, ld, tile + j * ld * size, op.slot + k + j, 1, size, dtype
