@@ -4,7 +4,7 @@
 
 The data is not part of the package: FOLDER holds `mnist.npz`, the folder
 `uci_regression` with the 20 standard splits of Hernandez-Lobato and Adams (2015), `tabular/california_housing.npz`, and
-the folders `sequence` and `timeseries` for recurrent networks; without `--data` it is looked for in `../shared/data`
+the folders `sequence` and `timeseries` for networks of sequences; without `--data` it is looked for in `../shared/data`
 beside the checkout. What is missing is said and left out. Within a split, the rows tested on have no part in training,
 in scaling, in early stopping or in the choice of settings.
 """

@@ -22,6 +22,7 @@ import skneural
 from skneural import NetworkClassifier
 from skneural.backends.inputs import Sequences
 from skneural.callbacks import Checkpoint
+from skneural.inspection import timestep_importance
 from skneural.layers import (
     Activation,
     BatchNorm,
@@ -390,6 +391,23 @@ def test_copies_and_files(family, kind, form, tmp_path):
     expected = copy.deepcopy(est).partial_fit(X, y)
     for same in copies[:3]:
         assert_same_fit(same.partial_fit(X, y), expected)
+
+
+@EACH
+def test_skops(family):
+    sio = pytest.importorskip("skops.io")
+    X, y = sequences("multiclass", ragged=True)
+    est = small("multiclass", family).fit(X, y)
+    again = sio.loads(sio.dumps(est), trusted=[f"skneural.estimators.convolutional.{family}Classifier"])
+    assert_array_equal(again.predict_proba(X), est.predict_proba(X))
+
+
+@EACH
+def test_importance_of_time_steps(family):
+    X, _ = sequences(n_samples=120)
+    y = X[:, 2, 0] + X[:, 3, 0]
+    est = small(family=family, hidden_layer_sizes=8, max_iter=80).fit(X, y)
+    assert set(np.argsort(timestep_importance(est, X))[-2:]) == {2, 3}
 
 
 @EACH

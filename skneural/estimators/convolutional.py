@@ -23,12 +23,16 @@ shortcut, which is added before the last activation of the block. Then each chan
 which goes on to the outputs. It has about twice the weights of :class:`FCN{task}`, in nine convolutions."""
 COMMON = """\
 Steps after the end of a sequence count neither for the means nor for the normalisation, and convolutions read zeros
-there.
+there. Training keeps all steps of a batch, with ``normalization='batch'`` of the whole batch at once, so long sequences
+want small batches. Beside the data that is about
+``batch_size * n_timesteps * {numbers}`` numbers.
 
-The paper trains on batches of 16 sequences for 1,500 to 2,000 epochs, and halves the rate after 50 epochs without a
-better training loss, down to 0.0001: ``batch_size=16, max_iter=2000, learning_rate='plateau', decay_factor=0.5,
-decay_epochs=50, min_learning_rate=1e-4, n_iter_no_change=2000``. The defaults here are those of the other networks,
-and much shorter. Convolutions have no kernels for GPUs yet."""
+The authors train on batches of 16 sequences (a tenth of all, where that is less) for 1,000 to 2,000 epochs, and halve
+the rate after 50 epochs without a better training loss, down to 0.0001: ``batch_size=16, max_iter=2000,
+learning_rate='plateau', decay_factor=0.5, decay_epochs=50, min_learning_rate=1e-4, n_iter_no_change=2000``. The
+defaults here are those of the other networks, and much shorter. Convolutions have no kernels for GPUs yet."""
+#: What training keeps of a step.
+NUMBERS = {"FCN": "4 * sum(filters)", "ResNet": "4 * (n_convolutions + 1) * sum(filters)"}
 REFERENCES = """\
 Wang, Yan and Oates (2017), "Time series classification from scratch with deep neural networks: a strong baseline",
 IJCNN.
@@ -208,7 +212,7 @@ class ConvolutionalNetwork(SequenceNetwork):
         name = "ResNet" if issubclass(cls, ResNetArchitecture) else "FCN"
         return {
             "description": RESNET.format(task=task) if name == "ResNet" else FCN,
-            "common": COMMON,
+            "common": COMMON.format(numbers=NUMBERS[name]),
             "input": INPUT,
             "references": f"{REFERENCES}\n\n{HE}" if name == "ResNet" else REFERENCES,
             "examples": example.format(name=name),
