@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from skneural.network.layer import Layer
 from skneural.network.operations import operation
 
-operation("activation", elementwise=True, derivative="function", chains=False)
+operation("activation", elementwise=True, derivative="function", chains=False, shares_steps=True)
 
 
 @dataclass(frozen=True, repr=False)

@@ -24,10 +24,10 @@ class Axis(NamedTuple):
 #: Weights, bias, transposed weights; groups, of each the padded channels and filters, and room for those of a pixel.
 _PARTS = ("weight", "bias", "transposed", "groups", "ld_channels", "ld_filters", "room")
 DETAILS = (*_PARTS, *(f"{name}_{axis}" for axis in "yx" for name in Axis._fields))
-operation("convolution", DETAILS, derivative="function", always_back=True)
-operation("convolution_transpose", DETAILS, derivative="function", always_back=True)
+operation("convolution", DETAILS, derivative="function", always_back=True, shares_steps=True)
+operation("convolution_transpose", DETAILS, derivative="function", always_back=True, shares_steps=True)
 operation("convolution_groups", DETAILS, derivative="function", always_back=True)
-operation("depthwise", DETAILS, derivative="function", always_back=True, updates_rows=True)
+operation("depthwise", DETAILS, derivative="function", always_back=True, shares_steps=True, updates_rows=True)
 
 
 def axis_of(net, name, size, kernel, stride, padding, dilation):

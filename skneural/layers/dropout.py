@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from skneural.network.layer import Layer
 from skneural.network.operations import operation
 
-operation("dropout", ["stream", "limit", "rate:f8"], elementwise=True, derivative="always")
+operation("dropout", ["stream", "limit", "rate:f8"], elementwise=True, derivative="always", shares_steps=True)
 operation("spatial_dropout", ["stream", "limit", "rate:f8", "factors"], elementwise=True, derivative="always")
 
 

@@ -9,7 +9,7 @@ from skneural.network.operations import operation
 AXIS = ("size", "out", "window", "stride")
 DETAILS = (*(f"{name}_{axis}" for axis in "yx" for name in AXIS), "winners")
 for _how in ("mean", "max"):
-    operation(f"pool_images_{_how}", DETAILS)
+    operation(f"pool_images_{_how}", DETAILS, shares_steps=True)
 
 
 def pair(value):

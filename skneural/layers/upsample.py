@@ -6,7 +6,7 @@ from skneural.layers.pooling_images import pair
 from skneural.network.layer import Layer
 from skneural.network.operations import operation
 
-operation("upsample", ("width", "size_y", "size_x"))
+operation("upsample", ("width", "size_y", "size_x"), shares_steps=True)
 
 
 @dataclass(frozen=True, repr=False)

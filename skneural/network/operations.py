@@ -43,6 +43,7 @@ HEAD = (
     ("layer", "i8"),  # number of the layer that its parameters belong to
     ("slot", "i8"),  # its partial sums, of penalties and squared gradients
     ("n_slots", "i8"),
+    ("by_steps", "i8"),  # whether threads share time steps or pixels
     ("panels", "i8"),  # where the gradient by the output is laid out for a product
     ("function", "i8"),  # address of the activation
     # Addresses of the kernels. Those of the batch's statistics see all of its rows, between two barriers.
@@ -93,6 +94,8 @@ class Kind:
         Whether its update needs room for the gradient by all parameters.
     multiplies_gradient : bool
         Whether its update is a product with the gradient by the output, which a backend may lay out for that.
+    shares_steps : bool
+        Whether a thread can do its part of the time steps or pixels, of all rows of the batch, whatever others do.
     updates_rows : bool
         Whether its update goes row by row of the weights: they are few, and all rows of a batch meet in each.
     """
@@ -108,6 +111,7 @@ class Kind:
     always_back: bool = False
     stores_gradient: bool = False
     multiplies_gradient: bool = False
+    shares_steps: bool = False
     updates_rows: bool = False
 
 
@@ -141,6 +145,6 @@ def operation(name, details=(), **traits):
 operation("input")
 operation("sequence_input", ["scaling"])
 operation("sparse_input")
-operation("sum", passes=True)
+operation("sum", passes=True, shares_steps=True)
 operation("concatenate", ["ld_first", "ld_second"])
 operation("loss")

@@ -51,6 +51,7 @@ def bind_training(program, *, constrain=False):
     for op, operation in zip(ops, program.operations, strict=True):
         is_asked = max(op["dx"], op["d_other"]) >= 0
         lays_out = operation.traits.multiplies_gradient and op["ld_out"] * program.dtype.itemsize >= PANELS_FROM
+        op["by_steps"] = program.has_windows and operation.traits.shares_steps
         op["panels"] = -1
         if lays_out:
             op["panels"] = n_work

@@ -76,6 +76,7 @@ def frame_fields(program, params, ops, settings):
         "settings": data(settings),
         "scale": 1.0,
         "n_threads": 1,
+        "step_shares": 1,
     }
 
 

@@ -25,6 +25,12 @@ def row_at(f, buffer, ld, t, r, size):
 
 
 @register_jitable(**HELPER)
+def own_steps(f, steps):
+    """Of so many time steps or pixels this thread's share: the first, and one after the last."""
+    return f.step_rank * steps // f.step_shares, (f.step_rank + 1) * steps // f.step_shares
+
+
+@register_jitable(**HELPER)
 def sample_of(f, r):
     """Which sample of the data row r of the chunk is."""
     number = f.start + r
@@ -212,7 +218,8 @@ def room_for_gradient(op, f, t, r, size):
 @register_jitable(**HELPER)
 def send_rows(f, target, begin, scale, source, ld, steps, first, last, size, dtype):
     """Send the gradient by an output on, as it is, as that by an input: rows of width `ld` of all steps."""
-    for t in range(steps):
+    t_begin, t_end = own_steps(f, steps)
+    for t in range(t_begin, t_end):
         before = row_at(f, begin, ld, t, first, size) if begin >= 0 else 0
         dx = row_at(f, target, ld, t, first, size)  # OUT (T, B, I)
         dy = row_at(f, source, ld, t, first, size)  # (T, B, O)

@@ -1,7 +1,9 @@
 """The compiled loops above the kernels: walk the table of operations, step after step, epoch after epoch.
 
 Every thread of a pool runs `train` on a frame of its own. A step has two phases with a barrier after each: rows
-(every thread runs its rows of the batch forward and back) and parameters (every thread updates its share). Statistics
+(every thread runs its rows of the batch forward and back) and parameters (every thread updates its share). In networks
+with convolutions threads share the pixels or time steps of all rows, operation by operation, where they can: the
+products of a pixel are then as large as on one thread. Statistics
 of the whole batch need two barriers more, and so do limits on norms. Sums that all need (losses, penalties, squared
 gradients) every thread adds up for itself, in the same order; so all take the same decisions and results do not depend
 on how many there are.
@@ -40,6 +42,9 @@ from skneural.network.operations import OP
 SPINS = 2000
 YIELDS = 400
 LONGEST_SLEEP = 200
+
+#: What threads have shared since they met last.
+NOTHING, BY_ROWS, BY_STEPS = range(3)
 
 _OP_SIZE = OP.itemsize
 _PASS_SIZE = PASS.itemsize
@@ -124,8 +129,31 @@ def sum_of(address, count):
 
 
 @register_jitable(**HELPER)
+def walk_share(f, frame_address, kernel, at, chunk, first, last, done):
+    """This thread's share of an operation: of its steps with all rows of the chunk, or all steps of its own rows.
+
+    `done` is what was shared since the last barrier: what another thread writes must be there before it is read.
+    Returned is the same for what follows.
+    """
+    op = op_at(at)
+    by_steps = op.by_steps != 0 and f.n_threads > 1
+    if done == BY_STEPS or (done == BY_ROWS and by_steps):
+        wait_at_barrier(f)
+    if not by_steps:
+        call_layer(kernel, (at, frame_address, first, last))
+        return BY_ROWS
+    f.step_rank = f.rank
+    f.step_shares = f.n_threads
+    call_layer(kernel, (at, frame_address, 0, chunk))
+    f.step_rank = 0
+    f.step_shares = 1
+    return BY_STEPS
+
+
+@register_jitable(**HELPER)
 def walk_rows(f, frame_address, part, chunk, first, last):
-    """Some rows of a chunk, forward through the operations of a pass and back."""
+    """Some rows of a chunk, forward through the operations of a pass and back; or some steps of all of them."""
+    done = NOTHING
     for i in range(part.begin, part.end):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
@@ -133,8 +161,9 @@ def walk_rows(f, frame_address, part, chunk, first, last):
             wait_at_barrier(f)
             call_layer(op.statistics_forward, (at, frame_address, 0, chunk))
             wait_at_barrier(f)
+            done = NOTHING
         if op.forward != 0:
-            call_layer(op.forward, (at, frame_address, first, last))
+            done = walk_share(f, frame_address, op.forward, at, chunk, first, last, done)
     for i in range(part.end - 1, part.back - 1, -1):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
@@ -142,8 +171,9 @@ def walk_rows(f, frame_address, part, chunk, first, last):
             wait_at_barrier(f)
             call_layer(op.statistics_backward, (at, frame_address, 0, chunk))
             wait_at_barrier(f)
+            done = NOTHING
         if op.backward != 0:
-            call_layer(op.backward, (at, frame_address, first, last))
+            done = walk_share(f, frame_address, op.backward, at, chunk, first, last, done)
 
 
 @register_jitable(**HELPER)

@@ -6,7 +6,7 @@ Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
 from skneural.backends.cpu.compiler import DIGEST, digest_of, formula
 from skneural.backends.cpu.intrinsics import ACTIVATION_KERNEL, LAYER_KERNEL, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import activate, bring, clear_ended, send_rows
+from skneural.backends.cpu.rows import activate, bring, clear_ended, own_steps, send_rows
 
 
 def make_activation(dtype, entry):
@@ -38,7 +38,8 @@ def make_activation_forward(dtype):
         digest  # part of the cache key
         op = op_at(op_address)
         f = frame_at(frame_address)
-        for t in range(op.steps):
+        t_begin, t_end = own_steps(f, op.steps)
+        for t in range(t_begin, t_end):
             bring(op, f, op.y, t, first, last, size, dtype)
             activate(op, f, t, first, last, size)
             clear_ended(op, f, t, first, last, size)

@@ -25,6 +25,7 @@ from skneural.backends.cpu.rows import (
     clear_padding,
     copy_numbers,
     length_of,
+    own_steps,
     row_at,
     send_numbers,
     sum_rows,
@@ -153,13 +154,14 @@ def make_convolve(dtype, is_direct, is_forward, name="windows", multiply=call_wi
         strip = width
         if strip_bytes > 0:
             strip = max(strip_bytes // (own.kernel_y * of_source * size), NARROWEST)
+        p_begin, p_end = own_steps(f, height * width)
         for x_begin in range(0, width, strip):
-            x_end = min(x_begin + strip, width)
-            for y in range(height):
+            for y in range(p_begin // width, (p_end + width - 1) // width):
+                x_end = min(x_begin + strip, width, p_end - y * width)
                 ky, n_y, ky_step, sy, sy_step = window_of(
                     y, own.size_y, own.out_y, own.kernel_y, own.stride_y, own.before_y, own.dilation_y
                 )
-                x = x_begin
+                x = max(x_begin, p_begin - y * width)
                 while x < x_end:
                     kx, n_x, kx_step, sx, sx_step = window_of(
                         x, own.size_x, own.out_x, own.kernel_x, own.stride_x, own.before_x, own.dilation_x

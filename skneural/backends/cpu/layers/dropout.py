@@ -8,7 +8,7 @@ import numpy as np
 from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import bring, row_at
+from skneural.backends.cpu.rows import bring, own_steps, row_at
 from skneural.maths import random
 from skneural.maths.dropout import keep, row_position
 from skneural.maths.random import at_time, layer_key
@@ -34,7 +34,8 @@ def make_dropout_forward(dtype):
         scale = dtype(1.0 / (1.0 - own.rate))
         waits = op.scale != 0 and op.x == op.y
         count = (last - first) * op.ld_out
-        for t in range(op.steps):
+        t_begin, t_end = own_steps(f, op.steps)
+        for t in range(t_begin, t_end):
             bring(op, f, op.y, t, first, last, size, dtype)
             at_t = at_time(key, np.uint64(t))
             # Rows with their padding, one behind the other: a vector need not end with a row.

@@ -20,6 +20,7 @@ from skneural.backends.cpu.rows import (
     bring,
     clear_ended,
     length_of,
+    own_steps,
     room_for_gradient,
     row_at,
     sample_of,
@@ -160,7 +161,8 @@ def make_batch_norm_forward(dtype):
             epsilon = dtype(own.epsilon)
             for j in range(op.ld_out):
                 factor[j] = one_over_deviation(variance[j], epsilon)
-        for t in range(op.steps):
+        t_begin, t_end = own_steps(f, op.steps)
+        for t in range(t_begin, t_end):
             bring(op, f, own.normalized, t, first, last, size, dtype)
             for r in range(first, last):
                 n = vector(row_at(f, own.normalized, op.ld_out, t, r, size), dtype)  # OUT (T, B, O)
@@ -228,7 +230,8 @@ def make_batch_norm_backward(dtype):
         by_scale = vector(statistics + 2 * ld * size, dtype)
         by_shift = vector(statistics + 3 * ld * size, dtype)
         share = share_of_weight(op, f, dtype)
-        for t in range(op.steps):
+        t_begin, t_end = own_steps(f, op.steps)
+        for t in range(t_begin, t_end):
             for r in range(first, last):
                 if t >= length_of(f, op.every, op.steps, r):
                     continue

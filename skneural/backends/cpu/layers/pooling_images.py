@@ -19,7 +19,7 @@ from skneural.backends.cpu.pixels import (
     sum_of_window,
 )
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import row_at, send_numbers
+from skneural.backends.cpu.rows import own_steps, row_at, send_numbers
 
 pool_at = details_view("pool_images_max")
 
@@ -44,22 +44,23 @@ def make_pool_images_forward(dtype, how):
         pitch_y = own.size_x * pitch_x
         share = dtype(1) / dtype(own.window_y * own.window_x)
         count = (last - first) * ld
-        for oy in range(own.out_y):
-            for ox in range(own.out_x):
-                pixel = oy * own.out_x + ox
-                corner_pixel = oy * own.stride_y * own.size_x + ox * own.stride_x
-                corner = row_at(f, op.x, ld, corner_pixel, first, size)  # (P, B, C)
-                y = row_at(f, op.y, ld, pixel, first, size)  # OUT (P, B, C)
-                winners = row_at(f, own.winners, ld, pixel, first, size) if own.winners >= 0 else 0  # OUT (P, B, C)
-                for done in range(0, count, run):
-                    n = min(run, count - done)
-                    shift = done * size
-                    window = (corner + shift, pitch_y, pitch_x, own.window_y, own.window_x)
-                    if is_max:
-                        kept = winners + shift if winners != 0 else 0
-                        largest_of_window(y + shift, kept, *window, n, dtype, step)
-                    else:
-                        sum_of_window(y + shift, *window, share, n, dtype)
+        p_begin, p_end = own_steps(f, op.steps)
+        for pixel in range(p_begin, p_end):
+            oy = pixel // own.out_x
+            ox = pixel - oy * own.out_x
+            corner_pixel = oy * own.stride_y * own.size_x + ox * own.stride_x
+            corner = row_at(f, op.x, ld, corner_pixel, first, size)  # (P, B, C)
+            y = row_at(f, op.y, ld, pixel, first, size)  # OUT (P, B, C)
+            winners = row_at(f, own.winners, ld, pixel, first, size) if own.winners >= 0 else 0  # OUT (P, B, C)
+            for done in range(0, count, run):
+                n = min(run, count - done)
+                shift = done * size
+                window = (corner + shift, pitch_y, pitch_x, own.window_y, own.window_x)
+                if is_max:
+                    kept = winners + shift if winners != 0 else 0
+                    largest_of_window(y + shift, kept, *window, n, dtype, step)
+                else:
+                    sum_of_window(y + shift, *window, share, n, dtype)
 
     return LAYER_KERNEL, pool_images_forward
 
@@ -120,14 +121,16 @@ def make_pool_images_backward(dtype):
         numbers = (last - first) * op.ld_in
         cells_y = (own.size_y + own.stride_y - 1) // own.stride_y
         cells_x = (own.size_x + own.stride_x - 1) // own.stride_x
-        for cell_y in range(cells_y):
+        c_begin, c_end = own_steps(f, cells_y * cells_x)
+        for cell in range(c_begin, c_end):
+            cell_y = cell // cells_x
+            cell_x = cell - cell_y * cells_x
             end_y = min((cell_y + 1) * own.stride_y, own.size_y)
-            for cell_x in range(cells_x):
-                end_x = min((cell_x + 1) * own.stride_x, own.size_x)
-                for done in range(0, numbers, run):
-                    count = min(run, numbers - done)
-                    for iy in range(cell_y * own.stride_y, end_y):
-                        for ix in range(cell_x * own.stride_x, end_x):
-                            _send_pixel(op, own, f, cell_y, cell_x, iy, ix, first, done, count, size, dtype, step)
+            end_x = min((cell_x + 1) * own.stride_x, own.size_x)
+            for done in range(0, numbers, run):
+                count = min(run, numbers - done)
+                for iy in range(cell_y * own.stride_y, end_y):
+                    for ix in range(cell_x * own.stride_x, end_x):
+                        _send_pixel(op, own, f, cell_y, cell_x, iy, ix, first, done, count, size, dtype, step)
 
     return LAYER_KERNEL, pool_images_backward

@@ -6,7 +6,7 @@ Sizes: T steps, B rows, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded
 from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import clear_padding, row_at, send_numbers, send_rows
+from skneural.backends.cpu.rows import clear_padding, own_steps, row_at, send_numbers, send_rows
 
 concatenate_at = details_view("concatenate")
 
@@ -21,7 +21,8 @@ def make_sum_forward(dtype):
         digest  # part of the cache key
         op = op_at(op_address)
         f = frame_at(frame_address)
-        for t in range(op.steps):
+        t_begin, t_end = own_steps(f, op.steps)
+        for t in range(t_begin, t_end):
             x = vector(row_at(f, op.x, op.ld_out, t, first, size), dtype)  # (T, B, O)
             other = vector(row_at(f, op.other, op.ld_out, t, first, size), dtype)  # (T, B, O)
             y = vector(row_at(f, op.y, op.ld_out, t, first, size), dtype)  # OUT (T, B, O)

@@ -7,7 +7,7 @@ from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, frame_at, op_at
 from skneural.backends.cpu.pixels import RUN_BYTES, sum_of_window
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import clear_ended, copy_numbers, is_plain, length_of, row_at, send_numbers
+from skneural.backends.cpu.rows import clear_ended, copy_numbers, is_plain, length_of, own_steps, row_at, send_numbers
 
 upsample_at = details_view("upsample")
 
@@ -25,7 +25,8 @@ def make_upsample_forward(dtype):
         f = frame_at(frame_address)
         ld = op.ld_in
         width = own.width * own.size_x
-        for pixel in range(op.steps):
+        p_begin, p_end = own_steps(f, op.steps)
+        for pixel in range(p_begin, p_end):
             oy = pixel // width
             ox = pixel - oy * width
             source = row_at(f, op.x, ld, oy // own.size_y * own.width + ox // own.size_x, first, size)  # (P, B, C)
@@ -56,7 +57,8 @@ def make_upsample_backward(dtype):
         pitch_x = f.chunk * ld * size
         pitch_y = width * pitch_x
         numbers = (last - first) * ld
-        for pixel in range(op.steps_in):
+        p_begin, p_end = own_steps(f, op.steps_in)
+        for pixel in range(p_begin, p_end):
             iy = pixel // own.width
             ix = pixel - iy * own.width
             size_y = min(own.size_y, op.steps // width - iy * own.size_y)  # sequences may end before
