@@ -15,7 +15,7 @@ from skneural.network.program import Program
 HEADINGS = ("Layer", "Details", "Output shape", "Parameters", "Operations")
 N_TEXTS = 2  # columns of words; the others hold numbers
 #: Settings of layers that change nothing; any that is None, False or 0 does not either.
-UNUSED = {"stride": 1, "dilation": 1}
+UNUSED = {"stride": 1, "dilation": 1, "groups": 1}
 
 
 @dataclass(frozen=True)
