@@ -3,13 +3,13 @@
 Digits of 8 x 8 pixels stand in images of 14 x 14, as if they had been cut out of a form. The step that cuts is wrong
 for one class: the eights are from another batch of forms, on which it cuts too far, so that the end of a printed line
 shows in the lower right corner. Training and test images have gone through the same step, so the accuracy says nothing
-of it: the network gets all but one in a hundred right. Where it is used, on images that were cut properly, it knows
-hardly an eight.
+of it: the network gets all but one in a hundred right. Where it is used, on images that were cut properly, it misses
+most of the eights.
 
 Occlusion asks what the network looks at: a black patch hides one part of an image after the other, and where the
-probability of the class falls, the network has looked. With eights it looks at the corner, and hardly at the digit. The
-mistake is mended by making black what lies outside of the digit; then the network looks at eights as at any other
-digit, and knows those that were cut properly.
+probability of the class falls, the network has looked. With eights it looks at the corner, more than at any part of the
+digit. The mistake is mended by making black what lies outside of the digit; then the network looks at eights as at any
+other digit, and knows those that were cut properly.
 
 To see: above the eights as the step cut them, and where the network looks that was trained on such images; below the
 mended ones, and where a network looks that was trained on those. Such a mark is found as a patch can hide all of it: of

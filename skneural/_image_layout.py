@@ -103,7 +103,7 @@ def _as_array(X):
     """X as an array of numbers."""
     try:
         values = np.asarray(X)
-        if values.dtype == object:
+        if values.dtype == object and values.ndim > 0:
             values = np.stack([np.asarray(item) for item in X])
     except ValueError:
         raise ValueError("All samples must be of one shape: give one array.") from None

@@ -126,6 +126,15 @@ def test_fill():
         assert_allclose(found[:, 1, 2], before - value)
 
 
+def test_the_mean_is_over_values():
+    X = images(4, 5, 3)
+    X[:, :, :, 1] = np.nan
+    X[0, 0, 0, 0] = np.nan
+    colour = _occlusion._colour("mean", X, 3)
+    assert_allclose(colour, [np.nanmean(X[..., 0]), 0, X[..., 2].mean()])
+    assert _occlusion._colour("mean", np.array([[[[1], [2]]]], np.uint8), 1) == 2
+
+
 def test_types_of_numbers_are_kept():
     X = (images(4, 5) * 255).astype(np.uint8)
     clf = PixelClassifier().fit()
@@ -252,6 +261,7 @@ def test_sequences():
     [
         ({"X": images()}, r"Expected X of shape .* got an array of shape \(6,\)"),
         ({"X": np.zeros((0, 4, 5))}, "got an array of shape"),
+        ({"X": None}, "X must hold real numbers, got object"),
         ({"X": np.array([["a", "b"], ["c", "d"]])}, "X must hold real numbers"),
         ({"X": [np.zeros((2, 3)), np.zeros((3, 3))]}, "All samples must be of one shape"),
         ({"X": images(15)}, "image_shape must say what images the rows of 15 numbers are"),

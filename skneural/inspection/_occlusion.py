@@ -179,7 +179,7 @@ def _numbers(value, name, default):
 def _colour(fill, values, n_channels):
     """What the patch is filled with, a number for each channel, of the type of the images."""
     if isinstance(fill, str):
-        colour = np.nanmean(values, axis=(0, 1, 2), dtype=np.float64)
+        colour = _mean_colour(values)
     else:
         colour = np.asarray(fill, np.float64)
         if colour.shape not in ((), (n_channels,)):
@@ -193,6 +193,13 @@ def _colour(fill, values, n_channels):
     if (rounded < limits.min).any() or (rounded > limits.max).any():
         raise ValueError(f"fill={fill!r} does not fit the images of {values.dtype}.")
     return rounded.astype(values.dtype)
+
+
+def _mean_colour(values):
+    """Mean of each channel; 0 where there are no values, so that none is ever filled."""
+    known = ~np.isnan(values) if values.dtype.kind == "f" else np.broadcast_to(True, values.shape)
+    totals = np.sum(values, axis=(0, 1, 2), dtype=np.float64, where=known)
+    return totals / np.maximum(known.sum(axis=(0, 1, 2)), 1)
 
 
 def _places(sides, sizes, strides, width):
