@@ -314,8 +314,8 @@ def test_no_file_or_function_is_endless():
 def test_kernels_stand_in_a_file_of_the_name_of_the_layer():
     files = {path.stem for path in (ROOT / "layers").glob("*.py")}
     of_kernels = {path.stem for path in (ROOT / "backends" / "cpu" / "layers").glob("*.py")}
-    # What is at the ends of a network, and convolutions of every channel by itself, which are no layer of their own.
-    assert of_kernels - files == {"input", "loss", "depthwise"}
+    # What is at the ends of a network, and convolutions of every channel by itself.
+    assert of_kernels - files == {"depthwise", "input", "loss"}
     assert set(BUILT_IN) - set(of_layers()) == {"sparse_input"}  # which only a GPU has
     assert [kind for kind, fields in KERNELS.items() if "forward" not in fields] == []
 

@@ -182,7 +182,7 @@ def test_parameters_fill_the_vector_without_overlap(network):
     spans = spans_of_parameters(program)
     assert not overlapping(spans)
     assert sum(b - a for a, b in spans) == program.n_params == max(b for _, b in spans)
-    turned = [(start, start + block.ld * ld) for block, start, ld in program.transposed]
+    turned = [(start, start + block.ld * ld) for block, start, ld, _ in program.transposed]
     assert not overlapping(turned)
     assert sum(b - a for a, b in turned) == program.n_transposed
     assert len(turned) == sum(block.penalised for block in program.blocks) - 1  # the first input has no gradient
