@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from skneural.backends import devices
 from skneural.estimators._layers import walk
-from skneural.layers import ONLY_ON_CPU, Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
+from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
 
@@ -193,15 +193,16 @@ def check_held_out(X_val, y_val, sample_weight_val):
 
 
 def _device_for(est):
-    """The device that an estimator means: the CPU for 'auto' where a layer has kernels for that alone."""
+    """The device that an estimator means: the CPU for 'auto' where kernels of GPUs lack what a layer asks for."""
     if est.device != "cpu":
         for layer in walk(est._hidden_layers()):
-            if not isinstance(layer, ONLY_ON_CPU):
+            groups = getattr(layer, "groups", 1)
+            if groups == 1:
                 continue
             if est.device == "auto":
                 return "cpu"
-            name = type(layer).__name__
-            raise ValueError(f"device={est.device!r}, but {name} has no kernels for GPUs yet: use device='cpu'.")
+            what = f"{type(layer).__name__} with groups={groups}"
+            raise ValueError(f"device={est.device!r}, but {what} has no kernels for GPUs yet: use device='cpu'.")
     return devices.resolve(est.device)
 
 

@@ -224,7 +224,7 @@ for module in list(sys.modules.values()):
 dispatcher._Kernel.bind = lambda self: None
 single, found = np.float32, []
 for key in (
-    (dense.make_dense_forward, single, product.TILES["float32"][1], ACTIVATIONS["gelu"], True, True),
+    (dense.make_dense_forward, single, product.TILES["float32"][-1], ACTIVATIONS["gelu"], True, True),
     (recurrent_loops.make_recurrent_forward, single, CELLS["gru"], 2),
     (updates.make_optimizer, single, OPTIMIZERS["adam"]),
     (noise.make_noise_forward, single),
