@@ -87,8 +87,8 @@ REAL_TILES = {
     ),
     "tf32": (
         Tile("tensor", 128, 128, 16, tensor=True),
-        Tile("tensor_64", 128, 64, 16, tensor=True, warps=(2, 2)),
-        Tile("tensor_32", 128, 32, 16, tensor=True, warps=(2, 1)),
+        Tile("tensor_64", 128, 64, 16, tensor=True, warps=(4, 2)),
+        Tile("tensor_32", 128, 32, 16, tensor=True, warps=(4, 1)),
         Tile("small", 32, 16, 8, slices=8),
     ),
 }
