@@ -127,10 +127,11 @@ def make_plain_product(dtype, tile, layout):
 
 
 def tiles():
-    """Tiles of float32, by name."""
+    """The widest tiles of float32 and TF32, and the small one, by name."""
     from skneural.backends.cuda.product import TILES
 
-    return {tile.name: tile for precision in ("float32", "tf32") for tile in TILES[precision]}
+    found = [TILES[precision][place] for precision in ("float32", "tf32") for place in (0, -1)]
+    return {tile.name: tile for tile in found}
 
 
 class Factors:

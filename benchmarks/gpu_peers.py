@@ -84,9 +84,38 @@ def torch_network(case, start, device):
         net, head = net.to(device), linear(*start[-1][:2])
         parameters = [*net.parameters(), *head.parameters()]
         return lambda x, t: 0.5 * functional.mse_loss(head(net(x)[0][:, -1])[:, 0], t), parameters
+    if case.image:
+        net = torch_images(case, start, device, linear)
+        return lambda x, t: functional.cross_entropy(net(x), t), list(net.parameters())
     parts = [part for weight, bias, _ in start for part in (linear(weight, bias), nn.ReLU())]
     net = nn.Sequential(*parts[:-1])
     return lambda x, t: functional.cross_entropy(net(x), t), list(net.parameters())
+
+
+def torch_images(case, start, device, linear):
+    """The network for images, which it gets as rows of pixels: the channels last, as ours has them."""
+    import torch
+    from torch import nn
+
+    class Moved(nn.Module):
+        """Axes in another order, without a copy."""
+
+        def __init__(self, shape, order):
+            super().__init__()
+            self.shape, self.order = shape, order
+
+        def forward(self, x):
+            return x.view(-1, *self.shape).permute(self.order) if self.shape else x.permute(self.order)
+
+    parts = [Moved((*case.image, case.layers[0]), (0, 3, 1, 2))]
+    for i, (weight, bias, _) in enumerate(start[:-1]):
+        filters = weight.shape[1]
+        channels = len(weight) // 9
+        layer = nn.Conv2d(channels, filters, 3, padding=1)
+        fill(layer, {"weight": weight.reshape(3, 3, channels, filters).transpose(3, 2, 0, 1), "bias": bias})
+        parts += [layer, nn.ReLU(), *[nn.MaxPool2d(2)] * (i % 2)]
+    net = nn.Sequential(*parts).to(device).to(memory_format=torch.channels_last)
+    return nn.Sequential(net, Moved((), (0, 2, 3, 1)), nn.Flatten(), linear(*start[-1][:2]))
 
 
 def fill(module, values):

@@ -5,6 +5,8 @@ that the host has read; with ours, that the parameters come back once a call. Al
 none is there a partial batch.
 """
 
+import itertools
+import math
 import time
 from dataclasses import dataclass
 
@@ -24,10 +26,13 @@ class Case:
     Parameters
     ----------
     layers : tuple of int
-        Sizes, from the inputs to the outputs; with `timesteps` those between are LSTM.
+        Sizes, from the inputs to the outputs; with `timesteps` those between are LSTM, with `image` blocks of two
+        convolutions of 3 by 3 pixels, with so many filters, and a pooling.
     batch, steps : int
         Rows of a batch, and batches of an epoch.
     timesteps : int
+    image : tuple of int
+        Height and width.
     epochs, rounds : int
         Epochs of a call, and calls.
     """
@@ -36,6 +41,7 @@ class Case:
     batch: int
     steps: int
     timesteps: int = 0
+    image: tuple = ()
     epochs: int = 1
     rounds: int = 7
 
@@ -47,7 +53,11 @@ class Case:
     @property
     def title(self):
         """Sizes in words."""
-        sizes = "-".join(map(str, self.layers)) + (f" LSTM, T {self.timesteps}" if self.timesteps else "")
+        sizes = "-".join(map(str, self.layers))
+        if self.timesteps:
+            sizes += f" LSTM, T {self.timesteps}"
+        elif self.image:
+            sizes += f" filters, {self.image[0]} x {self.image[1]} pixels"
         return f"{sizes}, batch {self.batch}, {self.rows:,} rows"
 
 
@@ -55,28 +65,32 @@ CASES = {
     "a": Case((784, 256, 128, 10), 200, 300, epochs=10),
     "b": Case((256, 1024, 1024, 1024, 1024, 10), 4096, 245, rounds=5),
     "c": Case((7, 128, 128, 1), 256, 39, timesteps=96, epochs=2),
+    "d": Case((3, 32, 64, 128, 10), 128, 78, image=(32, 32), rounds=5),
 }
 SMOKE = {
     "a": Case((784, 16, 8, 10), 20, 5, epochs=2, rounds=2),
     "b": Case((256, 16, 16, 16, 16, 10), 64, 3, epochs=2, rounds=2),
     "c": Case((7, 8, 8, 1), 16, 3, timesteps=6, epochs=2, rounds=2),
+    "d": Case((3, 4, 8, 10), 16, 3, image=(8, 8), epochs=2, rounds=2),
 }
 
 
 def draw(case):
-    """Rows and labels that can be learnt, or sequences and targets."""
+    """Rows and labels that can be learnt, or sequences and targets. Images are sequences of pixels."""
     random = np.random.default_rng(0)
     if case.timesteps:
         X = random.standard_normal((case.rows, case.timesteps, case.layers[0]), np.float32)
         return X, X[:, -5:, :2].sum(axis=(1, 2)) / np.float32(10**0.5)
-    X = random.standard_normal((case.rows, case.layers[0]), np.float32)
+    shape = (math.prod(case.image), case.layers[0]) if case.image else (case.layers[0],)
+    X = random.standard_normal((case.rows, *shape), np.float32)
+    seen = X[:, : math.prod(shape[:-1]) // 2 + 1].sum(axis=1) if case.image else X
     teacher = random.standard_normal((case.layers[0], case.layers[-1]), np.float32)
-    return X, np.argmax(X @ teacher, axis=1)
+    return X, np.argmax(seen @ teacher, axis=1)
 
 
 def network(case):
     """The program of a case, and the parameters that it begins with."""
-    from skneural.layers import Dense, GlobalPool, Recurrent
+    from skneural.layers import Conv2D, Dense, Flatten, GlobalPool, MaxPool2D, Recurrent, Reshape
     from skneural.network.initializers import initialize
     from skneural.network.program import lower
 
@@ -85,17 +99,21 @@ def network(case):
         layers = [*(Recurrent("lstm", units) for units in hidden), GlobalPool("last"), Dense(outputs)]
         program = lower(layers, inputs, dtype=np.float32, loss="squared_error", n_timesteps=case.timesteps)
     else:
-        layers = [*(Dense(units, "relu") for units in hidden), Dense(outputs)]
-        program = lower(layers, inputs, dtype=np.float32, loss="log_loss", settings=(0.0,))
+        if case.image:
+            blocks = [[Conv2D(filters, activation="relu")] * 2 + [MaxPool2D()] for filters in hidden]
+            before = [Reshape((*case.image, inputs)), *itertools.chain(*blocks), Flatten()]
+        else:
+            before = [Dense(units, "relu") for units in hidden]
+        facts = {"loss": "log_loss", "settings": (0.0,), "n_timesteps": math.prod(case.image) if case.image else 0}
+        program = lower([*before, Dense(outputs)], inputs, dtype=np.float32, **facts)
     return program, initialize(program, 0)
 
 
 def beginning(case):
     """Weights, biases and weights of the state before (or None) that every layer begins with."""
     program, params = network(case)
-    return [
-        (t.coef(params), t.intercept(params), t.recurrent_coef(params) if t.n_gates else None) for t in program.tensors
-    ]
+    of_states = [block.view(params) for block in program.named("recurrent_coefs_")]
+    return list(itertools.zip_longest(program.coefs(params), program.intercepts(params), of_states))
 
 
 def our_trainer(case, X, y, device, precision):
@@ -105,7 +123,7 @@ def our_trainer(case, X, y, device, precision):
     from skneural.backends.inputs import Sequences
 
     program, params = network(case)
-    data, targets = Sequences(X, None) if case.timesteps else X, y.astype(np.float32)[:, None]
+    data, targets = Sequences(X, None) if X.ndim == 3 else X, y.astype(np.float32)[:, None]
     trainer = make_trainer(
         device, precision, program, params, data, targets, None, alpha=0.0, seed=0, n_threads=cores()
     )
@@ -139,7 +157,7 @@ def ours(case, X, y, device, precision, log):
 def compile_kernels(log, task):
     """Run an epoch of two batches, so that the kernels of a case are in the cache."""
     case = CASES[task["case"]]
-    small = Case(case.layers, case.batch, 2, case.timesteps)
+    small = Case(case.layers, case.batch, 2, case.timesteps, case.image)
     X, y = draw(small)
     log.attempt(task["part"], lambda: ours(small, X, y, task["device"], task["part"], log)(1), share=1)
 
@@ -198,7 +216,7 @@ def train(log, task):
     if importable(log, "torch", device):
         ways, compiled = peers.torch_ways(case, X, y, start, device)
         first |= ways
-    if not case.timesteps and importable(log, "jax", device):
+    if not case.timesteps and not case.image and importable(log, "jax", device):
         first |= peers.jax_ways(case, X, y, start, device)
     if task["smoke"]:  # the compiler alone may take half a minute
         compiled = {}

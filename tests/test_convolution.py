@@ -728,14 +728,24 @@ def test_settings_are_nested_parameters():
     assert STACK[1].kernel_size == (3, 2)
 
 
-def test_convolutions_are_for_the_cpu(monkeypatch):
+@dataclass(frozen=True)
+class InGroups(Layer):
+    """A layer that has groups."""
+
+    groups: int
+
+    def build(self, net, x):
+        return x
+
+
+def test_groups_are_for_the_cpu(monkeypatch):
     # Before any work: even where there is a GPU.
     monkeypatch.setattr(devices, "problem", lambda index=0: None)
     X, y = pictures()
-    inside = [Reshape((6, 6, 1)), Residual((Conv2D(1, 3),)), Flatten()]
-    for layers in (STACK, inside):
+    for layers in ([InGroups(2)], [Residual((Activation("tanh"), InGroups(2)))]):
         est = NetworkClassifier(layers, device="cuda:0", max_iter=1)
-        with pytest.raises(ValueError, match=r"^device='cuda:0', but Conv2D has no kernels for GPUs yet: use device="):
+        words = r"^device='cuda:0', but InGroups with groups=2 has no kernels for GPUs yet: use device='cpu'\.$"
+        with pytest.raises(ValueError, match=words):
             est.fit(X, y)
         assert est.set_params(device="auto").fit(X, y).device_ == "cpu"
 

@@ -203,7 +203,7 @@ def check_held_out(X_val, y_val, sample_weight_val):
 
 
 def _device_for(est):
-    """The device that an estimator means: the CPU for 'auto' where a layer has kernels for that alone."""
+    """The device that an estimator means: the CPU for 'auto' where kernels of GPUs lack what a layer asks for."""
     if est.device != "cpu":
         if getattr(est, "mixup", 0) > 0:
             if est.device == "auto":
@@ -217,8 +217,7 @@ def _device_for(est):
                 return "cpu"
             name = type(layer).__name__
             what = f"{name} with groups={layer.groups!r}" if has_groups else name
-            yet = "" if has_groups else " yet"
-            raise ValueError(f"device={est.device!r}, but {what} has no kernels for GPUs{yet}: use device='cpu'.")
+            raise ValueError(f"device={est.device!r}, but {what} has no kernels for GPUs yet: use device='cpu'.")
     return devices.resolve(est.device)
 
 

@@ -30,7 +30,7 @@ to float32 where their numbers have 8 or 16 bits, and else to float64."""
 LAYERS = """\
 A block for each of `filters`: convolutions, pooling, dropout. Then the images become rows, and dense layers follow as
 in :class:`MLPClassifier`. The defaults are those of a small network for small images: on digits of 8 by 8 pixels it
-trains in seconds, and two poolings leave 2 by 2 pixels. Convolutions have no kernels for GPUs yet."""
+trains in seconds, and two poolings leave 2 by 2 pixels."""
 
 
 @declare

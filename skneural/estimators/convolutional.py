@@ -30,7 +30,7 @@ want small batches. Beside the data that is about
 The authors train on batches of 16 sequences (a tenth of all, where that is less) for 1,000 to 2,000 epochs, and halve
 the rate after 50 epochs without a better training loss, down to 0.0001: ``batch_size=16, max_iter=2000,
 learning_rate='plateau', decay_factor=0.5, decay_epochs=50, min_learning_rate=1e-4, n_iter_no_change=2000``. The
-defaults here are those of the other networks, and much shorter. Convolutions have no kernels for GPUs yet."""
+defaults here are those of the other networks, and much shorter."""
 #: What training keeps of a step.
 NUMBERS = {"FCN": "4 * sum(filters)", "ResNet": "4 * (n_convolutions + 1) * sum(filters)"}
 REFERENCES = """\

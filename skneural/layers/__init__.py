@@ -19,11 +19,8 @@ from skneural.network.operations import KINDS, operation
 
 #: Kinds of operations that the package brings along.
 BUILT_IN = tuple(KINDS)
-#: Layers that only the CPU has kernels for: those of images and convolutions on a GPU are yet to be written.
-ONLY_ON_CPU = (
-    Augmentation, AveragePool2D, Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, MaxPool2D, SequenceAugmentation,
-    SpatialDropout, UpSample,
-)  # fmt: skip
+#: Layers that only the CPU has kernels for.
+ONLY_ON_CPU = (Augmentation, SequenceAugmentation)
 
 __all__ = [
     "Activation",

@@ -7,7 +7,7 @@ from twins import HYPER
 
 from skneural.backends.base import OptimizerState
 from skneural.backends.inputs import Sequences
-from skneural.layers import Dense, Dropout, GlobalPool, Recurrent
+from skneural.layers import Conv2D, Dense, Dropout, Flatten, GlobalPool, MaxPool2D, Recurrent, Reshape
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
 from skneural.network.program import lower
@@ -37,6 +37,23 @@ def sequences(n_rows, n_timesteps, n_features, seed=0):
 def lstm(units):
     """Two layers, one above the other."""
     return [Recurrent("lstm", units), Recurrent("lstm", units), GlobalPool("last"), Dense(N_CLASSES)]
+
+
+def images(n_rows, height, width, channels, seed=0):
+    """Images, as sequences of pixels, and classes."""
+    return sequences(n_rows, height * width, channels, seed)
+
+
+#: Convolutions of few filters, of more, and of many: each has tiles of its own. Images have 32 by 32 pixels.
+CONVOLUTIONAL = [
+    Reshape((32, 32, 3)),
+    Conv2D(32, activation="relu"),
+    Conv2D(64, stride=2, activation="relu"),
+    MaxPool2D(),
+    Conv2D(128, activation="relu"),
+    Flatten(),
+    Dense(N_CLASSES),
+]
 
 
 def program_for(layers, X):

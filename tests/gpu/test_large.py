@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 import pytest
-from large import WIDE, epoch, error, gradient, lstm, program_for, rows, sequences
+from large import CONVOLUTIONAL, WIDE, epoch, error, gradient, images, lstm, program_for, rows, sequences
 from twins import tiles_of
 
 from skneural import MLPClassifier
@@ -71,6 +71,18 @@ def test_gradients_of_lstms_of_real_size(n_rows):
     np.testing.assert_array_equal(results[0][1], results[1][1])
     assert results[0][0] == pytest.approx(loss, rel=1e-3)
     assert error(results[0][1], expected) < 1e-3
+
+
+@pytest.mark.parametrize(("precision", "close"), [("full", 1e-3), ("tf32", 3e-2)])
+def test_gradients_of_convolutions_of_real_size(precision, close):
+    X, y = images(300, 32, 32, 3)
+    ((loss, expected),), _ = gradient(OnCPU, CONVOLUTIONAL, X, y)
+    results, trainer = gradient(OnGPU, CONVOLUTIONAL, X, y, times=2, precision=precision)
+    widest = LARGE_TILE[precision]
+    assert {widest, f"{widest}_64", f"{widest}_32"} <= tiles_of(trainer)
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert results[0][0] == pytest.approx(loss, rel=close)
+    assert error(results[0][1], expected) < close
 
 
 def test_a_million_rows_at_once_and_streamed(monkeypatch):

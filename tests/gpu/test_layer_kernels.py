@@ -8,6 +8,7 @@ import random
 
 import numpy as np
 import pytest
+from stacks import ELSEWHERE
 
 import skneural.layers
 from skneural.backends.cpu.engine import Predictor as PredictorOnCPU
@@ -16,7 +17,7 @@ from skneural.backends.cuda.engine import Predictor as PredictorOnGPU
 from skneural.backends.cuda.engine import Trainer as OnGPU
 from skneural.backends.cuda.launches import LAUNCHES
 from skneural.backends.inputs import Sequences
-from skneural.layers import BUILT_IN, ONLY_ON_CPU, Activation, Conv1D, Dense, GlobalPool, Layer, Recurrent
+from skneural.layers import BUILT_IN, Activation, Dense, GlobalPool, Layer, Noise, Recurrent
 from skneural.network.initializers import initialize
 from skneural.network.layer import CHOICES
 from skneural.network.program import lower
@@ -26,14 +27,17 @@ pytestmark = pytest.mark.gpu
 N_ROWS, N_STEPS, N_FEATURES, N_OUTPUTS = 3, 5, 4, 2
 PUBLIC = [getattr(skneural.layers, name) for name in skneural.layers.__all__]
 LAYERS = [cls for cls in PUBLIC if isinstance(cls, type) and issubclass(cls, Layer) and cls is not Layer]
-LAYERS = [cls for cls in LAYERS if cls not in ONLY_ON_CPU]
+LAYERS = [cls for cls in LAYERS if cls.__name__ not in (*ELSEWHERE, "UpSample")]  # see test_image_kernels.py
 #: Values of settings by their names, for those whose type does not say what may stand there.
 VALUES = {
     "activation": ["tanh"],
+    "dilation": [1, 2],
+    "kernel_size": [3, 2],
     "layers": [(Activation("tanh"),)],
     "rate": [0.3],
     "shape": [(2, 2), (5, 4), (-1,)],
     "shortcut": [(), (Activation("relu"),)],
+    "stride": [1, 2],
 }
 #: The same by their types.
 TYPES = {"int": [4], "bool": [True], "float": [0.2]}
@@ -67,13 +71,15 @@ def network(layers, n_steps):
         return lower([*layers, GlobalPool("mean"), Dense(N_OUTPUTS)], N_FEATURES, **facts)
 
 
-def check(program, seed=0):
+def check(program, seed=0, ragged=True):
     """Assert that loss, gradient, outputs and losses of both backends are the same to rounding."""
     rng = np.random.default_rng(seed)
     params = initialize(program, seed)
     params[program.learnt_index()] += 0.2 * rng.normal(size=len(program.learnt_index()))
     X = rng.normal(size=(N_ROWS, max(program.n_timesteps, 1), N_FEATURES))
-    if program.n_timesteps:
+    if program.n_timesteps and not ragged:
+        X = Sequences(X, None)
+    elif program.n_timesteps:
         lengths = rng.integers(1, program.n_timesteps + 1, N_ROWS)
         lengths[0] = program.n_timesteps
         for row, length in zip(X, lengths, strict=True):
@@ -132,18 +138,17 @@ def test_every_layer_is_shown():
 
 
 def test_kinds_without_kernels_are_few_and_known():
-    of_images = {
-        "convolution", "convolution_transpose", "pool_images_max", "pool_images_mean", "spatial_dropout", "upsample",
-    }  # fmt: skip
     written_out = {"sparse_input", "sparse_dense"}  # sparse rows become dense ones on the device
-    assert set(BUILT_IN) - {kind for kind, _ in LAUNCHES} == of_images | written_out
+    assert set(BUILT_IN) - {kind for kind, _ in LAUNCHES} == written_out
 
 
-def test_what_has_no_kernels_is_refused():
-    program = network([Conv1D(4, activation="tanh"), GlobalPool("mean")], N_STEPS)
+def test_what_has_no_kernels_is_refused(monkeypatch):
+    monkeypatch.delitem(LAUNCHES, ("noise", "forward"))
+    monkeypatch.delitem(LAUNCHES, ("noise", "backward"))
+    program = network([Dense(4, activation="tanh"), Noise(0.1)], 0)
     params = initialize(program, 0)
-    X = Sequences(np.zeros((N_ROWS, N_STEPS, N_FEATURES)), None)
-    words = "no kernels for GPUs of operations 'convolution': use device='cpu'"
+    X = np.zeros((N_ROWS, N_FEATURES))
+    words = "no kernels for GPUs of operations 'noise': use device='cpu'"
     with pytest.raises(ValueError, match=words):
         OnGPU(program, params, X, np.zeros((N_ROWS, N_OUTPUTS)), None, alpha=0.0, seed=0)
     predict = PredictorOnGPU(program.variant(training=False), params)

@@ -15,18 +15,25 @@ from assembly import assemble
 from skneural.layers import (
     Activation,
     AveragePool1D,
+    AveragePool2D,
     BatchNorm,
+    Conv1D,
+    Conv2D,
+    ConvTranspose2D,
     Dense,
     Dropout,
     Flatten,
     GlobalPool,
     LayerNorm,
     MaxPool1D,
+    MaxPool2D,
     Noise,
     Recurrent,
     Reshape,
     Residual,
+    SpatialDropout,
     Standardize,
+    UpSample,
 )
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.cells import CELLS
@@ -41,7 +48,7 @@ if numba.config.ENABLE_CUDASIM:
 from skneural.backends import sources
 from skneural.backends.cuda import hub, steps, streaming, updates
 from skneural.backends.cuda.binding import Binder
-from skneural.backends.cuda.layers import dense, dropout, loss, noise
+from skneural.backends.cuda.layers import convolution, dense, dropout, loss, noise
 from skneural.backends.cuda.product import Tile
 
 pytestmark = pytest.mark.apart
@@ -75,6 +82,22 @@ RECURRENT = [
     [MaxPool1D(), BatchNorm(), Recurrent("rnn", 40), LayerNorm(), Activation("relu"), Flatten(), Dense(3)],
     [AveragePool1D(), Reshape((10, 10)), Recurrent("rnn", 40), GlobalPool("last"), Dense(3)],
 ]
+IMAGE = Reshape((8, 8, 50))
+#: Of few filters, of more and of many, which have tiles of their own; windows of all three ways.
+CONVOLUTIONAL = [
+    [IMAGE, Conv2D(16, activation="relu"), MaxPool2D(), Conv2D(16, stride=2), SpatialDropout(0.2), Flatten(), Dense(3)],
+    [
+        IMAGE,
+        Conv2D(40, activation="relu"),
+        ConvTranspose2D(40, activation="relu"),
+        AveragePool2D(),
+        Flatten(),
+        Dense(3),
+    ],
+    [IMAGE, Conv2D(128, 1, activation="relu"), Conv2D(128), UpSample(), GlobalPool("mean"), Dense(3)],
+    [IMAGE, ConvTranspose2D(40, stride=1), ConvTranspose2D(128), GlobalPool("mean"), Dense(3)],
+    [Conv1D(16), GlobalPool("mean"), Dense(3)],
+]
 EVERY_ACTIVATION = [*(Dense(40, name, "layer") for name in ACTIVATIONS), Dense(3)]
 
 FACTS = [{"training": True}, {"training": True, "sparse": True}, {"training": False}]
@@ -97,7 +120,8 @@ def others(dtype):
     keys = [(loss.make_loss_forward, dtype, entry) for entry in LOSSES.values()]
     keys += [(loss.make_output_forward, dtype, entry) for entry in LINKS.values()]
     keys += [(updates.make_optimizer, dtype, entry) for entry in OPTIMIZERS.values()]
-    keys += [(make, dtype) for make in (updates.make_measure, updates.make_clip, dense.make_constrain)]
+    keys += [(make, dtype) for make in (updates.make_measure, updates.make_clip)]
+    keys += [(make, dtype) for make in (dense.make_constrain, convolution.make_convolution_constrain)]
     keys += [(steps.make_step_begin, dtype, scaled) for scaled in (True, False)]
     keys += [(make, dtype) for make in (steps.make_keep_parameters, steps.make_step_end, steps.make_epoch_end)]
     return keys + [(steps.make_shuffle,), (streaming.make_set_window,)]
@@ -105,9 +129,13 @@ def others(dtype):
 
 SINGLE = launches(NETWORKS, np.float32) | launches([EVERY_ACTIVATION], np.float32, capacities=(64,))
 SINGLE |= launches(RECURRENT, np.float32, capacities=(64,), n_timesteps=4)
+SINGLE |= launches(CONVOLUTIONAL, np.float32, capacities=(4, 10_000), n_timesteps=64)
 DOUBLE = launches(NETWORKS, np.float64, capacities=(64,))
 DOUBLE |= launches(RECURRENT[:1], np.float64, capacities=(64,), n_timesteps=4)
-TENSOR = {key: launch for key, launch in launches(NETWORKS, np.float32, "tf32").items() if key not in SINGLE}
+DOUBLE |= launches(CONVOLUTIONAL[:2], np.float64, capacities=(4, 10_000), n_timesteps=64)
+TENSOR = launches(NETWORKS, np.float32, "tf32")
+TENSOR |= launches(CONVOLUTIONAL, np.float32, "tf32", capacities=(10_000,), n_timesteps=64)
+TENSOR = {key: launch for key, launch in TENSOR.items() if key not in SINGLE}
 
 
 def name_of(key):
@@ -118,6 +146,7 @@ def name_of(key):
 #: Makers whose first kernel every run of the tests compiles, of each group; all others are slow.
 SHOWN = {
     dense.make_dense_gradient, noise.make_noise_forward, dropout.make_dropout_forward,
+    convolution.make_convolution_backward,
     updates.make_optimizer, steps.make_step_end,
 }  # fmt: skip
 
@@ -161,7 +190,7 @@ def test_layer_in_single_precision(key):
             assert instruction in report.ptx
 
 
-@pytest.mark.parametrize("key", parameters(TENSOR))
+@pytest.mark.parametrize("key", parameters(TENSOR, shown={dense.make_dense_gradient}))
 def test_product_on_tensor_cores(key):
     report = compile_for_gpu(key)
     check(report, TENSOR[key])
@@ -181,7 +210,7 @@ def test_layer_in_double_precision(key):
     check(compile_for_gpu(key), DOUBLE[key])
 
 
-@pytest.mark.parametrize("key", parameters(others(np.float64)[-8:], shown=()))
+@pytest.mark.parametrize("key", parameters(others(np.float64)[-9:], shown=()))
 def test_other_kernel_in_double_precision(key):
     check(compile_for_gpu(key))
 
@@ -210,7 +239,7 @@ import sys
 import numpy as np
 from numba.cuda import dispatcher
 from skneural.backends.cuda import compiler, product, updates
-from skneural.backends.cuda.layers import dense, noise, recurrent_loops
+from skneural.backends.cuda.layers import convolution, dense, noise, recurrent_loops
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.cells import CELLS
 from skneural.maths.optimizers import OPTIMIZERS
@@ -224,10 +253,11 @@ for module in list(sys.modules.values()):
 dispatcher._Kernel.bind = lambda self: None
 single, found = np.float32, []
 for key in (
-    (dense.make_dense_forward, single, product.TILES["float32"][1], ACTIVATIONS["gelu"], True, True),
+    (dense.make_dense_forward, single, product.TILES["float32"][-1], ACTIVATIONS["gelu"], True, True),
     (recurrent_loops.make_recurrent_forward, single, CELLS["gru"], 2),
     (updates.make_optimizer, single, OPTIMIZERS["adam"]),
     (noise.make_noise_forward, single),
+    (convolution.make_convolution_backward, single, product.TILES["float32"][-1], "reverse"),
 ):
     found.append(sum(compiler.kernel(*key).stats.cache_hits.values()))
 print(found)
@@ -244,4 +274,4 @@ def test_kernels_come_from_the_cache(tmp_path):
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         results.append(done.stdout.strip())
-    assert results == ["[0, 0, 0, 0]", "[1, 1, 1, 1]"]
+    assert results == ["[0, 0, 0, 0, 0]", "[1, 1, 1, 1, 1]"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skneural.backends.cuda import compiler, hub
+from skneural.backends.cuda import compiler, hub, product
 from skneural.backends.cuda.launches import product_launch
 from skneural.backends.cuda.layers.dense import make_dy_lines, make_x_lines
 from skneural.backends.cuda.memory import Arena
@@ -73,29 +73,46 @@ SHAPES = [
 ]
 
 
+def tiles(of):
+    """Precisions and tiles, by name."""
+    return [pytest.param(name, tile, id=f"{name}-{tile.name}") for name, group in of.items() for tile in group]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN"])
-@pytest.mark.parametrize("which", [0, 1])
-@pytest.mark.parametrize("precision", TILES)
-def test_product(precision, which, layout, shape):
-    check_product(precision, TILES[precision][which], layout, shape)
+@pytest.mark.parametrize(("precision", "tile"), tiles(TILES))
+def test_product(precision, tile, layout, shape):
+    check_product(precision, tile, layout, shape)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", ["NN", "NT", "TN"])
-@pytest.mark.parametrize("which", [0, 1])
-@pytest.mark.parametrize("precision", REAL_TILES)
-def test_product_of_the_tiles_that_gpus_use(precision, which, layout):
-    tile = REAL_TILES[precision][which]
+@pytest.mark.parametrize(("precision", "tile"), tiles(REAL_TILES))
+def test_product_of_the_tiles_that_gpus_use(precision, tile, layout):
     check_product(precision, tile, layout, (tile.rows + 3, tile.columns // 2 + 5, 2 * tile.depth * tile.slices + 5))
 
 
 def test_large_tiles_where_there_are_enough_of_them():
-    large, small = TILES["float32"]
+    large, *_, small = TILES["float32"]
     assert choose_tile("float32", 64 * large.rows, 4 * large.columns, 100, 132) == (large, 1)
     assert choose_tile("float32", small.rows, small.columns, 100, 132) == (small, 1)
     _, parts = choose_tile("float32", large.rows, large.columns, 10**6, 132, split=True)
     assert parts > 1
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "float64"])
+def test_large_tiles_are_not_twice_as_wide_as_their_products(monkeypatch, precision):
+    monkeypatch.setattr(product, "TILES", REAL_TILES)
+    large = list(REAL_TILES[precision][:-1])
+    for columns in (10, 32, 33, 64, 65, 128, 129):
+        tile, _ = choose_tile(precision, 10**6, columns, 100, 132)
+        assert tile in large
+        assert tile is large[-1] or tile.columns < 2 * columns
+        assert all(other.columns >= 2 * columns for other in large[: large.index(tile)])
+    # There are more of them, with fewer threads each.
+    narrow = large[-1]
+    most = next(n for n in range(1, 10**6) if choose_tile(precision, n * narrow.rows, 16, 100, 132)[0] is narrow)
+    assert most == 132 // 2 * large[0].columns // narrow.columns
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 40, 301])

@@ -138,7 +138,7 @@ class Layer(Device):
         both = bool(reverse)  # the layer backwards stands beside one forwards
         layers = [Recurrent("rnn", n_in), Recurrent(cell, units, both, rate, truncate), GlobalPool("last"), Dense(1)]
         super().__init__(layers, dtype, 2, n_steps, n_rows, **facts)
-        self.entry, self.i, self.tile = CELLS[cell], self.op("recurrent", reverse), TILES[dtype.__name__][1]
+        self.entry, self.i, self.tile = CELLS[cell], self.op("recurrent", reverse), TILES[dtype.__name__][-1]
         self.ops["n_slots"] = 1
         own, n_gates = self.own(self.i), len(self.entry.gates)
         self.units, self.n_in, self.n_gates, self.width = units, n_in, n_gates, int(own.ld_gates)

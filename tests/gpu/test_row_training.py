@@ -116,7 +116,7 @@ def test_tensor_cores(monkeypatch):
     monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: 1)
     fit = compare(NETWORKS["dense"], dtype=np.float32, epochs=1, precision="tf32", close=5e-3)
     full = compare(NETWORKS["dense"], dtype=np.float32, epochs=1)
-    assert (tiles_of(fit.trainer), tiles_of(full.trainer)) == ({"tensor"}, {"large"})
+    assert (tiles_of(fit.trainer), tiles_of(full.trainer)) == ({"tensor"}, {"large_8"})
     assert (fit.params != full.params).any()
 
 

@@ -16,11 +16,12 @@ def check_kinds(program):
     Raises
     ------
     ValueError
-        Naming a kind of operation that has none: a layer of a user's own, or one that has kernels for the CPU alone.
+        Naming a kind of operation that has none: a layer of a user's own, or weights in groups, which kernels here do
+        not know.
     """
     known = {kind for kind, _ in LAUNCHES}
     for operation in program.operations:
-        if operation.kind not in known:
+        if operation.kind not in known or operation.details.get("groups", 1) != 1:
             raise ValueError(f"There are no kernels for GPUs of operations {operation.kind!r}: use device='cpu'.")
 
 

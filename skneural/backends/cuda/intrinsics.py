@@ -24,6 +24,7 @@ OP_SIZE = OP.itemsize
 
 if hub.IS_SIMULATED:
     from skneural.backends.cuda.simulator import (
+        divide,
         get_vector,
         load_vector,
         put_vector,
@@ -210,6 +211,16 @@ else:
             return context.get_dummy_value()
 
         return types.void(shared, types.int64, local, types.int64), codegen
+
+    @intrinsic
+    def divide(typingctx, number, divisor):
+        """Quotient of two integers that are not negative and have 32 bits: with 64 it takes several times as long."""
+
+        def codegen(context, builder, sig, args):
+            small = [builder.trunc(value, _I32) for value in args]
+            return builder.zext(builder.udiv(*small), _I64)
+
+        return types.int64(types.int64, types.int64), codegen
 
     @intrinsic
     def to_tf32(typingctx, x):

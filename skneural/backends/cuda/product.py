@@ -6,7 +6,8 @@ tile; where there are too few tiles to keep the device busy, the depth is divide
 among blocks (`n_slots` of the operation). Partial sums are added in a fixed order, so that results do not vary.
 
 What the factors are, and what becomes of a number of C, is up to three functions of the kernel: the addresses of the
-lines of A and B, and `finish`, which is called once for each number.
+lines of A and B, and `finish`, which is called once for each number. A factor need not be a matrix in memory (see
+`factors`).
 
 All lines are padded with zeros to 64 bytes (see `network.program`), so vectors of 16 bytes need no mask of their own.
 
@@ -17,11 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skneural.backends.cuda.factors import Places, make_fetch
 from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
 from skneural.backends.cuda.intrinsics import (
     details_view,
     get_vector,
-    load_vector,
     model_frame,
     op_at,
     put_vector,
@@ -70,16 +71,39 @@ class Tile:
         return self.warps[0] if self.tensor else self.groups
 
 
-#: For each precision a tile for large matrices, and one for small ones, of which there are then enough.
+#: For each precision tiles for large matrices, from the widest on, for those with few columns; the last one is for
+#: small matrices, of which there are then enough.
 REAL_TILES = {
-    "float32": (Tile("large", 128, 128, 8, groups=2), Tile("small", 32, 16, 8, slices=8)),
-    "float64": (Tile("large", 64, 64, 8, groups=2), Tile("small", 32, 16, 16, slices=2)),
-    "tf32": (Tile("tensor", 128, 128, 16, tensor=True), Tile("small", 32, 16, 8, slices=8)),
+    "float32": (
+        Tile("large", 128, 128, 8, groups=2),
+        Tile("large_64", 128, 64, 8, groups=2),
+        Tile("large_32", 128, 32, 8, groups=2),
+        Tile("small", 32, 16, 8, slices=8),
+    ),
+    "float64": (
+        Tile("large", 64, 64, 8, groups=2),
+        Tile("large_32", 64, 32, 8, groups=2),
+        Tile("small", 32, 16, 16, slices=2),
+    ),
+    "tf32": (
+        Tile("tensor", 128, 128, 16, tensor=True),
+        Tile("tensor_64", 128, 64, 16, tensor=True, warps=(4, 2)),
+        Tile("tensor_32", 128, 32, 16, tensor=True, warps=(4, 1)),
+        Tile("small", 32, 16, 8, slices=8),
+    ),
 }
 #: The same with few threads: the simulator takes long for each.
 TINY_TILES = {
-    "float32": (Tile("large", 16, 16, 4, groups=2), Tile("small", 8, 8, 4, slices=2)),
-    "float64": (Tile("large", 8, 8, 4, groups=2), Tile("small", 4, 4, 4, slices=2)),
+    "float32": (
+        Tile("large", 16, 16, 4, groups=2),
+        Tile("large_8", 16, 8, 4, groups=2),
+        Tile("small", 8, 8, 4, slices=2),
+    ),
+    "float64": (
+        Tile("large", 8, 8, 4, groups=2),
+        Tile("large_4", 8, 4, 4, groups=2),
+        Tile("small", 4, 4, 4, slices=2),
+    ),
     "tf32": (Tile("tensor", 16, 16, 8, tensor=True, warps=(1, 1)), Tile("small", 8, 8, 4, slices=2)),
 }
 TILES = TINY_TILES if IS_SIMULATED else REAL_TILES
@@ -88,58 +112,6 @@ MOST_PARTS = 64
 LEAST_DEPTH = 4 if IS_SIMULATED else 256
 #: Registers of a thread, at the most, where a multiprocessor shall have room for two blocks of large tiles.
 MOST_REGISTERS = 128
-
-
-def make_fetch(dtype, along, lines, depth, threads, address, *, ones=False, gathered=False):
-    """Two functions: find out where this thread's vectors stand, once; take those of a step from global memory.
-
-    `along` is whether the vectors lie along the depth; with `ones`, the last line of all is ones, wherever they lie.
-    Lines stand equally far apart, unless they are `gathered`.
-    """
-    size = dtype().itemsize
-    vector = 16 // dtype().itemsize
-    zero = dtype(0)
-    one = dtype(1)
-    count = lines * depth // vector // threads
-    across = (depth if along else lines) // vector
-    assert count * threads * vector == lines * depth, "every thread has as many vectors as the others"
-
-    def find(op, own, f, step, addresses, thread, begin, n_lines):
-        if along:
-            for i in range(count):
-                line = begin + (thread + i * threads) // across
-                addresses[i] = address(op, own, f, step, line) if line < n_lines else 0
-        elif not gathered:
-            addresses[0] = address(op, own, f, step, 0)
-            addresses[1] = address(op, own, f, step, 1) - addresses[0]
-
-    def fetch(op, own, f, step, addresses, taken, thread, begin, n_lines, start, n_depth):
-        for i in range(count):
-            e = thread + i * threads
-            if along:
-                line = begin + e // across
-                k = start + e % across * vector
-            else:
-                k = start + e // across
-                line = begin + e % across * vector
-            known = n_lines - 1 if ones else n_lines
-            if line < known and k < n_depth:
-                if along:
-                    at = addresses[i] + k * size
-                elif gathered:
-                    at = address(op, own, f, step, k) + line * size
-                else:
-                    at = addresses[0] + k * addresses[1] + line * size
-                load_vector(taken, i * vector, at)
-            else:
-                for j in range(vector):
-                    taken[i * vector + j] = zero
-            if ones:
-                for j in range(vector):
-                    if line + j == known and k < n_depth:
-                        taken[i * vector + j] = one
-
-    return register(find), register(fetch), count if along else 2, count * vector
 
 
 def make_stage(dtype, along, tile, lines, threads):
@@ -313,8 +285,8 @@ def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
     threads = tile.threads(16 // dtype().itemsize)
     a_along = layout[0] == "N"
     b_along = layout[1] == "T"
-    find_a, fetch_a, n_addresses_a, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, **facts)
-    find_b, fetch_b, n_addresses_b, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b)
+    find_a, fetch_a, n_noted_a, a_count = make_fetch(dtype, a_along, rows, depth, threads, lines_of_a, **facts)
+    find_b, fetch_b, n_noted_b, b_count = make_fetch(dtype, b_along, columns, depth, threads, lines_of_b)
     stage_a = make_stage(dtype, a_along, tile, rows, threads)
     stage_b = make_stage(dtype, b_along, tile, columns, threads)
     multiply, n_sums = make_tensor_multiply(tile) if tile.tensor else make_multiply(dtype, tile)
@@ -329,8 +301,8 @@ def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
         a = cuda.local.array(a_count, dtype)
         b = cuda.local.array(b_count, dtype)
         offset = slice_ * 2 * both
-        at_a = cuda.local.array(n_addresses_a, whole)
-        at_b = cuda.local.array(n_addresses_b, whole)
+        at_a = cuda.local.array(n_noted_a, whole)
+        at_b = cuda.local.array(n_noted_b, whole)
         find_a(op, own, f, step, at_a, thread, top, n_rows)
         find_b(op, own, f, step, at_b, thread, left, n_columns)
         steps = (n_depth + depth - 1) // depth
@@ -372,7 +344,7 @@ def make_product(
         Of the operation: `own` are its details.
     sizes : callable
         ``sizes(op, own, f, step)`` returns M, N, K.
-    lines_of_a, lines_of_b : callable
+    lines_of_a, lines_of_b : callable or Places
         ``line(op, own, f, step, number)`` is the address of a line in memory: of a row of the factor as it stands.
     finish : callable
         ``finish(op, own, f, step, ready, part, m, n, total)`` gets a number of C, or a part of it where the depth is
@@ -396,7 +368,7 @@ def make_product(
     part_rows = tile.rows // groups
     walk, n_sums = make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts)
     hand_over = register(make_tensor_hand_over(tile) if tile.tensor else make_hand_over(dtype, tile))
-    for function in (sizes, lines_of_a, lines_of_b, finish, prepare):
+    for function in (sizes, finish, prepare):
         register(function)
 
     def product(op_address, frames, step):
@@ -435,13 +407,16 @@ def make_product(
                     finish(op, own, f, step, ready, part, m, n, total)
             cuda.syncthreads()
 
-    if layout != "TN" and dtype is np.float32 and tile.groups == 2:  # gradients would not do with so few
+    # Gradients, and places that have to be computed, would not do with so few.
+    if layout != "TN" and dtype is np.float32 and tile.groups == 2 and not isinstance(lines_of_a, Places):
         product.most_registers = MOST_REGISTERS
     return product
 
 
 def choose_tile(precision, n_rows, n_columns, n_depth, n_processors, split=False):
     """The tile for a product, and the parts of its depth: large ones if they keep half of the device busy.
+
+    Of these the widest that is not twice as wide as the product.
 
     Parameters
     ----------
@@ -452,9 +427,13 @@ def choose_tile(precision, n_rows, n_columns, n_depth, n_processors, split=False
     split : bool, default=False
         Whether the depth may be divided.
     """
-    for tile in TILES[precision]:
+    *large, small = TILES[precision]
+    widest = large[0].columns
+    fitting = [tile for tile in large if tile.columns < 2 * n_columns] or large[-1:]
+    for tile in (fitting[0], small):
+        blocks = n_processors if tile is small else n_processors * widest // tile.columns  # with as many threads
         tiles = -(-n_rows // tile.rows) * -(-n_columns // tile.columns)
-        parts = max(1, min(2 * n_processors // tiles, n_depth // LEAST_DEPTH, MOST_PARTS)) if split else 1
-        if 2 * tiles * parts >= n_processors:
+        parts = max(1, min(2 * blocks // tiles, n_depth // LEAST_DEPTH, MOST_PARTS)) if split else 1
+        if 2 * tiles * parts >= blocks:
             break
     return tile, parts

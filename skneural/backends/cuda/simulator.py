@@ -114,6 +114,13 @@ def put_vector(shared, index, local, at):
     shared[index : index + count] = local[at : at + count]
 
 
+def divide(number, divisor):
+    """Quotient of two integers that are not negative and have 32 bits."""
+    assert 0 <= number < 2**32
+    assert 0 < divisor < 2**32
+    return number // divisor
+
+
 def to_tf32(x):
     """Round to 10 bits of mantissa, to nearest, ties away from 0."""
     bits = np.float32(x).view(np.uint32)

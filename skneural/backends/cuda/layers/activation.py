@@ -28,6 +28,7 @@ def make_activation_forward(dtype, entry):
 
 @layer_kernel("activation", "backward")
 @layer_kernel("dropout", "backward")
+@layer_kernel("spatial_dropout", "backward")
 @layer_kernel("noise", "backward")
 def make_pass_backward(dtype):
     """Send dy on. What the operation's derivative is has been multiplied in by whoever read y."""

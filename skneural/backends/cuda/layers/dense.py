@@ -3,15 +3,15 @@
 Sizes: B rows of the batch, I in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
 """
 
+from skneural.backends.cuda import weights
 from skneural.backends.cuda.compiler import DIGEST, digest_of, formula
-from skneural.backends.cuda.hub import cuda
-from skneural.backends.cuda.intrinsics import OP_SIZE, details_view, vector
+from skneural.backends.cuda.hub import register
+from skneural.backends.cuda.intrinsics import OP_SIZE, details_view
 from skneural.backends.cuda.launches import Launch, layer_launches, over
 from skneural.backends.cuda.product import make_product, nothing
-from skneural.backends.cuda.rows import factor_of, make_kernel, parameter, place_of, put_dy, put_y, row_of, send_x
+from skneural.backends.cuda.rows import factor_of, parameter, place_of, put_dy, put_y, row_of, send_x
 from skneural.maths import random
 from skneural.maths.activations import ACTIVATIONS
-from skneural.maths.elementary import sqrt
 from skneural.maths.random import layer_key
 
 dropout_at = details_view("dropout")
@@ -52,22 +52,9 @@ def backward_launches(net, i):
 @layer_launches("dense", "gradient")
 def gradient_launches(net, i):
     """Gradients by weights and bias: one product, whose depth may be divided."""
-    op = net.op(i)
-    own = net.own(i)
-    with_bias = bool(own.bias >= 0)
-    below = own.weight + op.n_in * op.ld_out
-    assert not with_bias or own.bias == below, "the bias stands below the weights"
-    rows = int(op.n_in) + with_bias
-    tile, parts = net.tile(rows, op.n_out, net.capacity, split=True)
-    numbers = rows * int(op.ld_out)
-    op.n_slots = parts
-    op.slot = net.scratch(parts * numbers if parts > 1 else 0)
-    sizes = (rows, op.n_out, net.capacity)
-    options = (with_bias, reads_data(net, i))
-    launches = [net.product(i, make_dense_gradient, *options, sizes=sizes, tile=tile, parts=parts)]
-    if parts > 1:
-        launches.append(Launch((make_sum_parts, net.dtype), i, over(numbers)))
-    return launches
+    rows = int(net.op(i).n_in)
+    facts = {"rows": rows, "n_weights": rows, "depth": net.capacity}
+    return weights.gradient_launches(net, i, make_dense_gradient, make_sum_parts, reads_data(net, i), **facts)
 
 
 @layer_launches("dense", "constrain")
@@ -175,21 +162,21 @@ def make_dense_backward(dtype, tile):
     return make_product(dtype, tile, "NT", "dense", sizes, dy, make_weight_lines(dtype), finish, DIGEST)
 
 
+@register
+def rows_of_weights(op, own):
+    """Rows of the weights."""
+    return op.n_in
+
+
 def make_dense_gradient(dtype, tile, with_bias, from_data):
     """Gradients ``x.T @ dy`` and ``sum(dy)`` over the batch: the bias stands below the weights, as if x had a one."""
-    size = dtype().itemsize
+    put_gradient = weights.make_put_gradient(dtype, rows_of_weights)
 
     def sizes(op, own, f, step):
         return op.n_in + with_bias, op.n_out, f.chunk
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        at = m * op.ld_out + n
-        if op.n_slots > 1:
-            each = (op.n_in + with_bias) * op.ld_out
-            vector(f.scratch, dtype)[op.slot + part * each + at] = total
-        else:
-            gradient = vector(f.gradient + own.weight * size, dtype)  # OUT (I + 1, O)
-            gradient[at] = gradient[at] + total if f.done > 0 else total
+        put_gradient(op, own, f, part, m, n, total)
 
     return make_product(
         dtype,
@@ -209,37 +196,9 @@ def make_dense_gradient(dtype, tile, with_bias, from_data):
 
 def make_sum_parts(dtype):
     """Add up the parts of a gradient whose depth was divided, in order."""
-    size = dtype().itemsize
-
-    def sum_parts(op, own, f, step):
-        parts = vector(f.scratch + op.slot * size, dtype)
-        gradient = vector(f.gradient + own.weight * size, dtype)  # OUT (I + 1, O)
-        count = (op.n_in + (own.bias >= 0)) * op.ld_out
-        for j in range(cuda.grid(1), count, cuda.gridsize(1)):
-            if j % op.ld_out < op.n_out:
-                total = parts[j]
-                for part in range(1, op.n_slots):
-                    total += parts[part * count + j]
-                gradient[j] = gradient[j] + total if f.done > 0 else total
-
-    return make_kernel("dense", sum_parts)
+    return weights.make_sum_of_parts(dtype, "dense", rows_of_weights)
 
 
 def make_constrain(dtype):
-    """Scale down the incoming weights of every unit whose norm is too large (Srivastava et al., 2014)."""
-    size = dtype().itemsize
-
-    def constrain(op, own, f, step):
-        j = cuda.grid(1)
-        if j < op.n_out:
-            weight = vector(f.params + (own.weight + j) * size, dtype)  # OUT (I, O), from column j on
-            squares = dtype(0)
-            for i in range(op.n_in):
-                squares += weight[i * op.ld_out] * weight[i * op.ld_out]
-            norm = sqrt(squares)
-            limit = dtype(f.max_norm)
-            if norm > limit:
-                for i in range(op.n_in):
-                    weight[i * op.ld_out] *= limit / norm
-
-    return make_kernel("dense", constrain)
+    """Scale down the incoming weights of every unit whose norm is too large."""
+    return weights.make_limit_norms(dtype, "dense", rows_of_weights)
