@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import InvalidParameterError
 from stacks import gradient_by_input, in_buffer, predict
 
 from skneural import NetworkClassifier, NetworkRegressor, load, save
-from skneural.backends import devices
 from skneural.backends.cpu import engine
 from skneural.backends.cpu.layout import PANELS_FROM
 from skneural.backends.inputs import Sequences
@@ -726,28 +725,6 @@ def test_settings_are_nested_parameters():
     assert [w.shape for w in est.coefs_] == [(5, 8), (72, 8), (32, 1)]
     assert est.get_params()["layers__1__kernel_size"] == (5, 1)
     assert STACK[1].kernel_size == (3, 2)
-
-
-@dataclass(frozen=True)
-class InGroups(Layer):
-    """A layer that has groups."""
-
-    groups: int
-
-    def build(self, net, x):
-        return x
-
-
-def test_groups_are_for_the_cpu(monkeypatch):
-    # Before any work: even where there is a GPU.
-    monkeypatch.setattr(devices, "problem", lambda index=0: None)
-    X, y = pictures()
-    for layers in ([InGroups(2)], [Residual((Activation("tanh"), InGroups(2)))]):
-        est = NetworkClassifier(layers, device="cuda:0", max_iter=1)
-        words = r"^device='cuda:0', but InGroups with groups=2 has no kernels for GPUs yet: use device='cpu'\.$"
-        with pytest.raises(ValueError, match=words):
-            est.fit(X, y)
-        assert est.set_params(device="auto").fit(X, y).device_ == "cpu"
 
 
 @pytest.mark.parametrize(

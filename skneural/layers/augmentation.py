@@ -41,7 +41,7 @@ class Augmentation(Layer):
     Every image of every batch is changed in its own way while the batch is made; no copy of the data is kept.
     Prediction reads images as they are. Pixels between those of the image are interpolated linearly. The layer must
     stand before all layers that learn something; :class:`skneural.CNNClassifier` and :class:`skneural.CNNRegressor`
-    take it as their parameter `augmentation`.
+    take it as their parameter `augmentation`. It has no kernels for GPUs yet.
 
     Parameters
     ----------
@@ -152,7 +152,8 @@ class SequenceAugmentation(Layer):
 
     Every sequence of every batch is changed in its own way while the batch is made; no copy of the data is kept.
     Prediction reads sequences as they are. Steps between those of the sequence are interpolated linearly, and every
-    sequence keeps its length. The layer must stand before all layers that learn something.
+    sequence keeps its length. The layer must stand before all layers that learn something; networks for sequences take
+    it as their parameter `augmentation`. It has no kernels for GPUs yet.
 
     Parameters
     ----------
