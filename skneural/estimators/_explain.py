@@ -117,9 +117,9 @@ def _at(wanted, values, shape):
 
 
 def _seeds_of_scores(target, outputs, wanted):
-    """Of the score of a class: the output before softmax, or before the logistic function, for the first class minus.
+    """Of the score of a class: its output before softmax; of two classes the one output, or minus it.
 
-    So it is of the classes, or labels, that are predicted if none are asked for.
+    Of the class that is predicted, if none is asked for.
     """
     if target.multilabel:
         return _at(wanted, 1.0, outputs.shape)
