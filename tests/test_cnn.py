@@ -21,7 +21,7 @@ from test_warmup import forget_kernels, ready
 
 import skneural
 from skneural import CNNClassifier, CNNRegressor
-from skneural.backends.cpu import engine
+from skneural.backends.cpu import buffers
 from skneural.backends.inputs import Sequences
 from skneural.callbacks import Checkpoint
 from skneural.estimators import _images
@@ -771,7 +771,7 @@ def test_parameters_that_are_refused(name, value):
     ],
 )
 def test_networks_larger_than_the_memory_are_errors(settings, words, monkeypatch):
-    monkeypatch.setattr(engine, "physical_memory", lambda: 1e5 if "normalization" in settings else 1e6)
+    monkeypatch.setattr(buffers, "physical_memory", lambda: 1e5 if "normalization" in settings else 1e6)
     X, y = images()
     clf = small(**{"batch_size": 40, "hidden_layer_sizes": (), **settings})
     with pytest.raises(MemoryError, match=words):

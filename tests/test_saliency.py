@@ -23,6 +23,7 @@ from skneural import (
     MLPClassifier,
     MLPRegressor,
     NetworkClassifier,
+    NetworkRegressor,
 )
 from skneural.backends.cpu import derivatives
 from skneural.backends.cpu.derivatives import Derivatives
@@ -416,3 +417,18 @@ def test_layers_that_are_refused():
     clf = small(MLPClassifier, (4,)).fit(X, y)
     with pytest.raises(ValueError, match="This network has no convolution over images"):
         convolution_filters(clf)
+
+
+def test_groups_of_convolutions():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 36))
+    layers = [
+        Reshape((3, 3, 4)),
+        Conv2D(4, 2, groups="depthwise"),
+        Conv2D(4, 2, groups=2, activation="tanh"),
+        Flatten(),
+    ]
+    reg = NetworkRegressor(layers, max_iter=2, random_state=0).fit(X, X[:, 0])
+    assert_close(saliency(reg, X[:3]), differences(reg.predict, X[:3]))
+    assert convolution_filters(reg).shape == (2, 2, 1, 4)
+    assert convolution_filters(reg, 2).shape == (2, 2, 2, 4)

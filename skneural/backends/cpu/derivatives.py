@@ -4,6 +4,7 @@ import numpy as np
 
 from skneural.backends.base import check_settings
 from skneural.backends.cpu.binding import bind_derivatives
+from skneural.backends.cpu.buffers import BEHIND
 from skneural.backends.cpu.catalogue import function
 from skneural.backends.cpu.engine import (
     PREDICT_BLOCK,
@@ -24,8 +25,6 @@ from skneural.network.memory import aligned_zeros
 #: Details of operations by which training differs from prediction, apart from statistics of the batch: of dropout and
 #: noise, and where gradients end in time. At 0 nothing is drawn, and gradients go back to the first step.
 OF_TRAINING = ("limit", "rate", "deviation", "truncate")
-#: So many numbers behind all buffers are read, too.
-_LINE = 16
 
 
 def as_in_prediction(ops, program):
@@ -151,7 +150,7 @@ class Derivatives:
         program = self.program
         dtype = program.dtype
         numbers = max(STRIPS * STRIP, CHUNK_ROWS) * widest(program)
-        self.work = aligned_zeros(rows * program.n_work + _LINE, dtype)
+        self.work = aligned_zeros(rows * program.n_work + BEHIND, dtype)
         self.scratch = aligned_zeros(numbers, dtype)
         self.strips = aligned_zeros(STRIPS * strip_pitch(max(rows, CHUNK_ROWS), dtype.itemsize), dtype)
         self.template.update(

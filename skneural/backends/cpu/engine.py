@@ -1,6 +1,5 @@
 """Run programs on the CPU: fill in frames, own the buffers, choose the number of threads."""
 
-import os
 import time
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
 from skneural.backends.cpu import crew
 from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit
+from skneural.backends.cpu.buffers import BEHIND, make_buffers
 from skneural.backends.cpu.catalogue import address, function
 from skneural.backends.cpu.layout import (
     CHUNK_ROWS,
@@ -45,9 +45,6 @@ _WORTH_A_CALL = 2e-4
 _WORTH_A_CLAIM = 5e-4
 #: Rows of a prediction, steps counted, from which it pays to lay out the weights for products.
 _WORTH_PANELS = 96
-#: Numbers in a cache line, at the most. So many behind all buffers are read, too, where columns of the last row are
-#: copied by whole vectors.
-_LINE = 16
 #: How many times longer than planned a call on several threads may take.
 OVERRUN = 2
 
@@ -106,35 +103,6 @@ def set_inputs(frame, X):
     else:
         frame.inputs = data(X)
         frame.n_rows, frame.ld_inputs = X.shape
-
-
-def physical_memory():
-    """Bytes of memory that this machine has; infinitely many where it does not say."""
-    names = getattr(os, "sysconf_names", {})
-    if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
-        return np.inf
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def make_buffers(program, n_numbers, n_rows):
-    """Buffers for so many rows of a batch.
-
-    Raises
-    ------
-    MemoryError
-        If they are larger than the memory: pages that are not touched yet cost nothing, so the system may promise them.
-    """
-    n_bytes = n_numbers * n_rows * program.dtype.itemsize
-    if n_bytes < physical_memory():
-        try:
-            return aligned_zeros(n_numbers * n_rows + _LINE, program.dtype)
-        except MemoryError:
-            pass
-    remedy = "a smaller batch_size or" if n_rows > 1 else "smaller samples or"
-    raise MemoryError(
-        f"What {n_rows} samples become in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} "
-        "fewer units or filters."
-    )
 
 
 def widest(program):
@@ -240,7 +208,7 @@ class Predictor:
 
     def _run(self, frame):
         """One thread's rows, in buffers of its own."""
-        memory = np.empty(frame.capacity * self.program.n_work + _LINE, self.inputs.dtype)
+        memory = np.empty(frame.capacity * self.program.n_work + BEHIND, self.inputs.dtype)
         frame.work = -(-data(memory) // ALIGNMENT) * ALIGNMENT
         self._predict(frame.address)
 

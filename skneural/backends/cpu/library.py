@@ -17,7 +17,19 @@ from skneural.backends import sources
 from skneural.backends.cpu.simd import INSTRUCTION_SET, host_features
 
 #: Modules of this folder that hold no kernels.
-HOST = {"engine", "derivatives", "binding", "registry", "threads", "pool", "library", "catalogue", "crew", "build"}
+HOST = {
+    "engine",
+    "buffers",
+    "derivatives",
+    "binding",
+    "registry",
+    "threads",
+    "pool",
+    "library",
+    "catalogue",
+    "crew",
+    "build",
+}
 
 
 def digest(instruction_set=INSTRUCTION_SET.name):

@@ -1,0 +1,40 @@
+"""Buffers of training: what samples become in the layers of a network."""
+
+import os
+
+import numpy as np
+
+from skneural.network.memory import aligned_zeros
+
+#: Numbers in a cache line, at the most. So many behind all buffers are read, too, where columns of the last row are
+#: copied by whole vectors.
+BEHIND = 16
+
+
+def physical_memory():
+    """Bytes of memory that this machine has; infinitely many where it does not say."""
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
+        return np.inf
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def make_buffers(program, n_numbers, n_rows):
+    """Buffers for so many rows of a batch.
+
+    Raises
+    ------
+    MemoryError
+        If they are larger than the memory: pages that are not touched yet cost nothing, so the system may promise them.
+    """
+    n_bytes = n_numbers * n_rows * program.dtype.itemsize
+    if n_bytes < physical_memory():
+        try:
+            return aligned_zeros(n_numbers * n_rows + BEHIND, program.dtype)
+        except MemoryError:
+            pass
+    remedy = "a smaller batch_size or" if n_rows > 1 else "smaller samples or"
+    raise MemoryError(
+        f"What {n_rows} samples become in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} "
+        "fewer units or filters."
+    )
