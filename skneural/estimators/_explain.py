@@ -19,6 +19,10 @@ from skneural.network.program import lower
 from skneural.training.state import aligned_copy
 
 
+#: Kinds of operations whose weights are filters.
+CONVOLUTIONS = ("convolution", "convolution_groups", "depthwise")
+
+
 class Filters(NamedTuple):
     """Weights of a convolution: of shape (height, width, n_channels, n_filters), and the layer that it belongs to."""
 
@@ -276,6 +280,6 @@ def _convolutions(program):
     for number, layer in enumerate(source.layers):
         before = len(builder.operations)
         x = builder.stack([layer], x)
-        within = [operation for operation in builder.operations[before:] if operation.kind == "convolution"]
+        within = [operation for operation in builder.operations[before:] if operation.kind in CONVOLUTIONS]
         found += [(number, operation) for operation in within if len(operation.inputs[0].shape) == 3]
     return found
