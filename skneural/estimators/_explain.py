@@ -18,7 +18,6 @@ from skneural.network.builder import Builder
 from skneural.network.program import lower
 from skneural.training.state import aligned_copy
 
-
 #: Kinds of operations whose weights are filters.
 CONVOLUTIONS = ("convolution", "convolution_groups", "depthwise")
 
