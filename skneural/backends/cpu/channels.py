@@ -17,6 +17,8 @@ from skneural.backends.cpu.tiles import Vectors, emit_end, emit_loops, emit_star
 VECTORS = 64 // INSTRUCTION_SET.vector_bytes
 #: Lines of a tile: sums for eight multiply-adds under way, which take four cycles, and two of them begin in each.
 LINES = max(8 // VECTORS, 2)
+#: Columns of a window of which several are multiplied at once.
+ACROSS = 3
 
 _I64 = ir.IntType(64)
 
@@ -70,6 +72,39 @@ def _emit_window(v, rows, columns, a, a_row, b, c, ldc, begin, ld_begin, scale, 
     emit_end(v, places, sums, scale)
 
 
+def _emit_run(v, pixels, columns, a, a_x, b, b_x, c, c_x, begin, begin_x, scale, n_y, a_y, b_y):
+    """The same of windows side by side, each with `ACROSS` columns: what several of them see is read once.
+
+    A row of each window; they are `a_x` apart, as their columns are. The products have the same order.
+    """
+    builder = v.builder
+    c_pointer = v.pointer(c)
+    starts = emit_start(v, pixels, columns, begin, v.pointer(begin), begin_x)
+    a_offsets = [v.index(j, a_x, _I64(0)) for j in range(pixels + ACROSS - 1)]
+    b_offsets = [v.index(t, b_x, _I64(0)) for t in range(ACROSS)]
+    places = []
+    for m in range(pixels):
+        places += [v.at(c_pointer, v.index(m, c_x, column)) for column in columns]
+
+    def add_products(a_here, b_here, sums):
+        new = list(sums)
+        for j, offset in enumerate(a_offsets):
+            pixel = builder.gep(a_here, [offset])
+            numbers = [v.load(pixel, column) for column in columns]
+            for t in range(ACROSS):
+                if not 0 <= j - t < pixels:
+                    continue
+                tap = builder.gep(b_here, [b_offsets[t]])
+                for i, column in enumerate(columns):
+                    place = (j - t) * len(columns) + i
+                    weight = v.load(tap, column)
+                    new[place] = v.multiply_add(numbers[i], weight, new[place])
+        return new
+
+    sums = emit_loops(v, [(n_y, a_y, b_y)], v.pointer(a), v.pointer(b), starts, add_products)
+    emit_end(v, places, sums, scale)
+
+
 def _emit_gradient(v, rows, columns, a, a_row, b, b_row, c, n_y, a_y, b_y, n_x, a_x, b_x, n_rows):
     """``C[lines] += sum over y, x and rows of A * B``; so many rows at a time, `n_rows` times."""
     builder = v.builder
@@ -98,6 +133,7 @@ def _emit_gradient(v, rows, columns, a, a_row, b, b_row, c, n_y, a_y, b_y, n_x, 
 
 
 multiply_window = _tile(_emit_window)
+multiply_run = _tile(_emit_run)
 add_gradient = _tile(_emit_gradient)
 
 compiling.name_intrinsics(globals())

@@ -154,6 +154,7 @@ def make_convolve(dtype, is_direct, is_forward, name="windows", multiply=call_wi
         strip = width
         if strip_bytes > 0:
             strip = max(strip_bytes // (own.kernel_y * of_source * size), NARROWEST)
+            most = strip
         p_begin, p_end = own_steps(f, height * width)
         for x_begin in range(0, width, strip):
             for y in range(p_begin // width, (p_end + width - 1) // width):
@@ -182,7 +183,8 @@ def make_convolve(dtype, is_direct, is_forward, name="windows", multiply=call_wi
                     m_rows = rows
                     a_row = ld
                     count = windows
-                    if rows == f.chunk and (stride == 1 or rows == 1):  # windows side by side are rows of one matrix
+                    is_one = strip_bytes == 0 and rows == f.chunk and (stride == 1 or rows == 1)
+                    if is_one:  # windows side by side are rows of one matrix
                         m_rows = rows * windows
                         a_row = stride * ld
                         count = 1

@@ -6,7 +6,7 @@ weights. Nothing is transposed or laid out, since the way back multiplies by the
 Sizes: P pixels, B rows of the batch, C channels; ``ld`` is C padded.
 """
 
-from skneural.backends.cpu.channels import LINES, add_gradient, multiply_window
+from skneural.backends.cpu.channels import ACROSS, LINES, add_gradient, multiply_run, multiply_window
 from skneural.backends.cpu.compiler import DIGEST, helper
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, frame_at, op_at
 from skneural.backends.cpu.layers.convolution import (
@@ -38,15 +38,28 @@ def make_multiply_channels(dtype):
     size = dtype().itemsize
     unit = 64 // size
     most = LINES
-    half = max(LINES // 2, 1)
+    half = LINES // 2
+    across = ACROSS
 
     def multiply_channels(nothing, arguments):
         a, a_row, _, _, b, _, c, ldc, m_rows, _, width, _ = arguments[:12]
         begin, ld_begin, scale = arguments[12:15]
         along = arguments[15:21]
-        n_y, _, _, n_x, _, _ = along
+        n_y, a_y, b_y, n_x, a_x, b_x = along
         windows, a_next, c_next, begin_next, _ = arguments[21:]
-        for p in range(windows):
+        done = 0
+        while n_y > 0 and n_x == across and abs(a_x) == a_next and windows - done >= most:
+            way = 1 if a_x > 0 else -1  # else the columns of a window go the other way than the windows
+            p = done if a_x > 0 else done + most - 1
+            for m in range(m_rows):
+                for n in range(0, width, unit):
+                    a_tile = a + (p * a_next + m * a_row + n) * size
+                    c_tile = c + (p * c_next + m * ldc + n) * size
+                    start = begin + (p * begin_next + m * ld_begin + n) * size if begin != 0 else 0
+                    goal = (c_tile, way * c_next, start, way * begin_next, scale)
+                    multiply_run(dtype, most, 1, (a_tile, a_x, b + n * size, b_x, *goal, n_y, a_y, b_y))
+            done += most
+        for p in range(done, windows):
             start = begin + p * begin_next * size if begin != 0 else 0
             goal = c + p * c_next * size
             if n_y * n_x == 0:
