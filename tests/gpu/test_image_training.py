@@ -142,9 +142,8 @@ def test_prediction_of_one_image_has_the_bits_of_many():
 # -- estimators --------------------------------------------------------------------------------------------------------
 
 
-def on_both(make, y, **changed):
-    """Images, and an estimator fitted on the GPU and on the CPU."""
-    X = np.random.default_rng(0).normal(size=(6, HEIGHT, WIDTH, CHANNELS)).astype(np.float32)
+def on_both(make, X, y, **changed):
+    """An estimator fitted on the GPU and on the CPU."""
     facts = {"filters": (2,), "hidden_layer_sizes": (3,), "max_iter": 2, "batch_size": 3, "random_state": 0} | changed
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
@@ -152,18 +151,21 @@ def on_both(make, y, **changed):
     assert [est.device_ for est in fitted] == ["cuda:0", "cpu"]
     for ours, others in zip(fitted[0].coefs_, fitted[1].coefs_, strict=True):
         np.testing.assert_allclose(ours, others, atol=1e-4)
-    return X, *fitted
+    return fitted
 
 
 @pytest.mark.usefixtures("usable")
 def test_classifier():
-    X, on_gpu, on_cpu = on_both(CNNClassifier, np.array([0, 1, 2, 0, 1, 2]))
+    X = np.random.default_rng(0).normal(size=(6, HEIGHT, WIDTH, CHANNELS)).astype(np.float32)
+    on_gpu, on_cpu = on_both(CNNClassifier, X, np.array([0, 1, 2, 0, 1, 2]))
     np.testing.assert_allclose(on_gpu.predict_proba(X), on_cpu.predict_proba(X), atol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("usable")
-def test_regressor():
+def test_regressor_of_images_with_the_channels_first():
+    X = np.random.default_rng(0).normal(size=(6, CHANNELS, HEIGHT, WIDTH))
     settings = {"filters": (2, 3), "normalization": "batch", "dropout": 0.2, "residual": True, "global_pooling": "mean"}
-    X, on_gpu, on_cpu = on_both(CNNRegressor, np.arange(6.0), **settings, early_stopping=True, validation_fraction=0.5)
+    facts = {"input_format": "channels_first", "dtype": "float32", "early_stopping": True, "validation_fraction": 0.5}
+    on_gpu, on_cpu = on_both(CNNRegressor, X, np.arange(6.0), **settings, **facts)
     np.testing.assert_allclose(on_gpu.predict(X), on_cpu.predict(X), atol=1e-3)

@@ -18,7 +18,7 @@ import warnings
 import numpy as np
 import pytest
 
-from skneural import LSTMRegressor, MLPClassifier
+from skneural import CNNClassifier, LSTMRegressor, MLPClassifier
 from skneural.backends.cuda import compiler, engine, hub, memory, streaming
 
 warnings.simplefilter("ignore")
@@ -88,6 +88,8 @@ def brief():
         clf.fit(X, Y).predict(X)
         before = free()
         clf.fit(X, Y).predict(X)
+        images = X[:, :16].reshape(-1, 4, 4)
+        CNNClassifier((4,), normalization="batch", device="cuda", max_iter=2).fit(images, Y).predict(images)
         assert free() == before
 
 

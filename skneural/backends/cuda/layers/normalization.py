@@ -3,22 +3,22 @@
 ``y = activation(scale * n + shift)``, where n is x without its mean and in units of its standard deviation: down a
 column of the batch, or along a row. What n is stays in a buffer, which may be that of x.
 
-Statistics of columns are sums over all rows of the batch, and over all of their steps. A block has some columns, and
-some threads for each of them, which take rows in turn; their sums are added in order. Rows count by their weights.
+Statistics of columns are sums over all rows of the batch, and over all of their steps. A block has some columns and a
+part of the rows, and some threads for each column, which take rows in turn; their sums are added in order, then those
+of all parts by a kernel of its own. Rows count by their weights.
 
 Sizes: T steps, B rows of the batch, O columns; ``ld_out`` is O padded.
 """
 
 from skneural.backends.cuda.compiler import DIGEST, digest_of, formula
 from skneural.backends.cuda.hub import IS_SIMULATED, cuda, register
-from skneural.backends.cuda.intrinsics import vector
-from skneural.backends.cuda.launches import THREADS, Launch, layer_kernel, layer_launches
+from skneural.backends.cuda.intrinsics import divide, vector
+from skneural.backends.cuda.launches import THREADS, Launch, layer_kernel, layer_launches, over
 from skneural.backends.cuda.rows import (
     get,
     get_dy,
     get_x,
     has_ended,
-    length_of,
     make_each_number,
     make_kernel,
     parameter,
@@ -44,15 +44,26 @@ for _function in (running_share, one_over_deviation, normalize, batch_norm_gradi
 
 #: Columns of a block, and threads for each.
 COLUMNS, LANES = (4, 2) if IS_SIMULATED else (32, 16)
+#: Parts that rows are divided into, at the most, rows of each at the least, and numbers of a column that it leaves.
+MOST_PARTS = 64
+LEAST_ROWS = 8 if IS_SIMULATED else 256
+NUMBERS = 4
 #: Numbers of 4 or 8 bytes in a padded row of one.
 LINE = 64
 
 
-def over_columns(net, i, make, *options):
-    """Launch of a kernel whose blocks have some columns each."""
-    blocks = -(-int(net.ops[i]["n_out"]) // COLUMNS)
+def over_columns(net, i, make_parts, make, *options):
+    """Launches of a kernel whose blocks have some columns and a part of the rows each, and of one that adds them up."""
+    op = net.op(i)
+    columns = int(op.n_out)
+    blocks = -(-columns // COLUMNS)
+    rows = net.capacity * int(op.steps)
+    op.n_slots = max(1, min(2 * net.n_processors // blocks, rows // LEAST_ROWS, MOST_PARTS))
+    op.slot = net.scratch(int(op.n_slots) * NUMBERS * int(op.ld_out))
     threads = COLUMNS * LANES
-    return [Launch((make, net.dtype, *options), i, (blocks, 1, 1), threads, threads * net.size)]
+    grid = (blocks, int(op.n_slots), 1)
+    parts = Launch((make_parts, net.dtype, *options), i, grid, threads, threads * net.size)
+    return [parts, Launch((make, net.dtype, *options), i, over(columns))]
 
 
 def over_rows(net, i, make, *options):
@@ -64,19 +75,19 @@ def over_rows(net, i, make, *options):
 @layer_launches("batch_norm", "statistics_forward")
 def batch_norm_statistics_launches(net, i):
     """Statistics of the batch."""
-    return over_columns(net, i, make_batch_norm_statistics)
+    return over_columns(net, i, make_batch_norm_parts, make_batch_norm_statistics)
 
 
 @layer_launches("batch_norm", "statistics_backward")
 def batch_norm_gradient_launches(net, i):
     """Sums that the way back needs; they are the gradients by scale and shift."""
-    return over_columns(net, i, make_norm_gradient, True)
+    return over_columns(net, i, make_norm_gradient_parts, make_norm_gradient, True)
 
 
 @layer_launches("layer_norm", "gradient")
 def layer_norm_gradient_launches(net, i):
     """Gradients by scale and shift."""
-    return over_columns(net, i, make_norm_gradient, False)
+    return over_columns(net, i, make_norm_gradient_parts, make_norm_gradient, False)
 
 
 @layer_launches("layer_norm", "forward")
@@ -118,56 +129,101 @@ def make_sum_lanes(dtype):
     return register(sum_lanes)
 
 
-def make_share_of_weight(dtype):
-    """A function for all threads of a block: one over the sum of the weights of all steps of all rows of the batch."""
-    columns = COLUMNS
+@register
+def rows_of_part(op, f):
+    """The first row of this block's part, counted over all steps, and the one after the last."""
+    rows = op.steps * f.chunk
+    each = (rows + op.n_slots - 1) // op.n_slots
+    first = cuda.blockIdx.y * each
+    return first, min(first + each, rows)
+
+
+@register
+def weight_at(op, f, row, dtype):
+    """Weight of a row of some step: 0 after its end."""
+    return dtype(0) if has_ended(op, f, row) else weight_of(f, row - divide(row, f.chunk) * f.chunk, dtype)
+
+
+@register
+def place_of_number(op, part, number, j):
+    """Where a number of a column stands that a part has left."""
+    return op.slot + (part * NUMBERS + number) * op.ld_out + j
+
+
+def make_sum_of_parts(dtype):
+    """A function that adds up a number of a column that all parts have left, in order."""
+
+    def sum_of_parts(op, f, number, j):
+        parts = vector(f.scratch, dtype)
+        total = dtype(0)
+        for part in range(op.n_slots):
+            total += parts[place_of_number(op, part, number, j)]
+        return total
+
+    return register(sum_of_parts)
+
+
+def make_batch_norm_parts(dtype):
+    """Of columns of a part of the rows: weight, mean, squared distance from it, and how many rows have weight."""
     lanes = LANES
     sum_lanes = make_sum_lanes(dtype)
 
-    def share_of_weight(op, f, shared):
-        if op.steps == 1 and op.every == 0:
-            return dtype(f.scale)
+    def batch_norm_parts(op, own, f, step):
+        shared = cuda.shared.array(0, dtype)
+        lane, j = lane_and_column()
+        first, end = rows_of_part(op, f)
+        inside = j < op.n_out
+        weight = dtype(0)
         total = dtype(0)
-        for r in range(cuda.threadIdx.x // columns, f.chunk, lanes):
-            total += weight_of(f, r, dtype) * dtype(length_of(f, op.every, op.steps, r))
+        rows = dtype(0)
+        for row in range(first + lane, end if inside else 0, lanes):
+            share = weight_at(op, f, row, dtype)
+            weight += share
+            total += share * get_x(op, f, row, j, dtype)
+            if row < f.chunk and share > dtype(0):
+                rows += dtype(1)
+        weight = sum_lanes(shared, weight)
         total = sum_lanes(shared, total)
-        return dtype(1) / total if total > dtype(0) else dtype(0)
+        rows = sum_lanes(shared, rows)
+        mean = total / weight if weight > dtype(0) else dtype(0)
+        squares = dtype(0)
+        for row in range(first + lane, end if inside else 0, lanes):
+            distance = get_x(op, f, row, j, dtype) - mean
+            squares += weight_at(op, f, row, dtype) * distance * distance
+        squares = sum_lanes(shared, squares)
+        if inside and lane == 0:
+            parts = vector(f.scratch, dtype)  # OUT (parts, 4, O)
+            part = cuda.blockIdx.y
+            parts[place_of_number(op, part, 0, j)] = weight
+            parts[place_of_number(op, part, 1, j)] = mean
+            parts[place_of_number(op, part, 2, j)] = squares
+            parts[place_of_number(op, part, 3, j)] = rows
 
-    return register(share_of_weight)
+    return make_kernel("batch_norm", batch_norm_parts)
 
 
 def make_batch_norm_statistics(dtype):
     """Mean and one over the deviation of the columns; the running statistics follow."""
-    columns = COLUMNS
-    lanes = LANES
-    sum_lanes = make_sum_lanes(dtype)
-    share_of_weight = make_share_of_weight(dtype)
-
-    @register
-    def sum_of_powers(op, f, j, share, centre, squares):
-        total = dtype(0)
-        for r in range(cuda.threadIdx.x // columns, f.chunk if j < op.n_out else 0, lanes):
-            part = share * weight_of(f, r, dtype)
-            for t in range(length_of(f, op.every, op.steps, r)):
-                d = get_x(op, f, t * f.chunk + r, j, dtype) - centre
-                total += part * (d * d if squares else d)
-        return total
+    sum_of_parts = make_sum_of_parts(dtype)
 
     def batch_norm_statistics(op, own, f, step):
-        shared = cuda.shared.array(0, dtype)
-        lane, j = lane_and_column()
-        share = share_of_weight(op, f, shared)
-        rows = dtype(0)  # that have weight
-        for r in range(lane, f.chunk, lanes):
-            rows += dtype(1) if share * weight_of(f, r, dtype) > dtype(0) else dtype(0)
-        rows = sum_lanes(shared, rows)
-        mean = sum_lanes(shared, sum_of_powers(op, f, j, share, dtype(0), False))
-        variance = sum_lanes(shared, sum_of_powers(op, f, j, share, mean, True))
-        if j < op.n_out and lane == 0:
+        j = cuda.grid(1)
+        if j < op.n_out:
+            parts = vector(f.scratch, dtype)
+            weight = sum_of_parts(op, f, 0, j)
+            share = dtype(1) / weight if weight > dtype(0) else dtype(0)
+            mean = dtype(0)
+            for part in range(op.n_slots):
+                mean += share * parts[place_of_number(op, part, 0, j)] * parts[place_of_number(op, part, 1, j)]
+            variance = share * sum_of_parts(op, f, 2, j)
+            for part in range(op.n_slots):
+                distance = parts[place_of_number(op, part, 1, j)] - mean
+                variance += share * parts[place_of_number(op, part, 0, j)] * distance * distance
             at = own.statistics + j
             statistics = vector(f.statistics, dtype)  # OUT (4, O): the first two
             statistics[at] = mean
             statistics[at + op.ld_out] = one_over_deviation(variance, dtype(own.epsilon))
+            rows = sum_of_parts(op, f, 3, j)
             fresh = running_share(dtype(f.batches), dtype(f.chunk), dtype(min(f.batch, f.n_rows)), rows)
             at = own.weight + 2 * op.ld_out + j
             running = vector(f.params, dtype)  # OUT (4, O): the last two
@@ -216,32 +272,54 @@ def make_batch_norm_forward(dtype, activation):
     return make_each_number("batch_norm", work, digest=digest)
 
 
+def make_norm_gradient_parts(dtype, batch):
+    """Of columns of a part of the rows: ``sum(dy * n)`` and ``sum(dy)``, and with `batch` the weight."""
+    lanes = LANES
+    sum_lanes = make_sum_lanes(dtype)
+
+    def norm_gradient_parts(op, own, f, step):
+        shared = cuda.shared.array(0, dtype)
+        lane, j = lane_and_column()
+        first, end = rows_of_part(op, f)
+        inside = j < op.n_out
+        weight = dtype(0)
+        by_scale = dtype(0)
+        by_shift = dtype(0)
+        for row in range(first + lane, end if inside else 0, lanes):
+            if not has_ended(op, f, row):
+                dy = get_dy(op, f, row, j, dtype)
+                by_scale += dy * get(f, own.normalized, op.ld_out, row, j, dtype)
+                by_shift += dy
+                if batch:
+                    weight += weight_at(op, f, row, dtype)
+        weight = sum_lanes(shared, weight)
+        by_scale = sum_lanes(shared, by_scale)
+        by_shift = sum_lanes(shared, by_shift)
+        if inside and lane == 0:
+            parts = vector(f.scratch, dtype)  # OUT (parts, 4, O): the first three
+            part = cuda.blockIdx.y
+            parts[place_of_number(op, part, 0, j)] = weight
+            parts[place_of_number(op, part, 1, j)] = by_scale
+            parts[place_of_number(op, part, 2, j)] = by_shift
+
+    return make_kernel("batch_norm", norm_gradient_parts)
+
+
 def make_norm_gradient(dtype, batch):
     """Gradients by scale and shift, ``sum(dy * n)`` and ``sum(dy)``.
 
     With `batch` the way back needs them as well, times one over the sum of the weights.
     """
-    lanes = LANES
-    sum_lanes = make_sum_lanes(dtype)
-    share_of_weight = make_share_of_weight(dtype)
+    sum_of_parts = make_sum_of_parts(dtype)
 
     def norm_gradient(op, own, f, step):
-        shared = cuda.shared.array(0, dtype)
-        lane, j = lane_and_column()
-        inside = j < op.n_out
-        by_scale = dtype(0)
-        by_shift = dtype(0)
-        for r in range(lane, f.chunk if inside else 0, lanes):
-            for t in range(length_of(f, op.every, op.steps, r)):
-                row = t * f.chunk + r
-                dy = get_dy(op, f, row, j, dtype)
-                by_scale += dy * get(f, own.normalized, op.ld_out, row, j, dtype)
-                by_shift += dy
-        by_scale = sum_lanes(shared, by_scale)
-        by_shift = sum_lanes(shared, by_shift)
-        share = share_of_weight(op, f, shared) if batch else dtype(0)
-        if inside and lane == 0:
+        j = cuda.grid(1)
+        if j < op.n_out:
+            by_scale = sum_of_parts(op, f, 1, j)
+            by_shift = sum_of_parts(op, f, 2, j)
             if batch:
+                weight = sum_of_parts(op, f, 0, j)
+                share = dtype(1) / weight if weight > dtype(0) else dtype(0)
                 at = own.statistics + 2 * op.ld_out + j
                 statistics = vector(f.statistics, dtype)  # OUT (4, O): the last two
                 statistics[at] = share * by_scale
