@@ -37,7 +37,8 @@ CLASS_REFERENCES = {
     "SyntheticControl": ("ResNet 99.8, FCN 98.5, MLP 97.6, 1-NN 88.0", 98.0),
 }
 
-#: The network of the paper, on its batches, with the schedule of the others here in place of 2,000 epochs.
+#: The network of the paper, on its batches, with the schedule of the others here in place of 2,000 epochs. On ArrowHead
+#: that is too short: the training loss does not come near 0.
 FCN = {"estimator": "FCNClassifier", "batch_size": 16, "learning_rate": "cosine"}
 CONVOLUTIONS = {
     "ItalyPowerDemand": FCN | {"max_iter": 100},
@@ -90,8 +91,8 @@ NOTE = (
     "naive forecasts were computed on the same rows. Settings were chosen without looking at a test result, the best "
     "of 3 (PenDigits) to about 30 (ETTh1, PM2.5) that were tried: by five-fold cross-validation on the training part; "
     "on the validation rows of ETTh1; on the third and the last quarter of the training year, and on months 49 to 72 "
-    "and 73 to 96, each after training on all that comes before. Those of the FCN are the paper's but for fewer epochs "
-    "and the cosine."
+    "and 73 to 96, each after training on all that comes before. Those of the FCN are the paper's but for the cosine "
+    "and far fewer epochs (2,000 there), which on ArrowHead end at a training loss of 0.2."
 )
 
 
