@@ -88,11 +88,11 @@ def make_pool_backward(dtype, how):
         op = op_at(op_address)
         own = pool_at(op_address)
         f = frame_at(frame_address)
-        for r in range(first, last):
-            length = length_of(f, op.every_in, op.steps_in, r)
-            for t in range(op.steps_in):
-                w = t // own.window
-                beginning = w * own.window
+        for t in range(op.steps_in):  # in the order of memory
+            w = t // own.window
+            beginning = w * own.window
+            for r in range(first, last):
+                length = length_of(f, op.every_in, op.steps_in, r)
                 end = min(beginning + own.window, length)
                 dy = vector(row_at(f, op.dy, op.ld_out, w, r, size), dtype)  # (W, B, C)
                 winner = vector(row_at(f, max(own.winners, 0), op.ld_out, w, r, size), step)  # (W, B, C)
