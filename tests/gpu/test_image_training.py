@@ -124,6 +124,15 @@ def test_tensor_cores(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("processors", "tile"), [(1, "large_32"), (132, "small")])
+def test_tiles_that_gpus_use(monkeypatch, processors, tile):
+    monkeypatch.setattr(product, "TILES", product.REAL_TILES)
+    monkeypatch.setattr("skneural.backends.cuda.hub.n_processors", lambda: processors)
+    fit = compare(NETWORKS["there and back"], np.float32, n_rows=2)
+    assert tile in tiles_of(fit.trainer)
+
+
+@pytest.mark.slow
 def test_two_fits_have_the_same_bits():
     fits = [compare(NETWORKS["there and back"], np.float32) for _ in range(2)]
     np.testing.assert_array_equal(fits[0].params, fits[1].params)

@@ -407,8 +407,9 @@ def make_product(
                     finish(op, own, f, step, ready, part, m, n, total)
             cuda.syncthreads()
 
-    # Gradients, and places that have to be computed, would not do with so few.
-    if layout != "TN" and dtype is np.float32 and tile.groups == 2 and not isinstance(lines_of_a, Places):
+    # Others would not do with so few: gradients, narrower tiles, and factors whose places have to be computed.
+    is_plain = layout != "TN" and not isinstance(lines_of_a, Places)
+    if is_plain and dtype is np.float32 and tile.groups == 2 and tile.rows == tile.columns:
         product.most_registers = MOST_REGISTERS
     return product
 
