@@ -32,6 +32,7 @@ LAYERS = [cls for cls in LAYERS if cls.__name__ not in (*ELSEWHERE, "UpSample")]
 VALUES = {
     "activation": ["tanh"],
     "dilation": [1, 2],
+    "groups": [1],
     "kernel_size": [3, 2],
     "layers": [(Activation("tanh"),)],
     "rate": [0.3],
