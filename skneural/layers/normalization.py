@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from skneural.maths.normalization import MOST_PARTS
 from skneural.network.layer import Layer
 from skneural.network.operations import operation
 
@@ -14,6 +15,7 @@ operation(
     DETAILS,
     derivative="function",
     overwrites="normalized",
+    shares_steps=True,
 )
 operation(
     "layer_norm",
@@ -61,7 +63,7 @@ def add_normalization(net, x, kind, function=None, shift="norms_"):
     if kind == "layer":  # one a row
         details["deviations"] = net.room(net.padded(1), x.steps)
     elif net.training:  # mean, one over the deviation, and the two sums of the way back
-        details["statistics"] = net.statistics(4 * x.ld)
+        details["statistics"] = net.statistics((4 + 3 * MOST_PARTS) * x.ld)
     else:
         details["deviations"] = net.room(x.ld)
     return net.add(f"{kind}_norm", x, shape=x.shape, forwards=x.forwards, function=function, **details)

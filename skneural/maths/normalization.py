@@ -5,6 +5,11 @@ A number in units of the standard deviation is `n`; `factor` is one over that de
 
 from skneural.maths.elementary import sqrt
 
+#: The statistics of a batch are those of parts of its rows, put together: so many at the most, of so many rows at the
+#: least. Threads share the parts, whose number does not depend on theirs.
+MOST_PARTS = 16
+ROWS_OF_PART = 256
+
 #: Share of a batch in the running statistics, at the least: the first batches are averaged.
 MOMENTUM = 0.1
 

@@ -46,10 +46,13 @@ HEAD = (
     ("by_steps", "i8"),  # whether threads share time steps or pixels
     ("panels", "i8"),  # where the gradient by the output is laid out for a product
     ("function", "i8"),  # address of the activation
-    # Addresses of the kernels. Those of the batch's statistics see all of its rows, between two barriers.
+    # Addresses of the kernels. Those of the batch's statistics see all of its rows, between two barriers; those that
+    # put together what threads have found follow, before another one.
     ("statistics_forward", "i8"),
+    ("combine_forward", "i8"),
     ("forward", "i8"),
     ("statistics_backward", "i8"),
+    ("combine_backward", "i8"),
     ("backward", "i8"),
     ("update", "i8"),
     ("constrain", "i8"),
@@ -59,7 +62,10 @@ HEAD = (
 OP = np.dtype([*HEAD, ("details", "i8", N_DETAILS)])
 
 #: Fields of the head that hold addresses of kernels.
-KERNEL_FIELDS = ("statistics_forward", "forward", "statistics_backward", "backward", "update", "constrain")
+KERNEL_FIELDS = (
+    "statistics_forward", "combine_forward", "forward", "statistics_backward", "combine_backward", "backward", "update",
+    "constrain",
+)  # fmt: skip
 
 #: What is known of every kind of operation, by its name.
 KINDS = {}

@@ -151,6 +151,17 @@ def walk_share(f, frame_address, kernel, at, chunk, first, last, done):
 
 
 @register_jitable(**HELPER)
+def walk_statistics(f, frame_address, kernel, combine, at, chunk):
+    """This thread's share of the statistics of a batch, and of what is made of them when all are there."""
+    wait_at_barrier(f)
+    call_layer(kernel, (at, frame_address, 0, chunk))
+    wait_at_barrier(f)
+    if combine != 0:
+        call_layer(combine, (at, frame_address, 0, chunk))
+        wait_at_barrier(f)
+
+
+@register_jitable(**HELPER)
 def walk_rows(f, frame_address, part, chunk, first, last):
     """Some rows of a chunk, forward through the operations of a pass and back; or some steps of all of them."""
     done = NOTHING
@@ -158,9 +169,7 @@ def walk_rows(f, frame_address, part, chunk, first, last):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
         if op.statistics_forward != 0:
-            wait_at_barrier(f)
-            call_layer(op.statistics_forward, (at, frame_address, 0, chunk))
-            wait_at_barrier(f)
+            walk_statistics(f, frame_address, op.statistics_forward, op.combine_forward, at, chunk)
             done = NOTHING
         if op.forward != 0:
             done = walk_share(f, frame_address, op.forward, at, chunk, first, last, done)
@@ -168,9 +177,7 @@ def walk_rows(f, frame_address, part, chunk, first, last):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
         if op.statistics_backward != 0:
-            wait_at_barrier(f)
-            call_layer(op.statistics_backward, (at, frame_address, 0, chunk))
-            wait_at_barrier(f)
+            walk_statistics(f, frame_address, op.statistics_backward, op.combine_backward, at, chunk)
             done = NOTHING
         if op.backward != 0:
             done = walk_share(f, frame_address, op.backward, at, chunk, first, last, done)

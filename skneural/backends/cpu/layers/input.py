@@ -14,6 +14,10 @@ from skneural.backends.cpu.rows import length_of, length_of_sample, partner_of, 
 #: How many rows ahead `input_forward` asks for.
 AHEAD = 6
 
+#: Steps of a sequence that are read together. Those of all rows stand side by side, so few streams are written, not a
+#: line of the cache here and there.
+STEPS_TOGETHER = 8
+
 sequence_input_at = details_view("sequence_input")
 
 
@@ -80,28 +84,30 @@ def make_sequence_input_forward(dtype):
         one = dtype(1)
         mean = vector(f.params + max(scaling, 0) * size, dtype)
         deviation = vector(f.params + (max(scaling, 0) + op.ld_out) * size, dtype)
-        for r in range(first, last):
-            i = sample_of(f, r)
-            length = length_of(f, op.every, op.steps, r)
-            own_share = one
-            partner = i
-            n_mixed = 0
-            if f.mixup != 0:
-                own_share = dtype(share_of(f, r))
-                partner = partner_of(f, r)
-                n_mixed = length_of_sample(f, op.every, op.steps, partner)
-            for t in range(op.steps):
-                at = row_at(f, op.y, op.ld_out, t, r, size)
-                y = vector(at, dtype)  # OUT (T, B, O)
-                if t >= length:
-                    clear(at, op.n_out * size)
-                    continue
-                share = own_share if t < n_mixed else one
-                read_step(f, i, t, y, op.n_out, share, False, size, dtype)
-                if t < n_mixed:
-                    read_step(f, partner, t, y, op.n_out, one - share, True, size, dtype)
-                if scaling >= 0:
-                    for j in range(op.n_out):
-                        y[j] = (y[j] - mean[j]) / deviation[j]
+        for t_begin in range(0, op.steps, STEPS_TOGETHER):
+            t_end = min(t_begin + STEPS_TOGETHER, op.steps)
+            for r in range(first, last):
+                i = sample_of(f, r)
+                length = length_of(f, op.every, op.steps, r)
+                own_share = one
+                partner = i
+                n_mixed = 0
+                if f.mixup != 0:
+                    own_share = dtype(share_of(f, r))
+                    partner = partner_of(f, r)
+                    n_mixed = length_of_sample(f, op.every, op.steps, partner)
+                for t in range(t_begin, t_end):
+                    at = row_at(f, op.y, op.ld_out, t, r, size)
+                    y = vector(at, dtype)  # OUT (T, B, O)
+                    if t >= length:
+                        clear(at, op.n_out * size)
+                        continue
+                    share = own_share if t < n_mixed else one
+                    read_step(f, i, t, y, op.n_out, share, False, size, dtype)
+                    if t < n_mixed:
+                        read_step(f, partner, t, y, op.n_out, one - share, True, size, dtype)
+                    if scaling >= 0:
+                        for j in range(op.n_out):
+                            y[j] = (y[j] - mean[j]) / deviation[j]
 
     return LAYER_KERNEL, sequence_input_forward

@@ -17,6 +17,7 @@ from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, 
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import (
     activate,
+    add_numbers,
     bring,
     clear_ended,
     length_of,
@@ -29,6 +30,8 @@ from skneural.backends.cpu.rows import (
 from skneural.backends.cpu.updates import use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.normalization import (
+    MOST_PARTS,
+    ROWS_OF_PART,
     batch_norm_gradient,
     layer_norm_gradient,
     normalize,
@@ -67,40 +70,74 @@ def share_of_weight(op, f, dtype):
 
 
 @register_jitable(**HELPER)
-def _add_rows(op, f, share, begin, count, rows, target, size, dtype):
-    """Mean of `count` columns from `begin`, weighted; how many rows have weight."""
-    mean = vector(target, dtype)  # OUT (O,)
-    for t in range(op.steps):  # the rows of a step stand side by side
-        for r in range(rows):
-            if t < length_of(f, op.every, op.steps, r):
-                part = share * weight_of(f, r, dtype)
-                x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
-                for j in range(count):
-                    mean[j] += part * x[j]
-    counted = 0
-    for r in range(rows):
-        counted += share * weight_of(f, r, dtype) > 0
-    return counted
+def _parts_of(op, rows):
+    """In how many parts the rows of all steps are looked at."""
+    return min(max(op.steps * rows // ROWS_OF_PART, 1), MOST_PARTS)
 
 
 @register_jitable(**HELPER)
-def _add_squares(op, f, share, begin, count, rows, centre, target, size, dtype):
-    """Variance of these columns."""
-    mean = vector(centre, dtype)
-    variance = vector(target, dtype)  # OUT (O,)
-    for t in range(op.steps):
-        for r in range(rows):
-            if t < length_of(f, op.every, op.steps, r):
-                part = share * weight_of(f, r, dtype)
-                x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
-                for j in range(count):
-                    d = x[j] - mean[j]
-                    variance[j] += part * d * d
+def _own_share(op, f, parts, size):
+    """This thread's share: the first of its parts, and one after the last; the first of its columns, and how many.
+
+    Of several parts a thread takes some with all columns, which are about what it has computed itself, and stand in its
+    caches; of a single one it takes some columns.
+    """
+    if parts > 1:
+        return f.rank * parts // f.n_threads, (f.rank + 1) * parts // f.n_threads, 0, op.ld_out
+    begin = share_of_columns(op, f, f.rank, size)
+    return 0, 1, begin, share_of_columns(op, f, f.rank + 1, size) - begin
+
+
+@register_jitable(**HELPER)
+def _part_at(op, f, own, part, size):
+    """Address of what is known of a part: (3, O)."""
+    return f.statistics + (own.statistics + (4 + 3 * part) * op.ld_out) * size
+
+
+@register_jitable(**HELPER)
+def _add_rows(op, f, share, begin, count, rows, first, last, target, size, dtype):
+    """Weighted sums of `count` columns from `begin`, of some rows, those of all steps counted; the sum of weights."""
+    total = vector(target, dtype)  # OUT (O,)
+    weight = dtype(0)
+    t = first // rows
+    r = first - t * rows
+    for _ in range(first, last):
+        if t < length_of(f, op.every, op.steps, r):
+            part = share * weight_of(f, r, dtype)
+            weight += part
+            x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+            for j in range(count):
+                total[j] += part * x[j]
+        r += 1
+        if r == rows:
+            r = 0
+            t += 1
+    return weight
+
+
+@register_jitable(**HELPER)
+def _add_squares(op, f, share, begin, count, rows, first, last, centre, target, size, dtype):
+    """Weighted squares of the distances from a centre, likewise."""
+    middle = vector(centre, dtype)
+    squares = vector(target, dtype)  # OUT (O,)
+    t = first // rows
+    r = first - t * rows
+    for _ in range(first, last):
+        if t < length_of(f, op.every, op.steps, r):
+            part = share * weight_of(f, r, dtype)
+            x = vector(row_at(f, op.x, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+            for j in range(count):
+                d = x[j] - middle[j]
+                squares[j] += part * d * d
+        r += 1
+        if r == rows:
+            r = 0
+            t += 1
 
 
 @layer_kernel("batch_norm", "statistics_forward")
 def make_batch_norm_statistics(dtype):
-    """Mean and one over the deviation of this thread's columns; the running statistics follow."""
+    """Of every part of the rows mean, squares of the distances from it, and weight: this thread's share."""
     digest = DIGEST
     size = dtype().itemsize
 
@@ -109,23 +146,75 @@ def make_batch_norm_statistics(dtype):
         op = op_at(op_address)
         own = batch_norm_at(op_address)
         f = frame_at(frame_address)
+        parts = _parts_of(op, last)
+        p_begin, p_end, begin, count = _own_share(op, f, parts, size)
+        width = op.ld_out * size
+        share = share_of_weight(op, f, dtype)
+        rows = op.steps * last
+        for p in range(p_begin, p_end):
+            centre_at = _part_at(op, f, own, p, size) + begin * size  # OUT (O,)
+            centre = vector(centre_at, dtype)
+            weights = vector(centre_at + 2 * width, dtype)  # OUT (O,)
+            clear(centre_at, count * size)
+            clear(centre_at + width, count * size)
+            row_begin = p * rows // parts
+            row_end = (p + 1) * rows // parts
+            weight = _add_rows(op, f, share, begin, count, last, row_begin, row_end, centre_at, size, dtype)
+            for j in range(count):
+                weights[j] = weight
+                if weight > 0:
+                    centre[j] /= weight
+            squares_at = centre_at + width
+            _add_squares(op, f, share, begin, count, last, row_begin, row_end, centre_at, squares_at, size, dtype)
+
+    return LAYER_KERNEL, batch_norm_statistics
+
+
+@layer_kernel("batch_norm", "combine_forward")
+def make_batch_norm_combine(dtype):
+    """Mean and one over the deviation of this thread's columns; the running statistics follow.
+
+    Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance", The American Statistician 37.
+    """
+    digest = DIGEST
+    size = dtype().itemsize
+
+    def batch_norm_combine(op_address, frame_address, first, last):
+        digest  # part of the cache key
+        op = op_at(op_address)
+        own = batch_norm_at(op_address)
+        f = frame_at(frame_address)
         begin = share_of_columns(op, f, f.rank, size)
         count = share_of_columns(op, f, f.rank + 1, size) - begin
+        width = op.ld_out * size
         statistics = f.statistics + (own.statistics + begin) * size
         mean = vector(statistics, dtype)  # OUT (O,)
-        variance = vector(statistics + op.ld_out * size, dtype)  # OUT (O,): one over the deviation at the end
+        variance = vector(statistics + width, dtype)  # OUT (O,): one over the deviation at the end
         clear(statistics, count * size)
-        clear(statistics + op.ld_out * size, count * size)
-        share = share_of_weight(op, f, dtype)
-        mean_at = statistics
-        variance_at = statistics + op.ld_out * size
-        rows = _add_rows(op, f, share, begin, count, last, mean_at, size, dtype)
-        _add_squares(op, f, share, begin, count, last, mean_at, variance_at, size, dtype)
+        clear(statistics + width, count * size)
+        parts = _parts_of(op, last)
+        for p in range(parts):
+            at = _part_at(op, f, own, p, size) + begin * size
+            centre = vector(at, dtype)
+            weights = vector(at + 2 * width, dtype)
+            for j in range(count):
+                mean[j] += weights[j] * centre[j]
+        for p in range(parts):
+            at = _part_at(op, f, own, p, size) + begin * size
+            centre = vector(at, dtype)
+            squares = vector(at + width, dtype)
+            weights = vector(at + 2 * width, dtype)
+            for j in range(count):
+                distance = centre[j] - mean[j]
+                variance[j] += squares[j] + weights[j] * distance * distance
         running = f.params + (own.weight + 2 * op.ld_out + begin) * size
         running_mean = vector(running, dtype)  # OUT (O,)
-        running_variance = vector(running + op.ld_out * size, dtype)  # OUT (O,)
+        running_variance = vector(running + width, dtype)  # OUT (O,)
+        counted = 0
+        for r in range(last):
+            counted += weight_of(f, r, dtype) > 0
         full = min(f.batch, f.n_rows)
-        fresh = dtype(running_share(float(f.batches), float(last), float(full), float(rows)))
+        fresh = dtype(running_share(float(f.batches), float(last), float(full), float(counted)))
         epsilon = dtype(own.epsilon)
         for j in range(min(count, op.n_out - begin)):  # what an activation makes of padding need not be 0
             running_mean[j] += fresh * (mean[j] - running_mean[j])
@@ -133,7 +222,7 @@ def make_batch_norm_statistics(dtype):
         for j in range(count):
             variance[j] = one_over_deviation(variance[j], epsilon)
 
-    return LAYER_KERNEL, batch_norm_statistics
+    return LAYER_KERNEL, batch_norm_combine
 
 
 @layer_kernel("batch_norm", "forward")
@@ -177,25 +266,30 @@ def make_batch_norm_forward(dtype):
 
 
 @register_jitable(**HELPER)
-def _sum_columns(op, f, normalized, target, begin, count, rows, size, dtype):
-    """Sums over rows of dy * n and of dy, for `count` columns from `begin`: the gradients of scale and shift."""
+def _sum_columns(op, f, normalized, target, begin, count, rows, first, last, size, dtype):
+    """Sums of dy * n and of dy over some rows, for `count` columns from `begin`: the gradients of scale and shift."""
     by_scale = vector(target, dtype)  # OUT (O,)
     by_shift = vector(target + op.ld_out * size, dtype)  # OUT (O,)
     clear(target, count * size)
     clear(target + op.ld_out * size, count * size)
-    for t in range(op.steps):
-        for r in range(rows):
-            if t < length_of(f, op.every, op.steps, r):
-                n = vector(row_at(f, normalized, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
-                dy = vector(row_at(f, op.dy, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
-                for j in range(count):
-                    by_scale[j] += dy[j] * n[j]
-                    by_shift[j] += dy[j]
+    t = first // rows
+    r = first - t * rows
+    for _ in range(first, last):
+        if t < length_of(f, op.every, op.steps, r):
+            n = vector(row_at(f, normalized, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+            dy = vector(row_at(f, op.dy, op.ld_out, t, r, size) + begin * size, dtype)  # (T, B, O)
+            for j in range(count):
+                by_scale[j] += dy[j] * n[j]
+                by_shift[j] += dy[j]
+        r += 1
+        if r == rows:
+            r = 0
+            t += 1
 
 
 @layer_kernel("batch_norm", "statistics_backward")
 def make_batch_norm_statistics_backward(dtype):
-    """The two sums that the way back of every row needs, of this thread's columns."""
+    """The two sums that the way back of every row needs, of every part of the rows: this thread's share."""
     digest = DIGEST
     size = dtype().itemsize
 
@@ -204,12 +298,41 @@ def make_batch_norm_statistics_backward(dtype):
         op = op_at(op_address)
         own = batch_norm_at(op_address)
         f = frame_at(frame_address)
-        begin = share_of_columns(op, f, f.rank, size)
-        count = share_of_columns(op, f, f.rank + 1, size) - begin
-        sums = f.statistics + (own.statistics + 2 * op.ld_out + begin) * size
-        _sum_columns(op, f, own.normalized, sums, begin, count, last, size, dtype)
+        parts = _parts_of(op, last)
+        p_begin, p_end, begin, count = _own_share(op, f, parts, size)
+        rows = op.steps * last
+        for p in range(p_begin, p_end):
+            sums = _part_at(op, f, own, p, size) + begin * size
+            row_begin = p * rows // parts
+            row_end = (p + 1) * rows // parts
+            _sum_columns(op, f, own.normalized, sums, begin, count, last, row_begin, row_end, size, dtype)
 
     return LAYER_KERNEL, batch_norm_statistics_backward
+
+
+@layer_kernel("batch_norm", "combine_backward")
+def make_batch_norm_combine_backward(dtype):
+    """The two sums over all parts, of this thread's columns."""
+    digest = DIGEST
+    size = dtype().itemsize
+
+    def batch_norm_combine_backward(op_address, frame_address, first, last):
+        digest  # part of the cache key
+        op = op_at(op_address)
+        own = batch_norm_at(op_address)
+        f = frame_at(frame_address)
+        begin = share_of_columns(op, f, f.rank, size)
+        count = share_of_columns(op, f, f.rank + 1, size) - begin
+        width = op.ld_out * size
+        sums = f.statistics + (own.statistics + 2 * op.ld_out + begin) * size
+        clear(sums, count * size)
+        clear(sums + width, count * size)
+        for p in range(_parts_of(op, last)):
+            at = _part_at(op, f, own, p, size) + begin * size
+            add_numbers(sums, at, count, dtype)
+            add_numbers(sums + width, at + width, count, dtype)
+
+    return LAYER_KERNEL, batch_norm_combine_backward
 
 
 @layer_kernel("batch_norm", "backward")
@@ -369,7 +492,8 @@ def make_norm_update(dtype, batch):
             if batch and f.phase != apply:
                 fresh = f.statistics + (own.statistics + 2 * op.ld_out) * size
             elif f.phase != apply:
-                _sum_columns(op, f, own.normalized, fresh, 0, op.ld_out, last, size, dtype)
+                rows = op.steps * last
+                _sum_columns(op, f, own.normalized, fresh, 0, op.ld_out, last, 0, rows, size, dtype)
             use_gradient(f, frame_address, own.weight, 2 * op.ld_out, fresh, op.slot, 0, size, dtype)
 
     return LAYER_KERNEL, norm_update
