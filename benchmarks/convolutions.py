@@ -2,8 +2,9 @@
 
     python benchmarks/convolutions.py [--smoke]
 
-A step is forward, back and Adam in float32 on all cores, a new order of the images every epoch. Ours are the epochs of
-whole fits by the clock of `history_`, and the whole fits. PyTorch runs the same layers (the fused Adam; memory laid out
+A step is forward, back and Adam in float32 on all cores, a new order of the images every epoch. Ours are fits of two
+epochs: the second one by the clock of `history_`, as warm as what it is held against, and the whole fits, with new
+buffers whose memory the first step touches. PyTorch runs the same layers (the fused Adam; memory laid out
 by rows and by channels_last, eager and compiled, whichever is the fastest), warmed up, for as many steps; it gets its
 images in the layout that it likes best before the clock runs.
 """
@@ -29,7 +30,7 @@ from skneural.layers import (
 )
 
 MILLI = 1e-3
-OURS, FIT = "skneural, epochs alone", "skneural, whole fit"
+OURS, FIT = "skneural, second epoch", "skneural, whole fit"
 
 
 def block(filters):
@@ -119,7 +120,7 @@ CASES = (
 
 
 def ours(case, X, y, clock):
-    """A whole fit of one epoch; the seconds in its epochs go into the list `clock`."""
+    """A whole fit of two epochs; the seconds that the second one takes go into the list `clock`."""
     from skneural import NetworkClassifier
 
     _, shape, layers, _, batch, *_ = case
@@ -128,10 +129,11 @@ def ours(case, X, y, clock):
 
     def fit():
         est = NetworkClassifier(
-            layers, batch_size=batch, max_iter=1, alpha=0.0, tol=0, n_iter_no_change=np.inf, dtype="float32",
+            layers, batch_size=batch, max_iter=2, alpha=0.0, tol=0, n_iter_no_change=np.inf, dtype="float32",
             random_state=0,
         ).fit(X, y)  # fmt: skip
-        clock.append(est.history_["time"][-1])
+        first, second = est.history_["time"]
+        clock.append(second - first)
 
     return fit
 
@@ -257,15 +259,15 @@ def main(arguments=None):
         unit = MILLI * batches
         others = [name for name in times if name.startswith("PyTorch")]
         best = min(others, key=lambda name: times[name]["median"]) if others else None
-        row = [f"{title}, batch {batch}", shown(times[OURS], unit), shown(times[FIT], unit)]
+        row = [f"{title}, batch {batch}", shown(times[OURS], unit), shown(times[FIT], 2 * unit)]
         row += [shown(times[best], unit), best] if best else ["-", "-"]
         row.append(report.verdict(ratio(times, best, OURS), goal) if best else "-")
-        row.append(figure(ratio(times, best, FIT)) if best else "-")
+        row.append(figure(2 * ratio(times, best, FIT)) if best else "-")
         rows.append(row)
         report.results[title] = {"seconds": times, "batches": batches}
         print(" | ".join(row), flush=True)
     report.add("Milliseconds a step, and how many times as long PyTorch takes:")
-    report.table(["network", OURS, FIT, "PyTorch", "its fastest way", "epochs alone", "whole fit"], rows)
+    report.table(["network", OURS, FIT, "PyTorch", "its fastest way", "second epoch", "whole fit"], rows)
     report.write()
 
 

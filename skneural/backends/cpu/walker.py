@@ -3,10 +3,9 @@
 Every thread of a pool runs `train` on a frame of its own. A step has two phases with a barrier after each: rows
 (every thread runs its rows of the batch forward and back) and parameters (every thread updates its share). In networks
 with convolutions threads share the pixels or time steps of all rows, operation by operation, where they can: the
-products of a pixel are then as large as on one thread. Statistics
-of the whole batch need two barriers more, and so do limits on norms. Sums that all need (losses, penalties, squared
-gradients) every thread adds up for itself, in the same order; so all take the same decisions and results do not depend
-on how many there are.
+products of a pixel are then as large as on one thread. Statistics of the whole batch need barriers more, and so do
+limits on norms. Sums that all need (losses, penalties, squared gradients) every thread adds up for itself, in the same
+order; so all take the same decisions and results do not depend on how many there are.
 """
 
 import math

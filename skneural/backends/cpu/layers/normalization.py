@@ -3,9 +3,10 @@
 ``y = activation(scale * n + shift)``, where n is x without its mean and in units of its standard deviation: down a
 column of the batch, or along a row. What n is stays in a buffer, which may be that of x.
 
-Statistics of columns are sums over all rows of the batch, and over all of their steps. Every thread takes a share of
-the columns, between two barriers, and adds up the rows step by step, in order: so they are exact and do not depend on
-the number of threads. Rows count by their weights, as in the loss.
+Statistics of columns are sums over all rows of the batch, and over all of their steps. Where these are many they are
+looked at in parts, which threads share; of a single part every thread takes a share of the columns. Behind a barrier
+the parts are put together in order: so statistics are exact and do not depend on the number of threads. Rows count by
+their weights, as in the loss.
 
 Sizes: T steps, B rows of the batch, O columns; ``ld_out`` is O padded.
 """
