@@ -55,7 +55,7 @@ def coloured_shapes(n_images, rng, side=32):
         ][kind]
         ground, colour = rng.uniform(0, 255, (2, 3))
         images[i] = np.where(shape[..., None], colour, ground)
-    images += rng.normal(0, 6, images.shape)
+    images += rng.normal(0, 2, images.shape)
     return np.clip(images, 0, 255).astype("uint8"), y, names
 
 
@@ -84,9 +84,9 @@ augmentation = Augmentation(
     zoom=0.1,
     horizontal_flip=True,
 )
-display = augmentation.preview(X_train[:3], 6)
+display = augmentation.preview(X_train[:4], 5)
 display.figure_.suptitle("images, and what training sees in their place", fontsize="medium")
-display.figure_.savefig(folder / "cifar10_augmentation.png", dpi=58)
+display.figure_.savefig(folder / "cifar10_augmentation.png", dpi=60)
 
 # %%
 # Training
@@ -141,6 +141,6 @@ ConfusionMatrixDisplay.from_predictions(
 figure.savefig(folder / "cifar10_confusion.png", dpi=80)
 
 display = ImagePredictionDisplay.from_estimator(
-    clf, X_test[:16], y_test[:16], n_images=16, n_columns=8, display_labels=names
+    clf, X_test[:18], y_test[:18], n_images=18, n_columns=6, display_labels=names
 )
-display.figure_.savefig(folder / "cifar10_predictions.png", dpi=60)
+display.figure_.savefig(folder / "cifar10_predictions.png", dpi=70)
