@@ -114,7 +114,7 @@ def repeated(fit, runs):
 
 
 def mnist(options, report):
-    """Handwritten digits: test accuracy of the networks of the Keras examples, in percent."""
+    """Handwritten digits: test accuracy of networks of the sizes of the Keras examples, in percent."""
     from skneural import CNNClassifier, MLPClassifier
 
     def synthetic(random):

@@ -12,7 +12,7 @@ import numpy as np
 
 from skneural._wrapped import innermost
 
-EXPECTED = (
+EXPECTED = (  # as estimators of images say it
     "Expected X of shape (n_images, height, width), (n_images, height, width, n_channels) (channels_first: (n_images, "
     "n_channels, height, width)), or (n_images, n_features) with a row for each image"
 )

@@ -23,7 +23,7 @@ def product_of(a, b, begin, n_columns, *, scale=0.0, panels=False):
         laid_out = aligned_zeros(b.size, dtype)
         frame = Frame()
         frame.update(params=at, panels=laid_out.ctypes.data)
-        kernel(make_lay_out, dtype).ctypes(frame.address, 0, -1, depth, ld, 0, 1)
+        kernel(make_lay_out, dtype).ctypes(frame.address, 0, -1, depth, ld, 1, ld, 0, 0, 1)
         at = laid_out.ctypes.data
         ld_b = -depth
     by_row, by_column = (stride // a.itemsize for stride in a.strides)

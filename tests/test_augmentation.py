@@ -112,7 +112,8 @@ def test_images_are_those_of_scipy(fill, shape):
 
 def test_single_precision_is_close():
     found = augmented(images(dtype=np.float32), EVERYTHING)
-    assert_allclose(found, augmented(images().astype(np.float32).astype(float), EVERYTHING), rtol=0, atol=2e-6)
+    # Places in the image are single numbers, too: their last bit is 1e-6 of a pixel.
+    assert_allclose(found, augmented(images().astype(np.float32).astype(float), EVERYTHING), rtol=0, atol=1e-5)
 
 
 def test_images_that_nothing_changes_stay_as_they_are():

@@ -28,6 +28,7 @@ from skneural.layers import (
 )
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
+from skneural.maths.normalization import MOST_PARTS
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.initializers import initialize
 from skneural.network.memory import ALIGNMENT, aligned_zeros, padded
@@ -130,7 +131,7 @@ def test_statistics_of_a_batch_never_overlap(network):
     program = lower(**network)
     operations = operations_of(program, "batch_norm")
     begins = [operation.details["statistics"] for operation in operations]
-    spans = [(begin, begin + 4 * op.output.ld) for begin, op in zip(begins, operations, strict=True)]
+    spans = [(begin, begin + (4 + 3 * MOST_PARTS) * op.output.ld) for begin, op in zip(begins, operations, strict=True)]
     assert not overlapping(spans)
     assert sum(b - a for a, b in spans) == program.n_statistics == max([b for _, b in spans], default=0)
 

@@ -126,7 +126,8 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The input data; of networks for sequences or images these, as the class describes.
-            float32 and float64 arrays in C order (sequences and images: in any) are read in place.
+            float32 and float64 arrays in C order (sequences and images: in any; images also of uint8, uint16 and bool)
+            are read in place.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values (class labels in classification, real numbers in regression).
         sample_weight : array-like of shape (n_samples,), default=None
@@ -156,6 +157,8 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         RuntimeError
             If `device` names a GPU that cannot be used; if this estimator is being fitted already, by another thread
             or around the callback that calls; if a callback assigns ``coefs_`` or ``intercepts_``.
+        MemoryError
+            If what a batch becomes in the layers does not fit into memory.
         """
         return self._fit(Request(X, y, sample_weight, X_val, y_val, sample_weight_val, resume_from))
 

@@ -167,9 +167,10 @@ def _like_given(est, gradient, X):
 
 
 def _shape_of(X):
-    """Shape of what users hand over; of lists that are no array, and of columns of arrays, how long they are."""
+    """Shape of what users hand over; of lists that are no array, and of columns of sequences, how long they are."""
     if hasattr(X, "shape"):
-        return tuple(X.shape)
+        holds_sequences = np.asarray(X).dtype.kind == "O"
+        return (len(X),) if holds_sequences else tuple(X.shape)
     try:
         return np.shape(X)
     except ValueError:  # of different length

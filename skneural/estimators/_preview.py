@@ -1,6 +1,7 @@
 """What augmentation makes of images, as training would see them."""
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from skneural.backends import devices
 from skneural.backends.inputs import Sequences
@@ -22,7 +23,7 @@ def augmented_images(augmentation, X, n_versions, seed):
     X : array-like of shape (n_images, height, width) or (n_images, height, width, n_channels)
     n_versions : int
         Of each.
-    seed : int
+    seed : int, RandomState or None
 
     Returns
     -------
@@ -38,7 +39,13 @@ def augmented_images(augmentation, X, n_versions, seed):
     """
     if not isinstance(augmentation, Augmentation):
         raise TypeError(f"augmentation must be a layers.Augmentation, got {augmentation!r}.")
-    X, _ = check_images(stacked(X), NO_TARGETS, numeric=False)
+    X = stacked(X)
+    if len(X.shape) not in (3, 4):
+        raise ValueError(
+            "Expected X of shape (n_images, height, width) or (n_images, height, width, n_channels), got an array of "
+            f"shape {X.shape}."
+        )
+    X, _ = check_images(X, NO_TARGETS, numeric=False)
     n_images, height, width = X.shape[:3]
     n_channels = X.shape[3] if X.ndim == 4 else 1
     pixels = X.reshape(n_images, height * width, n_channels).astype(np.float32)
@@ -62,6 +69,7 @@ def augmented_images(augmentation, X, n_versions, seed):
     scale = program.norm_views(params)[0]
     scale["mean"][:] = mean
     scale["deviation"][:] = deviation
+    seed = check_random_state(seed).randint(2**31)
     versions = np.empty((n_images, n_versions, *pixels.shape[1:]), np.float32)
     for i in range(n_images):
         for k in range(n_versions):

@@ -43,8 +43,9 @@ MIXUP = parameter(
     constraint=[NOT_NEGATIVE],
     stochastic=True,
     doc="""Parameter of the beta distribution of mixup (Zhang et al., 2018): in training every sample is mixed with
-    another one, and its loss is that of both targets, in shares that are drawn from the distribution. 0.2 is usual, 0
-    mixes nothing. Not with 'lbfgs', nor on a GPU.""",
+    another one, and its loss, in `loss_curve_` too, is that of both targets, each with its own weight, in shares that
+    are drawn from the distribution. Steps that the other sequence lacks stay as they are. 0.2 is usual, 0 mixes
+    nothing. Not with 'lbfgs', nor on a GPU.""",
 )
 INPUT_FORMAT = parameter(
     default="channels_last",
@@ -273,8 +274,8 @@ class TrainingParameters:
         default="auto",
         constraint=[NOT_NEGATIVE, options("auto")],
         doc="""Rate below which no schedule goes; only `warmup` begins at 0. 'auto' is 1e-6 for 'plateau', and 0 for the
-        others, but that 'adaptive' stops training where its rate has come down to 1e-6 or less. A `learning_rate_init`
-        that is lower already is left as it is.""",
+        others, but that 'adaptive' stops training where its rate has come down to 1e-6 or less; with a number it stops
+        there. A `learning_rate_init` that is lower already is left as it is.""",
     )
     warmup: float = parameter(
         default=0.0,
@@ -352,7 +353,8 @@ class TrainingParameters:
         type="{'cpu', 'cuda', 'auto'} or 'cuda:N'",
         doc="""Where the network is trained and predicts. 'cuda' is the NVIDIA GPU number 0, 'cuda:N' number N: where it
         cannot be used, a fit is an error that says why. 'auto' is 'cuda' where that can be used, else 'cpu'. GPUs need
-        ``pip install "skneural[cuda]"``. A fitted model predicts on the device of its fit, or on the CPU where that
+        ``pip install "skneural[cuda]"``. Augmentation, mixup and convolutions in groups have no kernels for them yet:
+        'auto' is 'cpu' with these. A fitted model predicts on the device of its fit, or on the CPU where that
         cannot be used. Results on a GPU differ from those on the CPU by rounding.""",
     )
     precision: str = parameter(

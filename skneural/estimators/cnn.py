@@ -24,7 +24,8 @@ With two axes `X` has a row for each image, pixel after pixel as ``images.reshap
 other an image of one row.
 
 Arrays of uint8, uint16, bool, float32 and float64, memory-mapped ones too, are read where they are; with
-`early_stopping`, which divides `X`, they are copied, in their own type. Those of another type are converted as a whole:
+`early_stopping`, which divides `X`, they are copied, in their own type, and so are lists, and parts that are cut out of
+larger images. On a GPU integers are converted as a whole. Those of another type are converted as a whole:
 to float32 where their numbers have 8 or 16 bits, and else to float64."""
 
 LAYERS = """\
@@ -176,7 +177,8 @@ class ImageNetwork:
         type="layers.Augmentation or None",
         stochastic=True,
         doc="""How images are changed at random in training, every time that they are seen, as
-        ``Augmentation(rotation=15, horizontal_flip=True)``. Not with 'lbfgs'.""",
+        ``Augmentation(rotation=15, horizontal_flip=True)``. A search tries whole
+        objects. Not with 'lbfgs', nor on a GPU.""",
     )
     mixup: float = MIXUP
     input_noise: float = parameter(

@@ -1,7 +1,7 @@
 """Augmentation: where the pixels and time steps of a changed sample come from, and what happens to their numbers.
 
-What changes a sample is drawn by its place in the order of the epoch: see `random`. So it depends neither on the batch
-nor on the threads.
+What changes a sample is drawn by the step and its place in the order of the epoch: see `random`. So it depends neither
+on the pieces that a batch is computed in nor on the threads.
 """
 
 import math

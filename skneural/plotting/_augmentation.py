@@ -60,7 +60,7 @@ class AugmentationDisplay:
         X: ArrayLike,
         n: int = 7,
         *,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
         ax: Axes | ArrayLike | None = None,
         **options: Any,
     ) -> Self:
@@ -73,7 +73,7 @@ class AugmentationDisplay:
             The images: a few. Brightness and contrast are in units of their own deviations.
         n : int, default=7
             Versions of each.
-        random_state : int, default=0
+        random_state : int, RandomState instance or None, default=0
             Another number draws other versions.
         ax, **options
             As in :meth:`plot`.
@@ -93,8 +93,11 @@ class AugmentationDisplay:
 
         check_matplotlib_support(f"{cls.__name__}.from_images")
         n = check_count(n, "n")
+        images = np.asarray(X)
+        if images.ndim == 4:
+            shown_images(images[:1])  # raises for numbers of channels that cannot be shown
         versions = augmented_images(augmentation, X, n, random_state)
-        return cls(images=np.asarray(X), versions=versions).plot(ax, **options)
+        return cls(images=images, versions=versions).plot(ax, **options)
 
     def plot(
         self,

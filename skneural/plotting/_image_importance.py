@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils import check_consistent_length
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skneural._image_layout import read_images
-from skneural._wrapped import found_by_search
+from skneural._wrapped import found_by_search, innermost
 from skneural.plotting._image_panels import check_count, limits_of, make_grid, show, shown_images
 
 if TYPE_CHECKING:
@@ -141,7 +142,11 @@ class ImageImportanceDisplay:
         if method not in ("occlusion", "saliency"):
             raise ValueError(f"Unknown method: {method!r}. Should be one of 'occlusion' or 'saliency'.")
         n_images = check_count(n_images, "n_images")
+        if hasattr(innermost(estimator), "n_timesteps_in_"):
+            raise ValueError(f"{cls.__name__} draws images: {innermost(estimator)!r} reads sequences.")
         images = read_images(estimator, X, image_shape)
+        if np.ndim(y):
+            check_consistent_length(images.values, y)
         given = images.as_given(images.values[:n_images])
         y = y[:n_images] if np.ndim(y) else y
         if method == "occlusion":

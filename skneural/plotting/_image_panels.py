@@ -71,7 +71,7 @@ def make_grid(ax, count, n_columns, *, side=SIDE, lines=0):
 def shown_images(images):
     """Images as Matplotlib shows them: (n_images, height, width) in shades, or with 3 or 4 channels in colours.
 
-    Colours that are no bytes are brought to [0, 1] where they are not there, by one factor for all images.
+    Colours that are no bytes are brought to [0, 1] where they are not there, by one shift and one factor for all.
 
     Raises
     ------

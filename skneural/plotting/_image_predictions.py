@@ -211,6 +211,8 @@ class ImagePredictionDisplay:
             If `X` holds no images that can be shown; if lengths differ; if `only_wrong` is asked for without `y_true`.
         """
         n_images = check_count(n_images, "n_images")
+        if display_labels is not None and not isinstance(display_labels, dict):
+            raise ValueError(f"display_labels must be a dict, with a name for each label, got {display_labels!r}.")
         if only_wrong and y_true is None:
             raise ValueError("only_wrong=True needs y_true: without it nobody knows what is wrong.")
         images = read_images(None, X, image_shape)
@@ -270,7 +272,8 @@ class ImagePredictionDisplay:
         self.figure_ = self.ax_.figure
         if not count:
             self.ax_.set_axis_off()
-            self.texts_.append(self.ax_.set_title("No image is predicted wrongly", fontsize="small", **(text_kw or {})))
+            style = {"fontsize": "small", **(text_kw or {})}
+            self.texts_.append(self.ax_.set_title("No image is predicted wrongly", **style))
             return self
         values = shown_images(images)
         image_kw = {"cmap": cmap, **limits_of(values), **(image_kw or {})}

@@ -19,7 +19,7 @@ def physical_memory():
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def make_buffers(program, n_numbers, n_rows):
+def buffers_for(program, n_numbers, n_rows):
     """Buffers for so many rows of a batch.
 
     Raises

@@ -7,7 +7,7 @@ import numpy as np
 from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
 from skneural.backends.cpu import crew
 from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit
-from skneural.backends.cpu.buffers import BEHIND, make_buffers
+from skneural.backends.cpu.buffers import BEHIND, buffers_for
 from skneural.backends.cpu.catalogue import address, function
 from skneural.backends.cpu.layout import (
     CHUNK_ROWS,
@@ -277,7 +277,7 @@ class Trainer(BaseTrainer):
         work = max(program.flops, 1) * 3 * min(batch, n_rows) / _GUESSED_SPEED
         is_shared = work > _WORTH_A_THREAD
         row_block = STRIP if is_shared else STRIPS * STRIP  # threads can share small ones more evenly
-        self.work = make_buffers(program, self.n_work, capacity)
+        self.work = buffers_for(program, self.n_work, capacity)
         self.losses = np.zeros(capacity)
         self.statistics = aligned_zeros(max(program.n_statistics, 1), dtype)
         f.update(

@@ -43,10 +43,12 @@ def is_flipped(asked, key, row, number):
 
 
 @register_jitable(**HELPER)
-def is_cut(place, size, share, key, row, number):
-    """Whether a pixel is within the part of an axis that is cut out."""
+def part_that_is_cut(size, share, key, row, number):
+    """The part of an axis that is cut out: the first of its pixels, and one after the last."""
     middle = 0.5 * (drawn(key, row, number) + 1.0) * size
-    return abs(place + 0.5 - middle) < 0.5 * share * size
+    begin = np.int64(math.floor(middle - 0.5 * share * size + 0.5))
+    end = np.int64(math.ceil(middle + 0.5 * share * size - 0.5))
+    return begin, end if share > 0 else begin
 
 
 @register_jitable(**HELPER)
@@ -57,7 +59,7 @@ def blend(y_at, x_at, pitch, pixels, shares, factor, shift, count, dtype):
         y[j] = dtype(0)
     for k in range(4):
         if pixels[k] >= 0 and shares[k] != 0:
-            share = dtype(shares[k])
+            share = shares[k]
             x = vector(x_at + pixels[k] * pitch, dtype)
             for j in range(count):
                 y[j] += share * x[j]
@@ -83,39 +85,41 @@ def make_augment_images_forward(dtype):
         height = own.height
         width = own.width
         pitch = f.chunk * ld * size
-        middle_y = 0.5 * (height - 1)
-        middle_x = 0.5 * (width - 1)
+        one = dtype(1)
+        middle_y = dtype(0.5 * (height - 1))
+        middle_x = dtype(0.5 * (width - 1))
         for r in range(first, last):
             row = f.start + r
             x_at = row_at(f, op.x, ld, 0, r, size)  # (P, B, C)
             y_at = row_at(f, op.y, ld, 0, r, size)  # OUT (P, B, C)
             angle = own.rotation * drawn(key, row, ROTATION)
             scale = 1.0 / (1.0 + own.zoom * drawn(key, row, ZOOM))
-            cosine = scale * (sine(angle + right_angle) if angle != 0.0 else 1.0)
-            turned = scale * sine(angle)
-            shift_y = own.height_shift * drawn(key, row, SHIFT_Y)
-            shift_x = own.width_shift * drawn(key, row, SHIFT_X)
+            cosine = dtype(scale * (sine(angle + right_angle) if angle != 0.0 else 1.0))
+            turned = dtype(scale * sine(angle))
+            shift_y = dtype(own.height_shift * drawn(key, row, SHIFT_Y))
+            shift_x = dtype(own.width_shift * drawn(key, row, SHIFT_X))
+            cut_top, cut_bottom = part_that_is_cut(height, own.cutout, key, row, CUT_Y)
+            cut_left, cut_right = part_that_is_cut(width, own.cutout, key, row, CUT_X)
             flips_y = is_flipped(own.vertical_flip, key, row, FLIP_Y)
             flips_x = is_flipped(own.horizontal_flip, key, row, FLIP_X)
             factor = dtype(1.0 + own.contrast * drawn(key, row, CONTRAST))
             shift = dtype(own.brightness * drawn(key, row, BRIGHTNESS))
             for i in range(height):
-                is_cut_y = own.cutout != 0 and is_cut(i, height, own.cutout, key, row, CUT_Y)
                 for j in range(width):
                     y = y_at + (i * width + j) * pitch
-                    if is_cut_y and is_cut(j, width, own.cutout, key, row, CUT_X):
+                    if cut_top <= i < cut_bottom and cut_left <= j < cut_right:
                         clear(y, op.n_out * size)
                         continue
-                    from_middle_y = i - middle_y
-                    from_middle_x = j - middle_x
+                    from_middle_y = dtype(i) - middle_y
+                    from_middle_x = dtype(j) - middle_x
                     source_y = middle_y + cosine * from_middle_y + turned * from_middle_x + shift_y
                     source_x = middle_x + cosine * from_middle_x - turned * from_middle_y + shift_x
-                    source_y = height - 1 - source_y if flips_y else source_y
-                    source_x = width - 1 - source_x if flips_x else source_x
+                    source_y = dtype(height - 1) - source_y if flips_y else source_y
+                    source_x = dtype(width - 1) - source_x if flips_x else source_x
                     above = np.int64(math.floor(source_y))
                     left = np.int64(math.floor(source_x))
-                    below_share = source_y - above
-                    right_share = source_x - left
+                    below_share = source_y - dtype(above)
+                    right_share = source_x - dtype(left)
                     y0 = source_place(above, height, own.fill)
                     y1 = source_place(above + 1, height, own.fill)
                     x0 = source_place(left, width, own.fill)
@@ -127,9 +131,9 @@ def make_augment_images_forward(dtype):
                         y1 * width + x1 if min(y1, x1) >= 0 else -1,
                     )
                     shares = (
-                        (1.0 - below_share) * (1.0 - right_share),
-                        (1.0 - below_share) * right_share,
-                        below_share * (1.0 - right_share),
+                        (one - below_share) * (one - right_share),
+                        (one - below_share) * right_share,
+                        below_share * (one - right_share),
                         below_share * right_share,
                     )
                     blend(y, x_at, pitch, pixels, shares, factor, shift, op.n_out, dtype)

@@ -15,6 +15,7 @@ from numba.extending import register_jitable
 
 from skneural.backends.cpu.compiler import DIGEST, HELPER, SUM, formula
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, frame_at, op_at, vector
+from skneural.backends.cpu.parts import own_share, parts_of, share_of_columns
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import (
     activate,
@@ -31,8 +32,6 @@ from skneural.backends.cpu.rows import (
 from skneural.backends.cpu.updates import use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.normalization import (
-    MOST_PARTS,
-    ROWS_OF_PART,
     batch_norm_gradient,
     layer_norm_gradient,
     normalize,
@@ -45,12 +44,6 @@ for _function in (running_share, one_over_deviation, normalize, batch_norm_gradi
 
 batch_norm_at = details_view("batch_norm")
 layer_norm_at = details_view("layer_norm")
-
-
-@register_jitable(**HELPER)
-def share_of_columns(op, f, rank, size):
-    """First column of a thread's share: whole cache lines."""
-    return rank * (op.ld_out * size // 64) // f.n_threads * (64 // size)
 
 
 @register_jitable(**HELPER)
@@ -68,25 +61,6 @@ def share_of_weight(op, f, dtype):
     for r in range(f.chunk):
         total += weight_of(f, r, dtype) * dtype(length_of(f, op.every, op.steps, r))
     return dtype(1) / total if total > dtype(0) else dtype(0)
-
-
-@register_jitable(**HELPER)
-def _parts_of(op, rows):
-    """In how many parts the rows of all steps are looked at."""
-    return min(max(op.steps * rows // ROWS_OF_PART, 1), MOST_PARTS)
-
-
-@register_jitable(**HELPER)
-def _own_share(op, f, parts, size):
-    """This thread's share: the first of its parts, and one after the last; the first of its columns, and how many.
-
-    Of several parts a thread takes some with all columns, which are about what it has computed itself, and stand in its
-    caches; of a single one it takes some columns.
-    """
-    if parts > 1:
-        return f.rank * parts // f.n_threads, (f.rank + 1) * parts // f.n_threads, 0, op.ld_out
-    begin = share_of_columns(op, f, f.rank, size)
-    return 0, 1, begin, share_of_columns(op, f, f.rank + 1, size) - begin
 
 
 @register_jitable(**HELPER)
@@ -147,8 +121,8 @@ def make_batch_norm_statistics(dtype):
         op = op_at(op_address)
         own = batch_norm_at(op_address)
         f = frame_at(frame_address)
-        parts = _parts_of(op, last)
-        p_begin, p_end, begin, count = _own_share(op, f, parts, size)
+        parts = parts_of(op, last)
+        p_begin, p_end, begin, count = own_share(op, f, parts, size)
         width = op.ld_out * size
         share = share_of_weight(op, f, dtype)
         rows = op.steps * last
@@ -193,7 +167,7 @@ def make_batch_norm_combine(dtype):
         variance = vector(statistics + width, dtype)  # OUT (O,): one over the deviation at the end
         clear(statistics, count * size)
         clear(statistics + width, count * size)
-        parts = _parts_of(op, last)
+        parts = parts_of(op, last)
         for p in range(parts):
             at = _part_at(op, f, own, p, size) + begin * size
             centre = vector(at, dtype)
@@ -299,8 +273,8 @@ def make_batch_norm_statistics_backward(dtype):
         op = op_at(op_address)
         own = batch_norm_at(op_address)
         f = frame_at(frame_address)
-        parts = _parts_of(op, last)
-        p_begin, p_end, begin, count = _own_share(op, f, parts, size)
+        parts = parts_of(op, last)
+        p_begin, p_end, begin, count = own_share(op, f, parts, size)
         rows = op.steps * last
         for p in range(p_begin, p_end):
             sums = _part_at(op, f, own, p, size) + begin * size
@@ -328,7 +302,7 @@ def make_batch_norm_combine_backward(dtype):
         sums = f.statistics + (own.statistics + 2 * op.ld_out + begin) * size
         clear(sums, count * size)
         clear(sums + width, count * size)
-        for p in range(_parts_of(op, last)):
+        for p in range(parts_of(op, last)):
             at = _part_at(op, f, own, p, size) + begin * size
             add_numbers(sums, at, count, dtype)
             add_numbers(sums + width, at + width, count, dtype)
