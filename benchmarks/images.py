@@ -130,7 +130,8 @@ def predictions(options, report):
             expected = est.predict_proba(X)
             for call in list(calls.values())[1:]:
                 np.testing.assert_allclose(call().numpy(), expected, atol=1e-5)
-        times = measure({name: repeated(call, many) for name, call in calls.items()}, repeats(options, 9))
+        count = repeats(options, 9 if n_images == 1 else 5)
+        times = measure({name: repeated(call, many) for name, call in calls.items()}, count)
         others = [name for name in times if name != OURS]
         best = min(others, key=lambda name: times[name]["median"]) if others else None
         row = [title, shown(times[OURS], unit * many)]

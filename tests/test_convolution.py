@@ -759,3 +759,14 @@ def test_settings_of_numpy_are_those_of_python():
     (layer,) = [normalized(Conv2D(np.int64(4), sizes, stride=[1, np.int8(2)]))]
     assert layer == Conv2D(4, (3, 2), stride=(1, 2))
     assert [type(n) for n in (layer.filters, *layer.kernel_size, *layer.stride)] == [int] * 5
+
+
+def test_threads_may_meet_in_convolutions_of_single_pixels():
+    # Values of one step are not sequences, but convolutions all the same: threads must not claim rows piece by piece.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 300)).astype(np.float32)
+    y = X[:, 0]
+    layers = [Dense(400, "relu"), Reshape((1, 1, 400)), Conv2D(64, 1, activation="relu"), Flatten()]
+    settings = {"batch_size": 1000, "max_iter": 4, "random_state": 0, "n_iter_no_change": 10}
+    fits = [NetworkRegressor(layers, n_jobs=n_jobs, **settings).fit(X, y) for n_jobs in (1, 2)]
+    assert_array_equal(fits[0]._params, fits[1]._params)

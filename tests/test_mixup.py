@@ -7,7 +7,7 @@ from scipy.stats import beta
 from sklearn.base import clone
 
 from skneural import CNNClassifier, CNNRegressor
-from skneural.backends.base import quantiles_of_shares
+from skneural.backends.base import OptimizerState, quantiles_of_shares
 from skneural.backends.cpu.engine import Trainer
 from skneural.backends.inputs import Sequences
 from skneural.layers import Conv1D, Dense, GlobalPool, Standardize
@@ -102,3 +102,29 @@ def test_fits_do_not_depend_on_threads_or_types(cls):
 def test_lbfgs_does_not_mix():
     with pytest.raises(ValueError, match="mixup needs a stochastic solver"):
         CNNClassifier(solver="lbfgs", mixup=0.1).fit(np.zeros((4, 8, 8)), [0, 1, 0, 1])
+
+
+def test_steps_are_divided_by_the_weights_that_they_mix():
+    # One sample a batch: with weights, each step of gradient descent is that of two samples, as heavy as both.
+    X, targets, _ = samples("squared_error")
+    weights = np.where(np.arange(N_ROWS) % 2, 1.0, 100.0)
+    share = shares()
+    mixed = share[:, None, None] * X + (1 - share)[:, None, None] * np.roll(X, -1, axis=0)
+    by_hand = share * weights + (1 - share) * np.roll(weights, -1)
+    program = lower([GlobalPool("mean"), Dense(2)], 2, n_timesteps=N_STEPS, dtype=np.float64, loss="squared_error")
+    params = initialize(program, 1)
+    coef = program.coefs(params)[0].copy()
+    intercept = program.intercepts(params)[0].copy()
+    trainer = Trainer(
+        program, params, Sequences(X, None), targets, weights, n_threads=1, alpha=0.0, seed=SEED, mixup=MIXUP
+    )  # fmt: skip
+    state = OptimizerState.fresh(program)
+    trainer.start("sgd", (0.0, False), state, batch=N_ROWS, shuffle=False, tol=0.0, patience=np.inf)
+    trainer.run_epochs(np.array([0.1]), np.inf, 0)
+    trainer.close()
+    pooled = mixed.mean(axis=1)
+    error = pooled @ coef + intercept
+    gradient = (share * weights)[:, None] * (error - targets)
+    gradient += ((1 - share) * np.roll(weights, -1))[:, None] * (error - np.roll(targets, -1, axis=0))
+    expected = coef - 0.1 * pooled.T @ gradient / by_hand.sum()
+    assert_allclose(program.coefs(params)[0], expected, rtol=1e-10)

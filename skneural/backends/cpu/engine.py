@@ -43,7 +43,7 @@ _WORTH_A_THREAD = 6e-5
 _WORTH_A_CALL = 2e-4
 #: Seconds of work on rows that are claimed together: with less of it, threads have fixed shares of a batch.
 _WORTH_A_CLAIM = 5e-4
-#: Rows of a prediction, steps counted, from which it pays to lay out the weights for products.
+#: How many rows or steps must meet a weight in a prediction, on average, so that it pays to lay the weights out.
 _WORTH_PANELS = 96
 #: How many times longer than planned a call on several threads may take.
 OVERRUN = 2
@@ -215,7 +215,7 @@ class Predictor:
     def _lay_out_weights(self, frame):
         """Panels of the weights, for all threads, or None where they would not pay."""
         program = self.program
-        if not self._is_wide or frame.n_rows * max(program.n_timesteps, 1) < _WORTH_PANELS:
+        if not self._is_wide or program.flops * frame.n_rows < 2 * _WORTH_PANELS * program.n_params:
             return None
         panels = aligned_zeros(program.n_params, program.dtype)
         frame.panels = data(panels)
@@ -289,7 +289,7 @@ class Trainer(BaseTrainer):
             batch=batch,
         )
         # Statistics of a batch need all threads at once, and steps of a sequence read the weights once for all rows.
-        splits = not program.n_statistics and not program.has_steps
+        splits = not (program.n_statistics or program.has_steps or program.has_windows)
         splits = splits and work * STRIPS * STRIP / min(batch, n_rows) > _WORTH_A_CLAIM
         self._number_slots(row_block)
         stores = any(operation.traits.stores_gradient for operation in program.operations)

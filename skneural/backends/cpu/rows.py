@@ -55,6 +55,21 @@ def share_of(f, r):
 
 
 @register_jitable(**HELPER)
+def mixed_weight(f, number, dtype):
+    """Weight of what is mixed of the row at a place in the order of the epoch and the next one."""
+    partner = (number + 1) % f.n_rows
+    if f.order != 0:
+        order = vector(f.order, np.int64)
+        own = order[number]
+        partner = order[partner]
+    else:
+        own = number
+    weights = vector(f.weights, dtype)
+    share = mixed_share(f.seed, f.step, number, vector(f.mixup, np.float64))
+    return share * weights[own] + (1.0 - share) * weights[partner]
+
+
+@register_jitable(**HELPER)
 def length_of(f, every, steps, r):
     """Number of steps of row r, each of which stands for `every` of the data; 0: all rows have all steps."""
     if f.lengths == 0 or every == 0:

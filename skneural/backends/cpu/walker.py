@@ -32,6 +32,7 @@ from skneural.backends.cpu.intrinsics import (
 )
 from skneural.backends.cpu.layout import ARRIVALS, RELEASES, STRIPS, TIMEOUTS
 from skneural.backends.cpu.product import rows_at_a_time
+from skneural.backends.cpu.rows import mixed_weight
 from skneural.backends.cpu.shares import begin_walk, next_piece
 from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, PASS, SOURCE
 from skneural.maths import random, stopping
@@ -293,14 +294,14 @@ def run_pass(f, frame_address, part, rows):
 
 @register_jitable(**HELPER)
 def weight_of(f, rows, dtype):
-    """Sum of the weights of the rows of a batch; how many there are, if none are given."""
+    """Sum of the weights of the rows of a batch, as they are mixed; how many there are, if none are given."""
     if f.weights == 0:
         return np.float64(rows)
     order = vector(f.order, np.int64)
     weights = vector(f.weights, dtype)
     total = 0.0
     for r in range(f.row, f.row + rows):
-        total += weights[order[r] if f.order != 0 else r]
+        total += weights[order[r] if f.order != 0 else r] if f.mixup == 0 else mixed_weight(f, r, dtype)
     return total
 
 

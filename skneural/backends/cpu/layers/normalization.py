@@ -6,7 +6,7 @@ column of the batch, or along a row. What n is stays in a buffer, which may be t
 Statistics of columns are sums over all rows of the batch, and over all of their steps. Where these are many they are
 looked at in parts, which threads share; of a single part every thread takes a share of the columns. Behind a barrier
 the parts are put together in order: so statistics are exact and do not depend on the number of threads. Rows count by
-their weights, as in the loss.
+their weights, as in the loss (where samples are mixed, by their own).
 
 Sizes: T steps, B rows of the batch, O columns; ``ld_out`` is O padded.
 """
