@@ -137,7 +137,7 @@ def product_of_ours(A, B, C):
         product(*where, last - first, n, n, n, 0, 0, 0)
 
     def run():
-        lay_out(frame.address, 0, -1, n, n, 0, 1)
+        lay_out(frame.address, 0, -1, n, n, 1, n, 0, 0, 1)
         shares = list(itertools.pairwise(bounds))
         threads = [Thread(target=part, args=share) for share in shares[1:]]
         for thread in threads:
