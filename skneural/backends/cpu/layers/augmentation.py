@@ -43,11 +43,18 @@ def is_flipped(asked, key, row, number):
 
 
 @register_jitable(**HELPER)
+def floor_of(x, dtype):
+    """The largest integer that is not above a number. Old processors would call the C library for it."""
+    whole = np.int64(x)
+    return whole - 1 if x < dtype(whole) else whole
+
+
+@register_jitable(**HELPER)
 def part_that_is_cut(size, share, key, row, number):
     """The part of an axis that is cut out: the first of its pixels, and one after the last."""
     middle = 0.5 * (drawn(key, row, number) + 1.0) * size
-    begin = np.int64(math.floor(middle - 0.5 * share * size + 0.5))
-    end = np.int64(math.ceil(middle + 0.5 * share * size - 0.5))
+    begin = floor_of(middle - 0.5 * share * size + 0.5, np.float64)
+    end = -floor_of(0.5 - middle - 0.5 * share * size, np.float64)
     return begin, end if share > 0 else begin
 
 
@@ -116,8 +123,8 @@ def make_augment_images_forward(dtype):
                     source_x = middle_x + cosine * from_middle_x - turned * from_middle_y + shift_x
                     source_y = dtype(height - 1) - source_y if flips_y else source_y
                     source_x = dtype(width - 1) - source_x if flips_x else source_x
-                    above = np.int64(math.floor(source_y))
-                    left = np.int64(math.floor(source_x))
+                    above = floor_of(source_y, dtype)
+                    left = floor_of(source_x, dtype)
                     below_share = source_y - dtype(above)
                     right_share = source_x - dtype(left)
                     y0 = source_place(above, height, own.fill)
