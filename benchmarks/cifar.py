@@ -1,20 +1,23 @@
 """CIFAR-10: test accuracy of the network of many tutorials, ours and PyTorch's, after as many epochs.
 
-    python benchmarks/cifar.py [--smoke] [--epochs 15] [--seeds 3] [--data FOLDER]
+    python benchmarks/cifar.py [--smoke] [--epochs 15] [--seeds 3] [--data FOLDER] [--keep FOLDER]
 
 Three blocks of two convolutions (32, 64, 128 filters), batch normalisation after their activations, pooling, dropout of
 0.25; a dense layer of 512 units with batch normalisation and dropout of 0.5. Adam, batches of 32, a rate of 0.001 that
 comes down by a cosine to 0. Trained on the 20,000 images of the data folder, as they are and augmented (rotation by up
 to 15 degrees, shifts and zoom by up to a tenth, mirrored left to right), tested on the 10,000 of the standard test. No
-setting was chosen by a test result. Both run side by side, on one core each: accuracy does not depend on speed.
+setting was chosen by a test result. Two trainings run side by side, on one core each: accuracy
+does not depend on speed.
 """
 
 import argparse
+import concurrent.futures
 import json
 import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -120,23 +123,30 @@ def theirs(data, seed, epochs, augmented):
     return float((found.numpy() == y_test).mean())
 
 
+#: Functions that train, by name.
+PEERS = {"skneural": ours, "PyTorch": theirs}
+
+
 def child(arguments):
     """Train one network, and print what it reaches."""
     data = read(pathlib.Path(arguments["data"]), arguments["n_images"])
     begin = time.perf_counter()
-    train = {"skneural": ours, "PyTorch": theirs}[arguments["who"]]
+    train = PEERS[arguments["who"]]
     accuracy = train(data, arguments["seed"], arguments["epochs"], arguments["augmented"])
     print(json.dumps({"accuracy": accuracy, "seconds": time.perf_counter() - begin}))
 
 
-def side_by_side(facts):
-    """What both reach with the same settings."""
-    running = {}
-    for who in ("skneural", "PyTorch"):
-        command = [sys.executable, "-W", "ignore", __file__, "--child", json.dumps({**facts, "who": who})]
-        running[who] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    found = {who: process.communicate()[0] for who, process in running.items()}
-    return {who: json.loads(text.splitlines()[-1]) for who, text in found.items()}
+def run(facts, keep):
+    """What one training reaches, in a process of its own; from the folder of earlier results where it stands there."""
+    name = f"{facts['who']}_{'augmented' if facts['augmented'] else 'as_they_are'}_{facts['epochs']}_{facts['seed']}"
+    place = keep / f"{name}.json"
+    if not place.exists():
+        command = [sys.executable, "-W", "ignore", __file__, "--child", json.dumps(facts)]
+        found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        place.write_text(found.stdout.splitlines()[-1])
+    result = json.loads(place.read_text())
+    print(name, result, flush=True)
+    return result
 
 
 def main():
@@ -144,31 +154,36 @@ def main():
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--augmented-only", action="store_true")
+    parser.add_argument("--keep", type=pathlib.Path, help="folder of finished trainings, to go on from after a break")
     own, others = parser.parse_known_args()
     options, report = start("cifar", __doc__, others)
+    options.typed = [*others, "--epochs", str(own.epochs), "--seeds", str(own.seeds)]
+    report.note = None
     epochs = 1 if options.smoke else own.epochs
+    seeds = range(1 if options.smoke else own.seeds)
+    keep = own.keep or pathlib.Path(tempfile.mkdtemp(prefix="skneural-cifar-"))
+    keep.mkdir(exist_ok=True)
+    common = {"data": str(own.data), "n_images": 320 if options.smoke else None, "epochs": epochs}
+    trainings = [
+        {**common, "augmented": augmented, "seed": seed, "who": who}
+        for seed in seeds
+        for augmented in (True, False)
+        for who in PEERS
+    ]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(run, trainings, [keep] * len(trainings)))
     rows = []
-    for augmented in (True,) if own.augmented_only else (False, True):
-        found = {"skneural": [], "PyTorch": []}
-        for seed in range(1 if options.smoke else own.seeds):
-            facts = {
-                "data": str(own.data),
-                "n_images": 320 if options.smoke else None,
-                "seed": seed,
-                "epochs": epochs,
-                "augmented": augmented,
-            }
-            for who, result in side_by_side(facts).items():
-                found[who].append(100 * result["accuracy"])
-                print(who, facts, result, flush=True)
+    for augmented, title in ((False, "as they are"), (True, "augmented")):
+        found = {who: [] for who in PEERS}
+        for facts, result in zip(trainings, results, strict=True):
+            if facts["augmented"] == augmented:
+                found[facts["who"]].append(100 * result["accuracy"])
         means = {who: statistics.mean(values) for who, values in found.items()}
-        title = "augmented" if augmented else "as they are"
         report.results[title] = found
-        words = [f"{means[who]:.2f} ({', '.join(f'{x:.2f}' for x in found[who])})" for who in found]
+        words = [f"{means[who]:.2f} ({', '.join(f'{x:.2f}' for x in found[who])})" for who in PEERS]
         rows.append([f"{title}, {epochs} epochs", *words, "yes" if means["skneural"] >= means["PyTorch"] else "no"])
     report.add("Test accuracy in %, mean and every seed:")
-    report.table(["images", "skneural", "PyTorch", "at or above"], rows)
+    report.table(["images", *PEERS, "at or above"], rows)
     report.write()
 
 

@@ -43,6 +43,7 @@ LAYERS = (
     ("params", "i8"),
     ("n_params", "i8"),
     ("panels", "i8"),  # of weights, where the weights themselves are in the vector of parameters
+    ("window_panels", "i8"),  # the same of convolutions
     ("transposed", "i8"),  # panels of transposed weights
     ("gradient", "i8"),
     ("work", "i8"),  # buffers

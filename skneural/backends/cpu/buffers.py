@@ -9,6 +9,8 @@ from skneural.network.memory import aligned_zeros
 #: Numbers in a cache line, at the most. So many behind all buffers are read, too, where columns of the last row are
 #: copied by whole vectors.
 BEHIND = 16
+#: Bytes of memory that is kept for the next prediction.
+MOST_SPARE = 1 << 23
 
 
 def physical_memory():
@@ -38,3 +40,31 @@ def buffers_for(program, n_numbers, n_rows):
         f"What {n_rows} samples become in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} "
         "fewer units or filters."
     )
+
+
+class Spare:
+    """Memory that is used again, call after call: pages that were touched before cost no time.
+
+    Every call takes memory of its own, in any thread. What takes more than `MOST_SPARE` bytes is not kept.
+
+    Parameters
+    ----------
+    dtype : numpy dtype
+    """
+
+    def __init__(self, dtype):
+        self._dtype = dtype
+        self._kept = []
+
+    def take(self, n_numbers):
+        """So many numbers, aligned: 0, or what an earlier call left."""
+        try:
+            memory = self._kept.pop()
+        except IndexError:
+            return aligned_zeros(n_numbers, self._dtype)
+        return memory if len(memory) >= n_numbers else aligned_zeros(n_numbers, self._dtype)
+
+    def give_back(self, memory):
+        """Keep it for the next call."""
+        if memory.nbytes <= MOST_SPARE:
+            self._kept.append(memory)

@@ -84,8 +84,9 @@ class Derivatives:
             statistics=data(self.statistics),
             transposed=data(self.transposed),
             panels=data(self.panels),
+            window_panels=data(self.panels),
         )
-        lay_out_weights(program, self.template)
+        lay_out_weights(program, self.template, program.matrices)
 
     def _statistics(self):
         """Mean and one over the deviation of every batch normalisation, as learnt; nothing to go back through them."""

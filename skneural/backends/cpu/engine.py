@@ -7,7 +7,7 @@ import numpy as np
 from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
 from skneural.backends.cpu import crew
 from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit
-from skneural.backends.cpu.buffers import BEHIND, buffers_for
+from skneural.backends.cpu.buffers import BEHIND, Spare, buffers_for
 from skneural.backends.cpu.catalogue import address, function
 from skneural.backends.cpu.layout import (
     CHUNK_ROWS,
@@ -24,7 +24,7 @@ from skneural.backends.cpu.threads import run_together
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
 from skneural.backends.records import PASS
-from skneural.network.memory import ALIGNMENT, aligned_zeros
+from skneural.network.memory import aligned_zeros
 
 #: Rows of a chunk of a batch, at the most: larger batches are run in chunks, so buffers stay small.
 MAX_CAPACITY = 2048
@@ -119,13 +119,26 @@ def in_panels(block, itemsize):
     return block.parts > 0 or block.ld * itemsize >= PANELS_FROM
 
 
-def lay_out_weights(program, frame):
-    """Lay out the weights of a frame for products, and transposed where there is room for that."""
+def panels_of(program):
+    """What products read in panels: weights, and operations of a sample on them, by the field that says where."""
+    found = {"panels": ([], 0), "window_panels": ([], 0)}
+    starts = {block.start for block in program.matrices if in_panels(block, program.dtype.itemsize)}
+    for operation in program.operations:
+        own = [block for block in operation.blocks if block.start in starts]
+        if own:
+            field = "window_panels" if own[0].parts else "panels"
+            blocks, flops = found[field]
+            found[field] = (blocks + own, flops + operation.flops)
+    return found
+
+
+def lay_out_weights(program, frame, blocks):
+    """Lay out weights of a frame for products, and transposed where there is room for that."""
     lay_out = function(10, "lay_out", program.dtype.type)
     places = {}
     if frame.transposed:
         places = {block.start: place for block, *place in program.transposed}
-    for block in program.matrices:
+    for block in blocks:
         transposed, ld, rows = places.get(block.start, (-1, 0, 0))
         parts = max(block.parts, 1)
         n_rows = block.n_rows // parts
@@ -154,7 +167,9 @@ class Predictor:
         self.template = Frame()
         self.template.update(**frame_fields(program, params, self.ops, self.settings))
         self._predict = function(1, "predict")
-        self._is_wide = any(in_panels(block, self.itemsize) for block in program.matrices)
+        self._in_panels = panels_of(program)
+        self._spare = Spare(self.inputs.dtype)
+        self._spare_panels = Spare(self.inputs.dtype)
         self._seconds_a_row = program.flops / _GUESSED_SPEED
         self._block = PREDICT_BLOCK
         if program.has_steps:
@@ -191,35 +206,51 @@ class Predictor:
         frame.outputs = data(outputs)
         frame.capacity = min(self._block, n_rows)
         shares = int(self._seconds_a_row * n_rows / _WORTH_A_CALL)
-        size = min(n_threads(), shares) if n_threads and shares > 1 else 1
+        most = min(shares, n_rows)
+        size = min(n_threads(), most) if n_threads and most > 1 else 1
         if size == 1:
             self._run(frame)
-            return outputs, losses
+        else:
+            self._run_together(frame, size, held=(X, targets, weights, outputs, losses, panels))
+        if panels is not None:
+            self._spare_panels.give_back(panels)
+        return outputs, losses
+
+    def _run_together(self, frame, size, held):
+        """All rows, on several threads that hold what they work on."""
         claims, pitch = make_claims(1, size)
         frame.update(n_threads=size, claims=data(claims), claims_pitch=pitch)
         frames = [frame.copy() for _ in range(size)]
         for rank, copy in enumerate(frames):
             copy["rank"] = rank
-        run_together(self._run, frames, held=(X, targets, weights, outputs, losses, panels, claims))
-        return outputs, losses
+        run_together(self._run, frames, held=(*held, claims))
 
     def close(self):
         """Nothing to do: other backends keep memory."""
 
     def _run(self, frame):
         """One thread's rows, in buffers of its own."""
-        memory = np.empty(frame.capacity * self.program.n_work + BEHIND, self.inputs.dtype)
-        frame.work = -(-data(memory) // ALIGNMENT) * ALIGNMENT
+        memory = self._spare.take(frame.capacity * self.program.n_work + BEHIND)
+        frame.work = data(memory)
         self._predict(frame.address)
+        self._spare.give_back(memory)
 
     def _lay_out_weights(self, frame):
         """Panels of the weights, for all threads, or None where they would not pay."""
-        program = self.program
-        if not self._is_wide or program.flops * frame.n_rows < 2 * _WORTH_PANELS * program.n_params:
+        fields = []
+        wanted = []
+        for field, (blocks, flops) in self._in_panels.items():
+            n_weights = sum(block.size for block in blocks)
+            if blocks and flops * frame.n_rows >= 2 * _WORTH_PANELS * n_weights:
+                fields.append(field)
+                wanted += blocks
+        if not wanted:
             return None
-        panels = aligned_zeros(program.n_params, program.dtype)
+        panels = self._spare_panels.take(self.program.n_params)
         frame.panels = data(panels)
-        lay_out_weights(program, frame)
+        lay_out_weights(self.program, frame, wanted)
+        frame.panels = 0
+        frame.update(**dict.fromkeys(fields, data(panels)))
         return panels
 
 
@@ -258,6 +289,7 @@ class Trainer(BaseTrainer):
             snapshot=data(self._snapshots[1]),
             transposed=data(self.transposed),
             panels=data(self.panels),
+            window_panels=data(self.panels),
             passes=data(self.passes),
             n_passes=len(self.passes),
         )
@@ -342,7 +374,7 @@ class Trainer(BaseTrainer):
 
     def refresh(self):
         """Lay the weights out for products, after a change from outside."""
-        lay_out_weights(self.program, self.template)
+        lay_out_weights(self.program, self.template, self.program.matrices)
 
     def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
         """Get ready to run epochs: see `BaseTrainer.start`."""

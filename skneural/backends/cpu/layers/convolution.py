@@ -234,8 +234,8 @@ def make_convolution_forward(dtype, is_transposed):
         tap = channels * ld  # numbers of the weights of one tap
         weights = f.params + own.weight * size
         ld_weights = ld
-        if f.panels != 0 and fills_panels(own.groups, group, size):
-            weights = f.panels + own.weight * size
+        if f.window_panels != 0 and fills_panels(own.groups, group, size):
+            weights = f.window_panels + own.weight * size
             ld_weights = -channels
             group *= channels  # whose panels come one group after the other
         bias = f.params + own.bias * size if own.bias >= 0 else 0
