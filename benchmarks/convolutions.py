@@ -1,4 +1,4 @@
-"""Training steps of convolutional networks next to PyTorch.
+"""Training steps of convolutional networks next to PyTorch and JAX.
 
     python benchmarks/convolutions.py [--smoke]
 
@@ -6,15 +6,14 @@ A step is forward, back and Adam in float32 on all cores, a new order of the ima
 epochs: the second one by the clock of `history_`, as warm as what it is held against, and the whole fits, with new
 buffers whose memory the first step touches. PyTorch runs the same layers (the fused Adam; memory laid out
 by rows and by channels_last, eager and compiled, whichever is the fastest), warmed up, for as many steps; it gets its
-images in the layout that it likes best before the clock runs.
+images in the layout that it likes best before the clock runs. JAX runs one compiled scan an epoch, channels last.
 """
 
 import importlib.util
-import logging
-import os
 
 import numpy as np
-from _common import chosen, cores, figure, measure, ratio, repeats, shown, start, summary
+from _common import chosen, figure, measure, ratio, repeats, shown, start, summary
+from _convolution_peers import jax_epoch, peers
 
 from skneural.layers import (
     BatchNorm,
@@ -30,7 +29,7 @@ from skneural.layers import (
 )
 
 MILLI = 1e-3
-OURS, FIT = "skneural, second epoch", "skneural, whole fit"
+OURS, FIT, JAX = "skneural, second epoch", "skneural, whole fit", "JAX"
 
 
 def block(filters):
@@ -138,109 +137,13 @@ def ours(case, X, y, clock):
     return fit
 
 
-def modules_of(layers, shape):
-    """The same layers for PyTorch, and the shape of what comes out of them, channels first."""
-    import torch
-
-    class Sum(torch.nn.Module):
-        def __init__(self, inside, around):
-            super().__init__()
-            self.inside, self.around = inside, around
-
-        def forward(self, x):
-            return self.inside(x) + self.around(x)
-
-    class Mean(torch.nn.Module):
-        def forward(self, x):
-            return x.flatten(2).mean(2)
-
-    n_axes = len(shape) - 1
-    found = []
-    for layer in layers:
-        kind = type(layer).__name__
-        if kind.startswith("Conv"):
-            make = getattr(torch.nn, f"Conv{n_axes}d")
-            bias = layer.normalization is None
-            groups = shape[0] if layer.groups == "depthwise" else layer.groups
-            found.append(make(shape[0], layer.filters, layer.kernel_size, padding="same", bias=bias, groups=groups))
-            shape = (layer.filters, *shape[1:])
-            if layer.normalization:
-                found.append(getattr(torch.nn, f"BatchNorm{n_axes}d")(shape[0]))
-            if layer.activation:
-                found.append(torch.nn.ReLU())
-        elif kind == "Dense":
-            found += [torch.nn.Linear(shape[0], layer.units), torch.nn.ReLU()]
-            shape = (layer.units,)
-        elif kind == "BatchNorm":
-            found.append(getattr(torch.nn, f"BatchNorm{n_axes}d")(shape[0]))
-        elif kind == "MaxPool2D":
-            found.append(torch.nn.MaxPool2d(2))
-            shape = (shape[0], shape[1] // 2, shape[2] // 2)
-        elif kind == "Dropout":
-            found.append(torch.nn.Dropout(layer.rate))
-        elif kind == "Residual":
-            inside, after = modules_of(layer.layers, shape)
-            around, _ = modules_of(layer.shortcut, shape)
-            found.append(Sum(inside, around))
-            shape = after
-        elif kind == "Flatten":
-            found.append(torch.nn.Flatten())
-            shape = (int(np.prod(shape)),)
-        else:
-            found.append(Mean())
-            shape = shape[:1]
-    return torch.nn.Sequential(*found), shape
-
-
-def theirs(case, X, y, *, channels_last, is_compiled):
-    """The same epoch with PyTorch."""
-    import torch
-
-    _, shape, layers, classes, batch, *_ = case
-    torch.set_num_threads(cores())
-    first = (shape[-1], *shape[:-1])
-    body, after = modules_of(layers, first)
-    net = torch.nn.Sequential(body, torch.nn.Linear(after[0], classes))
-    images = torch.from_numpy(np.ascontiguousarray(np.moveaxis(X.reshape(len(X), *shape), -1, 1)))
-    if channels_last:
-        net, images = net.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(net.parameters(), fused=True)
-    target = torch.from_numpy(y)
-    forward = torch.compile(net) if is_compiled else net
-
-    def epoch():
-        order = torch.randperm(len(images))
-        for begin in range(0, len(images), batch):
-            rows = order[begin : begin + batch]
-            optimizer.zero_grad(set_to_none=True)
-            torch.nn.functional.cross_entropy(forward(images[rows]), target[rows]).backward()
-            optimizer.step()
-
-    return epoch
-
-
-def peers(case, X, y, *, with_compile):
-    """Epochs of PyTorch by the names of its ways."""
-    import torch
-
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    torch._logging.set_logs(all=logging.ERROR)
-    torch.compiler.reset()
-    calls = {}
-    for channels_last in (False, True) if len(case[1]) == 3 else (False,):
-        for is_compiled in (False, True) if with_compile else (False,):
-            layout = " channels_last" * channels_last
-            calls[f"PyTorch {'compiled' if is_compiled else 'eager'}{layout}"] = theirs(
-                case, X, y, channels_last=channels_last, is_compiled=is_compiled
-            )
-    return calls
-
-
 def main(arguments=None):
     options, report = start("convolutions", __doc__, arguments)
     with_torch = importlib.util.find_spec("torch") is not None
-    if not with_torch:
-        report.add("torch is not installed: it is left out.")
+    with_jax = importlib.util.find_spec("jax") is not None
+    for name, there in (("torch", with_torch), ("jax", with_jax)):
+        if not there:
+            report.add(f"{name} is not installed: it is left out.")
     rows = []
     for case in CASES[2:3] if options.smoke else CASES:
         title, shape, _, classes, batch, batches, goal = case
@@ -254,6 +157,8 @@ def main(arguments=None):
         calls = {FIT: ours(case, X, y, clock)}
         if with_torch:
             calls |= peers(case, X, y, with_compile=not options.smoke)
+        if with_jax:
+            calls[JAX] = jax_epoch(case, X, y)
         times = measure(calls, repeats(options, 7))
         times[OURS] = summary(clock[1:])  # the first was to warm up
         unit = MILLI * batches
@@ -263,11 +168,14 @@ def main(arguments=None):
         row += [shown(times[best], unit), best] if best else ["-", "-"]
         row.append(report.verdict(ratio(times, best, OURS), goal) if best else "-")
         row.append(figure(2 * ratio(times, best, FIT)) if best else "-")
+        row += [shown(times[JAX], unit), figure(ratio(times, JAX, OURS))] if with_jax else ["-", "-"]
         rows.append(row)
         report.results[title] = {"seconds": times, "batches": batches}
         print(" | ".join(row), flush=True)
     report.add("Milliseconds a step, and how many times as long PyTorch takes:")
-    report.table(["network", OURS, FIT, "PyTorch", "its fastest way", "second epoch", "whole fit"], rows)
+    report.table(
+        ["network", OURS, FIT, "PyTorch", "its fastest way", "second epoch", "whole fit", JAX, "JAX takes"], rows
+    )
     report.write()
 
 

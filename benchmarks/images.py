@@ -4,7 +4,7 @@
 
 Predictions: both networks hold the same weights and must agree before anything is timed. Ours is `predict_proba` of an
 estimator, checks of the data included; PyTorch's is its module in inference mode, eager, on a tensor, in either layout
-of memory and for many images in batches of 128, 512 or all at once, whichever is the fastest.
+of memory and for many images in batches of 128 or 512, whichever is the fastest.
 
 Training: one epoch of the network for CIFAR-10 on 1,000 to 50,000 images of bytes, each in a process of its own. Time
 an image, and the largest memory while it trains beyond what there was before, data included (Linux alone).
@@ -18,7 +18,7 @@ import sys
 
 import numpy as np
 from _common import chosen, cores, measure, ratio, repeats, shown, start
-from convolutions import modules_of
+from _convolution_peers import modules_of
 
 from skneural.layers import Conv2D, Dense, Flatten, MaxPool2D, Reshape
 
@@ -102,7 +102,7 @@ def peers(net, X, shape):
     for channels_last in (False, True):
         layout = torch.channels_last if channels_last else torch.contiguous_format
         own = images.to(memory_format=layout)
-        for batch in (1,) if len(X) == 1 else (128, 512, len(X)):
+        for batch in (1,) if len(X) == 1 else (128, 512):
 
             def predict(own=own, batch=batch, layout=layout):
                 net.to(memory_format=layout)

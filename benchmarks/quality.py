@@ -1,16 +1,20 @@
 """How good the trained networks are: results on real data against published references.
 
-    python benchmarks/quality.py [--data FOLDER] [--smoke]
+    python benchmarks/quality.py [--data FOLDER] [--smoke] [--part NAME]
 
 The data is not part of the package: FOLDER holds `mnist.npz`, the folder
 `uci_regression` with the 20 standard splits of Hernandez-Lobato and Adams (2015), `tabular/california_housing.npz`, and
 the folders `sequence` and `timeseries` for networks of sequences; without `--data` it is looked for in `../shared/data`
 beside the checkout. What is missing is said and left out. Within a split, the rows tested on have no part in training,
 in scaling, in early stopping or in the choice of settings.
+
+With `--part` only that part runs: mnist, uci, california, sequences, convolutions, etth1, beijing or airline. The rows
+of the others stay as they stand in the results; every row says when it was measured.
 """
 
 import argparse
 import functools
+import json
 import math
 import pathlib
 import statistics
@@ -18,7 +22,7 @@ import time
 
 import _quality_sequences
 import numpy as np
-from _common import HERE, chosen, figure, start
+from _common import HERE, figure, start
 from sklearn.metrics import root_mean_squared_error
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -71,7 +75,7 @@ CALIFORNIA = {
 }  # fmt: skip
 CALIFORNIA_GOAL = 0.495
 
-HEADER = ["data, measure", "ours", "reference", "goal", "fits", "s a fit", "settings"]
+HEADER = ["data, measure", "ours", "reference", "goal", "fits", "s a fit", "settings", "date"]
 
 
 def load(options, name, synthetic):
@@ -96,11 +100,12 @@ def row_of(report, name, values, seconds, settings, *, reference, goal, at_least
     met = mean >= goal if at_least else mean <= goal
     verdict = "" if report.options.smoke else ": met" if met else f": missed by {abs(mean / goal - 1):.1%}"
     words = ", ".join(f"{key} {value}" for key, value in settings.items())
-    report.results[name] = {"values": values, "seconds": seconds, "goal": goal, "settings": settings}
-    return [
+    row = [
         name, f"{mean:.4g} +- {error:.2g}", reference, f"{'>=' if at_least else '<='} {goal:.4g}{verdict}",
-        len(values), figure(statistics.median(seconds)), words,
+        len(values), figure(statistics.median(seconds)), words, report.environment["date"][:10],
     ]  # fmt: skip
+    report.results[name] = {"values": values, "seconds": seconds, "goal": goal, "settings": settings, "row": row}
+    return row
 
 
 def repeated(fit, runs):
@@ -243,17 +248,21 @@ def recurrent(part):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(add_help=False)
+    parts = {part.__name__: part for part in (mnist, uci, california, *map(recurrent, _quality_sequences.PARTS))}
     parser.add_argument("--data", type=pathlib.Path, default=HERE.parents[1] / "shared" / "data")
+    parser.add_argument("--part", choices=parts)
     given, rest = parser.parse_known_args(arguments)
     options, report = start("quality", __doc__, rest)
     options.data, report.note = given.data, None
-    rows = []
-    for part in (mnist, uci, california, *map(recurrent, _quality_sequences.PARTS)):
-        if chosen(options, part.__name__):
-            missing, found = part(options, report)
-            rows += found
+    if given.part:
+        options.typed += ["--part", given.part]
+        report.results |= json.loads((HERE / "results" / "quality.json").read_text())["results"]
+    for name, part in parts.items():
+        if given.part in (None, name):
+            missing, _ = part(options, report)
             if missing:
-                report.add(f"{part.__name__}: the data folder has no {missing}, left out. Name the folder with --data.")
+                report.add(f"{name}: the data folder has no {missing}, left out. Name the folder with --data.")
+    rows = [result["row"] for result in report.results.values()]
     if rows:
         report.table(HEADER, rows)
     report.add(

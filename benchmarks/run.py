@@ -19,6 +19,8 @@ BENCHMARKS = (
     "networks",
     "features",
     "convolutions",
+    "convolution_layers",
+    "images",
     "recurrent",
     "predict",
     "incremental",

@@ -12,11 +12,11 @@ from skneural.backends.cpu.engine import (
     SEQUENCE_BYTES,
     SMALLEST_BLOCK,
     frame_fields,
-    lay_out_weights,
     set_inputs,
     widest,
 )
 from skneural.backends.cpu.layout import CHUNK_ROWS, STRIP, STRIPS, strip_pitch
+from skneural.backends.cpu.weights import lay_out_weights
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
 from skneural.maths.normalization import one_over_deviation

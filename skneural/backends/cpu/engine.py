@@ -13,7 +13,6 @@ from skneural.backends.cpu.layout import (
     CHUNK_ROWS,
     GRADIENT_NUMBERS,
     PANEL_NUMBERS,
-    PANELS_FROM,
     STRIP,
     STRIPS,
     make_claims,
@@ -21,6 +20,7 @@ from skneural.backends.cpu.layout import (
 )
 from skneural.backends.cpu.pool import Pace, Pool
 from skneural.backends.cpu.threads import run_together
+from skneural.backends.cpu.weights import lay_out_weights, panels_of
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
 from skneural.backends.records import PASS
@@ -112,43 +112,6 @@ def widest(program):
         values = [operation.output, *operation.inputs]
         widths += [value.ld for value in values if value]
     return max(widths)
-
-
-def in_panels(block, itemsize):
-    """Whether products read weights in panels: where these are wide, and in convolutions."""
-    return block.parts > 0 or block.ld * itemsize >= PANELS_FROM
-
-
-def panels_of(program):
-    """What products read in panels: weights, and operations of a sample on them, by the field that says where."""
-    found = {"panels": ([], 0), "window_panels": ([], 0)}
-    starts = {block.start for block in program.matrices if in_panels(block, program.dtype.itemsize)}
-    for operation in program.operations:
-        own = [block for block in operation.blocks if block.start in starts]
-        if own:
-            field = "window_panels" if own[0].parts else "panels"
-            blocks, flops = found[field]
-            found[field] = (blocks + own, flops + operation.flops)
-    return found
-
-
-def lay_out_weights(program, frame, blocks):
-    """Lay out weights of a frame for products, and transposed where there is room for that."""
-    lay_out = function(10, "lay_out", program.dtype.type)
-    places = {}
-    if frame.transposed:
-        places = {block.start: place for block, *place in program.transposed}
-    for block in blocks:
-        transposed, ld, rows = places.get(block.start, (-1, 0, 0))
-        parts = max(block.parts, 1)
-        n_rows = block.n_rows // parts
-        width = block.ld if block.groups == 1 else block.shape[1] // block.groups
-        is_wide = int(in_panels(block, program.dtype.itemsize))
-        for part in range(parts):
-            target = transposed + part * rows * ld if transposed >= 0 else -1
-            start = block.start + part * n_rows * block.ld
-            of_groups = (block.groups, width, rows // block.groups)
-            lay_out(frame.address, start, target, n_rows, block.ld, *of_groups, ld, is_wide)
 
 
 class Predictor:

@@ -29,6 +29,7 @@ HOST = {
     "catalogue",
     "crew",
     "build",
+    "weights",
 }
 
 

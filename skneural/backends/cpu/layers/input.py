@@ -22,25 +22,31 @@ sequence_input_at = details_view("sequence_input")
 
 
 @register_jitable(**HELPER)
-def read_numbers(x, y, stride, lowest, count, share, adds, dtype):
-    """``y = share * x``, or ``y += share * x`` if it adds: of one step, whose features are so far apart."""
-    for j in range(count):
-        value = share * dtype(x[j * stride - lowest])
-        y[j] = y[j] + value if adds else value
+def read_numbers(source, kind, itemsize, by_step, by_feature, target, pitch, steps, count, share, adds, dtype):
+    """``y = share * x``, or ``y += share * x`` if it adds: some steps, with so many features of type `kind` each.
+
+    `pitch` is the distance between steps of y in bytes, the other two are distances between numbers of x.
+    """
+    lowest = min(0, (count - 1) * by_feature)  # features may run backwards, indices may not
+    for t in range(steps):
+        x = vector(source + (t * by_step + lowest) * itemsize, kind)
+        y = vector(target + t * pitch, dtype)
+        for j in range(count):
+            value = share * dtype(x[j * by_feature - lowest])
+            y[j] = y[j] + value if adds else value
 
 
 @register_jitable(**HELPER)
-def read_step(f, sample, t, y, count, share, adds, size, dtype):
-    """Bring a step of a sample in, whatever numbers the data holds: see `read_numbers`."""
-    lowest = min(0, (count - 1) * f.ld_features)  # features may run backwards, indices may not
-    number = sample * f.ld_inputs + t * f.ld_steps + lowest
-    rest = (y, f.ld_features, lowest, count, share, adds, dtype)
+def read_steps(f, sample, t, steps, target, pitch, count, share, adds, size, dtype):
+    """Bring steps of a sample in, from step t on, whatever numbers the data holds: see `read_numbers`."""
+    number = sample * f.ld_inputs + t * f.ld_steps
+    rest = (f.ld_steps, f.ld_features, target, pitch, steps, count, share, adds, dtype)
     if f.integers == 0:
-        read_numbers(vector(f.inputs + number * size, dtype), *rest)
+        read_numbers(f.inputs + number * size, dtype, size, *rest)
     elif f.integers == 1:
-        read_numbers(vector(f.inputs + number, np.uint8), *rest)
+        read_numbers(f.inputs + number, np.uint8, 1, *rest)
     else:
-        read_numbers(vector(f.inputs + 2 * number, np.uint16), *rest)
+        read_numbers(f.inputs + 2 * number, np.uint16, 2, *rest)
 
 
 @layer_kernel("input", "forward")
@@ -84,30 +90,29 @@ def make_sequence_input_forward(dtype):
         one = dtype(1)
         mean = vector(f.params + max(scaling, 0) * size, dtype)
         deviation = vector(f.params + (max(scaling, 0) + op.ld_out) * size, dtype)
+        pitch = f.chunk * op.ld_out * size
         for t_begin in range(0, op.steps, STEPS_TOGETHER):
             t_end = min(t_begin + STEPS_TOGETHER, op.steps)
             for r in range(first, last):
                 i = sample_of(f, r)
-                length = length_of(f, op.every, op.steps, r)
-                own_share = one
-                partner = i
-                n_mixed = 0
+                steps = max(min(length_of(f, op.every, op.steps, r), t_end) - t_begin, 0)
+                y_at = row_at(f, op.y, op.ld_out, t_begin, r, size)  # OUT (T, B, O)
+                mixed = 0
                 if f.mixup != 0:
-                    own_share = dtype(share_of(f, r))
                     partner = partner_of(f, r)
-                    n_mixed = length_of_sample(f, op.every, op.steps, partner)
-                for t in range(t_begin, t_end):
-                    at = row_at(f, op.y, op.ld_out, t, r, size)
-                    y = vector(at, dtype)  # OUT (T, B, O)
-                    if t >= length:
-                        clear(at, op.n_out * size)
-                        continue
-                    share = own_share if t < n_mixed else one
-                    read_step(f, i, t, y, op.n_out, share, False, size, dtype)
-                    if t < n_mixed:
-                        read_step(f, partner, t, y, op.n_out, one - share, True, size, dtype)
-                    if scaling >= 0:
+                    length = length_of_sample(f, op.every, op.steps, partner)
+                    mixed = min(max(length - t_begin, 0), steps)
+                    share = dtype(share_of(f, r))
+                    read_steps(f, i, t_begin, mixed, y_at, pitch, op.n_out, share, False, size, dtype)
+                    read_steps(f, partner, t_begin, mixed, y_at, pitch, op.n_out, one - share, True, size, dtype)
+                alone_at = y_at + mixed * pitch
+                read_steps(f, i, t_begin + mixed, steps - mixed, alone_at, pitch, op.n_out, one, False, size, dtype)
+                if scaling >= 0:
+                    for t in range(steps):
+                        y = vector(y_at + t * pitch, dtype)
                         for j in range(op.n_out):
                             y[j] = (y[j] - mean[j]) / deviation[j]
+                for t in range(steps, t_end - t_begin):
+                    clear(y_at + t * pitch, op.n_out * size)
 
     return LAYER_KERNEL, sequence_input_forward

@@ -126,7 +126,7 @@ def make_batch_norm_statistics(dtype):
         width = op.ld_out * size
         share = share_of_weight(op, f, dtype)
         rows = op.steps * last
-        for p in range(p_begin, p_end):
+        for p in range(p_end - 1, p_begin - 1, -1):
             centre_at = _part_at(op, f, own, p, size) + begin * size  # OUT (O,)
             centre = vector(centre_at, dtype)
             weights = vector(centre_at + 2 * width, dtype)  # OUT (O,)
@@ -276,7 +276,7 @@ def make_batch_norm_statistics_backward(dtype):
         parts = parts_of(op, last)
         p_begin, p_end, begin, count = own_share(op, f, parts, size)
         rows = op.steps * last
-        for p in range(p_begin, p_end):
+        for p in range(p_end - 1, p_begin - 1, -1):
             sums = _part_at(op, f, own, p, size) + begin * size
             row_begin = p * rows // parts
             row_end = (p + 1) * rows // parts
