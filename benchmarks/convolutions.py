@@ -6,7 +6,7 @@ A step is forward, back and Adam in float32 on all cores, a new order of the ima
 epochs: the second one by the clock of `history_`, as warm as what it is held against, and the whole fits, with new
 buffers whose memory the first step touches. PyTorch runs the same layers (the fused Adam; memory laid out
 by rows and by channels_last, eager and compiled, whichever is the fastest), warmed up, for as many steps; it gets its
-images in the layout that it likes best before the clock runs. JAX runs one compiled scan an epoch, channels last.
+images in the layout that it likes best before the clock runs. JAX runs compiled steps, channels last.
 """
 
 import importlib.util
