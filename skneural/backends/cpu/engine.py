@@ -395,7 +395,11 @@ class Trainer(BaseTrainer):
     def _call(self, rates):
         first = self.frame
         size, steps = self.pace.choose(CALL_SECONDS)
-        done = first["epochs_done"] * self.steps_per_epoch + -(-first["row"] // first["batch"])
+        of_epoch = -(-first["row"] // first["batch"])
+        done = first["epochs_done"] * self.steps_per_epoch + of_epoch
+        left = self.steps_per_epoch - of_epoch
+        if steps > left:  # calls end with an epoch: what is noted of its time is its own
+            steps = left + (steps - left) // self.steps_per_epoch * self.steps_per_epoch
         steps = min(steps, len(rates) * self.steps_per_epoch - done)
         self.step_constants = self.constants(rates, done, steps)
         first.update(
