@@ -27,8 +27,9 @@ SOURCE = (
 LAYERS = (
     ("rank", "i8"),  # number of this thread
     ("n_threads", "i8"),  # how many there are
-    ("step_rank", "i8"),  # number of its share of time steps or pixels, where threads share these,
-    ("step_shares", "i8"),  # and how many there are; 1 where they share the rows
+    ("step_begin", "i8"),  # its piece of the time steps or pixels, where threads share these: from where,
+    ("step_end", "i8"),  # to where,
+    ("step_pieces", "i8"),  # in such parts of all; 1 where they share the rows
     ("barrier", "i8"),  # where they meet
     ("claims", "i8"),  # counters of what has been claimed of their shares,
     ("claims_pitch", "i8"),  # numbers from one thread's to the next one's

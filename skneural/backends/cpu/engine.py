@@ -73,7 +73,8 @@ def frame_fields(program, params, ops, settings):
         "settings": data(settings),
         "scale": 1.0,
         "n_threads": 1,
-        "step_shares": 1,
+        "step_end": 1,
+        "step_pieces": 1,
     }
 
 
@@ -298,7 +299,7 @@ class Trainer(BaseTrainer):
             gradients += max(gradients, 2 * PANEL_NUMBERS)  # panels and strips, or the gradient of a group
         strips = STRIPS * strip_pitch(max(capacity, CHUNK_ROWS), self.itemsize)
         self._scratch = [aligned_zeros(gradients + strips, dtype) for _ in range(size)]
-        self.claims, pitch = make_claims(len(program.ops) + 1, size)
+        self.claims, pitch = make_claims(3 * len(program.ops) + 1, size)
         f.update(claims=data(self.claims), claims_pitch=pitch, claims_rows=int(splits))
         self.frames = []
         for scratch in self._scratch:

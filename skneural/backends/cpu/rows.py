@@ -27,7 +27,7 @@ def row_at(f, buffer, ld, t, r, size):
 @register_jitable(**HELPER)
 def own_steps(f, steps):
     """Of so many time steps or pixels this thread's share: the first, and one after the last."""
-    return f.step_rank * steps // f.step_shares, (f.step_rank + 1) * steps // f.step_shares
+    return f.step_begin * steps // f.step_pieces, f.step_end * steps // f.step_pieces
 
 
 @register_jitable(**HELPER)

@@ -5,9 +5,9 @@ halves one waits for the other at every barrier. So a thread claims its share pi
 threads' shares. Results do not depend on who computes what; and while all are equally fast every thread works in
 memory that is in its own cache.
 
-What has been claimed of a share is a counter of the thread that it belongs to, one for each operation whose parameters
-are updated and one for rows. A walk of all threads, which ends at a barrier, uses one set of counters while the threads
-clear the other for the next walk.
+What has been claimed of a share is a counter of the thread that it belongs to: for each operation one for its
+parameters and two for its steps, forward and back, and one for rows. A walk of all threads, which ends at a barrier,
+uses one set of counters while the threads clear the other for the next walk.
 """
 
 from numba.extending import register_jitable

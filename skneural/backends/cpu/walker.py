@@ -43,6 +43,10 @@ SPINS = 2000
 YIELDS = 400
 LONGEST_SLEEP = 200
 
+#: Pieces of a thread's share of steps, and how many it takes at once to begin with: what is left it shares.
+PIECES = 8
+AT_ONCE = 6
+
 #: What threads have shared since they met last.
 NOTHING, BY_ROWS, BY_STEPS = range(3)
 
@@ -129,7 +133,7 @@ def sum_of(address, count):
 
 
 @register_jitable(**HELPER)
-def walk_share(f, frame_address, kernel, at, chunk, first, last, done):
+def walk_share(f, frame_address, kernel, at, counter, chunk, first, last, done):
     """This thread's share of an operation: of its steps with all rows of the chunk, or all steps of its own rows.
 
     `done` is what was shared since the last barrier: what another thread writes must be there before it is read.
@@ -142,11 +146,14 @@ def walk_share(f, frame_address, kernel, at, chunk, first, last, done):
     if not by_steps:
         call_layer(kernel, (at, frame_address, first, last))
         return BY_ROWS
-    f.step_rank = f.rank
-    f.step_shares = f.n_threads
-    call_layer(kernel, (at, frame_address, 0, chunk))
-    f.step_rank = 0
-    f.step_shares = 1
+    f.step_pieces = PIECES * f.n_threads
+    turn, f.step_begin, f.step_end = next_piece(f, counter, f.step_pieces, AT_ONCE, 0, 0)
+    while f.step_begin < f.step_end:
+        call_layer(kernel, (at, frame_address, 0, chunk))
+        turn, f.step_begin, f.step_end = next_piece(f, counter, f.step_pieces, 1, turn, f.step_end)
+    f.step_begin = 0
+    f.step_end = 1
+    f.step_pieces = 1
     return BY_STEPS
 
 
@@ -172,7 +179,7 @@ def walk_rows(f, frame_address, part, chunk, first, last):
             walk_statistics(f, frame_address, op.statistics_forward, op.combine_forward, at, chunk)
             done = NOTHING
         if op.forward != 0:
-            done = walk_share(f, frame_address, op.forward, at, chunk, first, last, done)
+            done = walk_share(f, frame_address, op.forward, at, f.n_ops + 1 + i, chunk, first, last, done)
     for i in range(part.end - 1, part.back - 1, -1):
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
@@ -180,7 +187,7 @@ def walk_rows(f, frame_address, part, chunk, first, last):
             walk_statistics(f, frame_address, op.statistics_backward, op.combine_backward, at, chunk)
             done = NOTHING
         if op.backward != 0:
-            done = walk_share(f, frame_address, op.backward, at, chunk, first, last, done)
+            done = walk_share(f, frame_address, op.backward, at, 2 * f.n_ops + 1 + i, chunk, first, last, done)
 
 
 @register_jitable(**HELPER)
