@@ -83,6 +83,7 @@ ALLOWED = {
     "skneural.estimators": [
         "skneural.estimators", "skneural.training", "skneural.backends", "skneural.layers", "skneural.network",
         "skneural.maths", "skneural._compat", "skneural._declare", "skneural._tooltips", "skneural._frames",
+        "skneural._image_layout",
     ],
     "skneural._declare": [],
     "skneural._tooltips": [],

@@ -3,9 +3,10 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skneural._image_layout import stacked
 from skneural.backends import devices
 from skneural.backends.inputs import Sequences
-from skneural.estimators._images import check_finite, check_images, stacked, statistics
+from skneural.estimators._images import check_finite, check_images, statistics
 from skneural.estimators._sequences import NO_TARGETS
 from skneural.layers import Augmentation, Dense, GlobalPool, Reshape, Standardize
 from skneural.network.initializers import initialize

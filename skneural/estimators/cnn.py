@@ -5,8 +5,9 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from skneural._declare import COUNT, SHARE_BELOW_1, declare, options, parameter
+from skneural._image_layout import check_image_shape
 from skneural.estimators._image_layers import for_images, image_layers
-from skneural.estimators._image_reader import ImageReader, check_image_shape
+from skneural.estimators._image_reader import ImageReader
 from skneural.estimators._settings import require_stochastic
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
 from skneural.estimators._training_parameters import MAX_NORM, MIXUP
@@ -213,7 +214,7 @@ class ImageNetwork:
 
     def _check_settings(self, incremental):
         super()._check_settings(incremental)
-        check_image_shape(self)
+        check_image_shape(self.image_shape)
         if self.normalization in ("batch", "batch_after"):
             require_stochastic(self, self._batch_norm)
 
