@@ -8,6 +8,7 @@ from skneural._declare import COUNT, SHARE_BELOW_1, declare, options, parameter
 from skneural._image_layout import check_image_shape
 from skneural.estimators._image_layers import for_images, image_layers
 from skneural.estimators._image_reader import ImageReader
+from skneural.estimators._nested import NestedLayers
 from skneural.estimators._settings import require_stochastic
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
 from skneural.estimators._training_parameters import MAX_NORM, MIXUP
@@ -141,7 +142,7 @@ class ConvolutionalArchitecture:
 
 
 @declare
-class ImageNetwork:
+class ImageNetwork(NestedLayers):
     """Mixin of the networks that read images: which layers there are.
 
     Attributes
@@ -178,8 +179,8 @@ class ImageNetwork:
         type="layers.Augmentation or None",
         stochastic=True,
         doc="""How images are changed at random in training, every time that they are seen, as
-        ``Augmentation(rotation=15, horizontal_flip=True)``. A search tries whole
-        objects. Not with 'lbfgs', nor on a GPU.""",
+        ``Augmentation(rotation=15, horizontal_flip=True)``. Its settings are nested parameters:
+        ``set_params(augmentation__rotation=5)``. Not with 'lbfgs', nor on a GPU.""",
     )
     mixup: float = MIXUP
     input_noise: float = parameter(
@@ -193,6 +194,7 @@ class ImageNetwork:
         else float64. A fit that goes on with the weights of one before keeps their precision.""",
     )
 
+    _holder = "augmentation"
     _reader = ImageReader()
 
     @property
