@@ -6,6 +6,7 @@ Estimators of this package read them so, and what is around estimators of any ki
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
@@ -21,6 +22,9 @@ EXPECTED = (
     "n_channels, height, width)), or (n_images, n_features) with a row for each image"
 )
 
+#: What a user may name a file by.
+FILE_NAMES = (str, bytes, os.PathLike)
+
 
 # -- lists -------------------------------------------------------------------------------------------------------------
 
@@ -34,7 +38,7 @@ def _is_array(value):
 
 
 def stacked(X, noun="image"):
-    """A list of images, or a column that holds images, as one array; arrays and tables as they are.
+    """A list of images, or a column that holds images, as one array of their type; arrays and tables as they are.
 
     Parameters
     ----------
@@ -45,14 +49,21 @@ def stacked(X, noun="image"):
     Raises
     ------
     ValueError
-        If they are of different shape, naming the first that is.
+        If they are of different shape, naming the first that is; if X holds names of files, or is no data at all.
     """
-    is_column = getattr(X, "ndim", 0) == 1 and X.dtype == object
+    if isinstance(X, FILE_NAMES):
+        raise ValueError(_advice(X, noun))
+    is_column = len(getattr(X, "shape", ())) == 1 and getattr(X.dtype, "kind", "O") in "OSU"
     if hasattr(X, "shape") and not is_column:
         return X
     items = list(X) if is_column or isinstance(X, list | tuple) else []
+    if items and isinstance(items[0], FILE_NAMES):
+        raise ValueError(_advice(items[0], noun))
     if not items or not _is_array(items[0]):
-        return np.asarray(X)
+        values = np.asarray(X)
+        if values.ndim == 0 and values.dtype == object:
+            raise ValueError(f"Expected {noun}s as an array or a list of arrays, got {type(X).__name__}.")
+        return values
     arrays = [_item(item, noun, i) for i, item in enumerate(items)]
     shape = arrays[0].shape
     for i, array in enumerate(arrays):
@@ -64,12 +75,43 @@ def stacked(X, noun="image"):
     return np.stack(arrays)
 
 
+def _advice(name, noun):
+    """What to do where there are names of files."""
+    shown = str(os.fsdecode(name))
+    return (
+        f"X must hold {noun}s, not names of files, as {shown!r}: read them beforehand, and give one array, "
+        "np.stack([np.asarray(PIL.Image.open(name)) for name in names]), or an np.memmap that they were written to "
+        "where they do not fit into memory."
+    )
+
+
 def _item(item, noun, i):
     """One image of a list as an array."""
     try:
         return np.asarray(item)
     except (TypeError, ValueError) as error:
         raise ValueError(f"Expected a list of {noun}s, got something that is no array as {noun} {i}: {error}") from None
+
+
+def check_real(X, others=""):
+    """Raise for an array of numbers that are not real, as complex ones or dates.
+
+    Parameters
+    ----------
+    X : object
+        What has no type is not looked at.
+    others : str
+        Letters of the other kinds of types that somebody else looks at.
+
+    Raises
+    ------
+    ValueError
+        Naming the type.
+    """
+    kind = getattr(getattr(X, "dtype", None), "kind", None)
+    if kind is not None and kind not in "biuf" + others:
+        words = "Complex data not supported: " if kind == "c" else ""  # scikit-learn's
+        raise ValueError(f"{words}X must hold real numbers, got {X.dtype}.")
 
 
 # -- shapes ------------------------------------------------------------------------------------------------------------
@@ -251,8 +293,7 @@ def read_sequences(estimator, X) -> Images:
 def _numbers(X, noun):
     """X as an array of numbers."""
     values = np.asarray(stacked(X, noun))
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"X must hold real numbers, got {values.dtype}.")
+    check_real(values)
     return values
 
 

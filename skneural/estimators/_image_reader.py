@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from skneural._image_layout import EXPECTED, full_shape, in_form, in_order, shape_of_rows, stacked
+from skneural._image_layout import EXPECTED, check_real, full_shape, in_form, in_order, shape_of_rows, stacked
 from skneural.backends.inputs import INTEGERS, Sequences, are_finite, are_whole
 from skneural.estimators import _images
 from skneural.estimators._image_layers import for_images
@@ -83,6 +83,7 @@ class ImageReader:
     def _check(self, est, X, y, reset, dtype):
         """X of shape (n_images, n_pixels, n_channels), finite, and y; `dtype` is that of weights there are."""
         X = stacked(X)
+        check_real(X, others="OSU")
         n_axes = len(X.shape)
         if n_axes < 3:
             X, y = self._check_rows(est, X, y, reset)
@@ -136,8 +137,13 @@ class ImageReader:
         found = images.shape[1:]
         if found == est.image_shape_:
             return
-        single = X.ndim == 3 and in_order(X[None], None, _is_channels_first(est)).shape[1:] == est.image_shape_
-        hint = " One image is X[None]." if single else ""
+        is_channels_first = _is_channels_first(est)
+        hint = ""
+        if X.ndim == 3 and in_order(X[None], None, is_channels_first).shape[1:] == est.image_shape_:
+            hint = " One image is X[None]."
+        if X.ndim == 4 and in_order(X, None, not is_channels_first).shape[1:] == est.image_shape_:
+            place = "last" if is_channels_first else "first"
+            hint = f" The channels of X come {place}, but input_format={est.input_format!r}."
         raise ValueError(
             f"X has images of shape {found}, but {type(est).__name__} is expecting images of shape "
             f"{est.image_shape_}, as in fit: (height, width, n_channels).{hint}"

@@ -9,20 +9,20 @@ from skneural.estimators._sequences import CACHED, NO_TARGETS, blocks, scale_of
 
 
 def check_images(X, y, numeric):
-    """Images as an array of numbers with three or four axes, and y unless that is `NO_TARGETS`.
+    """Images, an array of any kind with three or four axes, as one of numbers, and y unless that is `NO_TARGETS`.
 
     Raises
     ------
     ValueError
         As scikit-learn's checks do, but for what is not finite: see `check_finite`; and if there are no pixels.
     """
+    if len(X.shape) not in (3, 4):
+        raise ValueError(f"{EXPECTED}, got an array with {len(X.shape)} dimensions.")
     options = {"dtype": "numeric", "allow_nd": True, "ensure_all_finite": False}
     if y is NO_TARGETS:
         X = check_array(X, input_name="X", **options)
     else:
         X, y = check_X_y(X, y, multi_output=True, y_numeric=numeric, **options)
-    if X.ndim not in (3, 4):
-        raise ValueError(f"{EXPECTED}, got an array with {X.ndim} dimensions.")
     if X.size == 0:
         raise ValueError(
             f"Found array with 0 pixel(s) or channel(s) (shape={X.shape}) while a minimum of 1 is required."

@@ -18,16 +18,16 @@ from skneural.maths.activations import ACTIVATIONS
 #: What images may be: a part of the docstring of every class.
 INPUT = """\
 `X` has shape (n_images, height, width) for images of one channel, or (n_images, height, width, n_channels); with
-``input_format='channels_first'`` (n_images, n_channels, height, width). A list of arrays, one for each image, is read
-as one array. All images must have one shape; prediction needs that of the fit.
+``input_format='channels_first'`` (n_images, n_channels, height, width). A list of arrays, one for each image, is copied
+into one array of their type by every call. All images must have one shape; prediction needs that of the fit.
 
 With two axes `X` has a row for each image, pixel after pixel as ``images.reshape(n_images, -1)`` lays them out;
 `image_shape` says what they are. Without it, a row whose length is a square is a square image of one channel, and any
 other an image of one row.
 
 Arrays of uint8, uint16, bool, float32 and float64, memory-mapped ones too, are read where they are; with
-`early_stopping`, which divides `X`, they are copied, in their own type, and so are lists, and parts that are cut out of
-larger images. On a GPU integers are converted as a whole. Those of another type are converted as a whole:
+`early_stopping`, which divides `X`, they are copied, in their own type, and so are parts that are cut out of larger
+images. On a GPU integers are converted as a whole. Those of another type are converted as a whole:
 to float32 where their numbers have 8 or 16 bits, and else to float64."""
 
 LAYERS = """\
