@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from skneural._declare import declare, parameter
+from skneural._declare import POSITIVE, declare, parameter
 from skneural.estimators._layers import check_layers, with_noise
 from skneural.estimators._layers_reader import LayersReader
 from skneural.estimators._nested import NestedLayers
 from skneural.estimators._settings import require_stochastic
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
-from skneural.estimators._training_parameters import INPUT_FORMAT, MAX_NORM
+from skneural.estimators._training_parameters import INPUT_FORMAT
 from skneural.layers import Dense
 from skneural.maths.activations import ACTIVATIONS
 
@@ -49,7 +49,14 @@ class LayerStack(NestedLayers):
         {table}""",
     )
     input_format: str = INPUT_FORMAT
-    max_norm: float | None = MAX_NORM
+    max_norm: float | None = parameter(
+        default=None,
+        constraint=[POSITIVE, None],
+        stochastic=True,
+        doc="""Largest norm of the incoming weights of each unit or filter of all dense layers and convolutions but the
+        last layer: they are scaled down after every step. Recurrent layers have no such limit: with one among `layers`
+        it is an error. Not with 'lbfgs'.""",
+    )
 
     _holder = "layers"
     _reader = LayersReader()
@@ -63,6 +70,12 @@ class LayerStack(NestedLayers):
         super()._check_program(task)
         for kind in task.program.needs_batches:
             require_stochastic(self, f"{kind} in layers")
+        has_states = any(operation.kind == "recurrent" for operation in task.program.operations)
+        if self.max_norm is not None and has_states:
+            raise ValueError(
+                "max_norm limits the weights of dense layers and convolutions, those of recurrent layers it does not: "
+                "with Recurrent in layers it must be None. weight_decay and clip_norm are for both."
+            )
 
 
 @declare
