@@ -9,9 +9,10 @@ from skneural.plotting._forecast import ForecastDisplay
 from skneural.plotting._image_importance import ImageImportanceDisplay
 from skneural.plotting._image_predictions import ImagePredictionDisplay
 from skneural.plotting._importance import TimestepImportanceDisplay
+from skneural.plotting._sequence_augmentation import SequenceAugmentationDisplay
 from skneural.plotting._training import GradientNormDisplay, TrainingCurveDisplay
 
 __all__ = [
     "AugmentationDisplay", "FilterDisplay", "ForecastDisplay", "GradientNormDisplay", "ImageImportanceDisplay",
-    "ImagePredictionDisplay", "TimestepImportanceDisplay", "TrainingCurveDisplay",
+    "ImagePredictionDisplay", "SequenceAugmentationDisplay", "TimestepImportanceDisplay", "TrainingCurveDisplay",
 ]  # fmt: skip
