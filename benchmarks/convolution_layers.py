@@ -93,7 +93,7 @@ def main(arguments=None):
     trainer = make_trainer(batch)
     calls = calls_of(trainer, batch)
     with threadpoolctl.threadpool_limits(1):
-        times = measure(calls, repeats(options, 11), settle=0.002)
+        times = measure(calls, repeats(options, 41), settle=0.002)
     peak = 2 * SIDE**3 / times[PEAK]["median"]
     rows = []
     for number, operation in enumerate(trainer.program.operations):
