@@ -210,14 +210,12 @@ def _device_for(est):
                 return "cpu"
             raise ValueError(f"device={est.device!r}, but mixup has no kernels for GPUs yet: use device='cpu'.")
         for layer in walk(est._hidden_layers()):
-            has_groups = getattr(layer, "groups", 1) != 1
-            if not (has_groups or isinstance(layer, ONLY_ON_CPU)):
+            if not isinstance(layer, ONLY_ON_CPU):
                 continue
             if est.device == "auto":
                 return "cpu"
             name = type(layer).__name__
-            what = f"{name} with groups={layer.groups!r}" if has_groups else name
-            raise ValueError(f"device={est.device!r}, but {what} has no kernels for GPUs yet: use device='cpu'.")
+            raise ValueError(f"device={est.device!r}, but {name} has no kernels for GPUs yet: use device='cpu'.")
     return devices.resolve(est.device)
 
 

@@ -353,7 +353,7 @@ class TrainingParameters:
         type="{'cpu', 'cuda', 'auto'} or 'cuda:N'",
         doc="""Where the network is trained and predicts. 'cuda' is the NVIDIA GPU number 0, 'cuda:N' number N: where it
         cannot be used, a fit is an error that says why. 'auto' is 'cuda' where that can be used, else 'cpu'. GPUs need
-        ``pip install "skneural[cuda]"``. Augmentation, mixup and convolutions in groups have no kernels for them yet:
+        ``pip install "skneural[cuda]"``. Augmentation and mixup have no kernels for them yet:
         'auto' is 'cpu' with these. A fitted model predicts on the device of its fit, or on the CPU where that
         cannot be used. Results on a GPU differ from those on the CPU by rounding.""",
     )
