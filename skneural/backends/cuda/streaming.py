@@ -6,7 +6,7 @@ can read by itself; the copy runs on a stream of its own beside the kernels.
 
 import numpy as np
 
-from skneural.backends.cuda import hub
+from skneural.backends.cuda import hub, memory
 from skneural.backends.cuda.compiler import DIGEST
 from skneural.backends.cuda.intrinsics import model_record
 from skneural.backends.cuda.launches import Launch
@@ -48,8 +48,8 @@ class Stream:
         self.batch = batch
         self.frame = frame
         self.values = X.values if isinstance(X, Sequences) else X
-        self.row = self._row(X, run.dtype)
-        dtype = run.dtype
+        dtype = self.values.dtype
+        self.row = self._row(X, dtype)
         self.steps = self._steps(X, dtype, batch)
         self.window = self.steps * batch * self.row
         self.pinned = [hub.pinned(self.window, dtype) for _ in range(2)]
@@ -62,6 +62,7 @@ class Stream:
         if isinstance(X, Sequences):
             features = X.values.shape[2]
             frame.update(ld_steps=features, ld_features=1, lengths=run.arena.put("lengths", X.lengths))
+            frame.update(integers=memory.size_of_integers(X.values))
 
     @staticmethod
     def _row(X, dtype):
@@ -78,6 +79,8 @@ class Stream:
         """Bytes of both buffers on the device."""
         if isinstance(X, tuple):
             return 0
+        if isinstance(X, Sequences):
+            dtype = X.values.dtype
         row = cls._row(X, dtype)
         return 2 * cls._steps(X, dtype, batch) * batch * row * np.dtype(dtype).itemsize
 

@@ -6,6 +6,7 @@ Sizes: T steps, B rows, O out; ``ld_out`` is O padded.
 import numpy as np
 
 from skneural.backends.cuda.compiler import formula
+from skneural.backends.cuda.hub import register
 from skneural.backends.cuda.intrinsics import vector
 from skneural.backends.cuda.launches import layer_kernel, layer_launches
 from skneural.backends.cuda.layers.dense import reads_data
@@ -53,21 +54,36 @@ def make_sparse_input_forward(dtype):
     return make_each_number("input", work)
 
 
-@layer_kernel("sequence_input", "forward")
-def make_sequence_input_forward(dtype):
-    """Copy the sequences of the batch, standardised; steps after the last of a row are 0.
+def make_number_of(dtype):
+    """A function: number j of step t of the sample at a place of the data, whatever numbers that holds.
 
     Features and steps may run backwards, so numbers are reached by their addresses.
     """
     size = dtype().itemsize
+
+    def number_of(f, place, t, j):
+        at = place * f.ld_inputs + t * f.ld_steps + j * f.ld_features
+        if f.integers == 0:
+            return vector(f.inputs + at * size, dtype)[0]
+        if f.integers == 1:
+            return dtype(vector(f.inputs + at, np.uint8)[0])
+        return dtype(vector(f.inputs + 2 * at, np.uint16)[0])
+
+    return register(number_of)
+
+
+@layer_kernel("sequence_input", "forward")
+def make_sequence_input_forward(dtype):
+    """Copy the sequences of the batch, standardised; steps after the last of a row are 0."""
+    size = dtype().itemsize
+    number_of = make_number_of(dtype)
 
     def work(op, own, f, row, j):
         t = row // f.chunk
         r = row % f.chunk
         value = dtype(0)
         if t < length_of(f, op.every, op.steps, r):
-            number = place_of(f, r) * f.ld_inputs + t * f.ld_steps + j * f.ld_features
-            value = vector(f.inputs + number * size, dtype)[0]
+            value = number_of(f, place_of(f, r), t, j)
             if own.scaling >= 0:
                 scaling = vector(f.params + own.scaling * size, dtype)  # (2, O): mean and deviation
                 value = (value - scaling[j]) / scaling[op.ld_out + j]
