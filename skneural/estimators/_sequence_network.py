@@ -38,7 +38,7 @@ class SequenceNetwork:
         stochastic=True,
         doc="""How sequences are changed at random in training, every time that they are seen, as
         ``SequenceAugmentation(jitter=0.05, time_warp=0.1)``. A search tries whole
-        objects. Not with 'lbfgs', nor on a GPU.""",
+        objects. Not with 'lbfgs'.""",
     )
     mixup: float = MIXUP
     input_noise: float = parameter(

@@ -178,7 +178,7 @@ class ImageNetwork:
         stochastic=True,
         doc="""How images are changed at random in training, every time that they are seen, as
         ``Augmentation(rotation=15, horizontal_flip=True)``. A search tries whole
-        objects. Not with 'lbfgs', nor on a GPU.""",
+        objects. Not with 'lbfgs'.""",
     )
     mixup: float = MIXUP
     input_noise: float = parameter(

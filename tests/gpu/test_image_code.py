@@ -1,12 +1,14 @@
-"""Kernels of convolutions in groups as machine code for an H100: needs neither a GPU nor a driver."""
+"""Kernels of groups, augmentation and mixup as machine code for an H100: needs neither a GPU nor a driver."""
 
 import numpy as np
 import pytest
 from test_machine_code import IMAGE, check, compile_for_gpu, launches, parameters
 
-from skneural.backends.cuda.layers import convolution, convolution_groups
+from skneural.backends.cuda import steps
+from skneural.backends.cuda.layers import augmentation, convolution, convolution_groups, input, loss
 from skneural.backends.cuda.product import Tile
 from skneural.layers import Conv1D, Conv2D, Dense, Flatten, GlobalPool, MaxPool2D
+from skneural.maths.losses import LOSSES
 
 pytestmark = pytest.mark.apart
 
@@ -79,3 +81,30 @@ def test_groups_on_tensor_cores(key):
 @pytest.mark.parametrize("key", parameters(DOUBLE, ()))
 def test_groups_in_double_precision(key):
     check(compile_for_gpu(key), DOUBLE[key])
+
+
+def of_samples(dtype):
+    """Keys of kernels that change samples: what is drawn for them is in double precision."""
+    keys = [(augmentation.make_augment_images_forward, dtype), (augmentation.make_augment_sequences_forward, dtype)]
+    keys += [(input.make_sequence_input_forward, dtype, True)]
+    keys += [(loss.make_loss_forward, dtype, entry, True) for entry in LOSSES.values()]
+    return [*keys, (steps.make_step_begin, dtype, True, True), (steps.make_step_end, dtype, True)]
+
+
+FEW = {augmentation.make_augment_images_forward, input.make_sequence_input_forward}
+
+
+@pytest.mark.parametrize("key", [*parameters(of_samples(np.float32), FEW), *parameters(of_samples(np.float64), ())])
+def test_kernels_that_change_samples(key):
+    report = compile_for_gpu(key)
+    check(report)
+    assert "atom" not in report.ptx
+
+
+@pytest.mark.parametrize(
+    "make", [augmentation.make_copy, lambda dtype: input.make_sequence_input_forward(dtype, False)]
+)
+def test_others_have_no_double_precision(make):
+    report = compile_for_gpu((make, np.float32))
+    check(report)
+    assert report.doubles == 0

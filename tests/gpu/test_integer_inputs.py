@@ -58,7 +58,7 @@ def test_streamed_integers_are_as_floats(monkeypatch, dtype):
     capacity = Trainer._capacity
     monkeypatch.setattr(Trainer, "_capacity", lambda self, *rest: (capacity(self, *rest)[0], True))
     found, _ = fit_and_predict(values)
-    assert found.trainer.streamed.window == found.trainer.streamed.steps * 3 * N_PIXELS * N_CHANNELS
+    assert found.trainer.streamed.window == (found.trainer.streamed.steps * 3 + 1) * N_PIXELS * N_CHANNELS
     np.testing.assert_array_equal(found.params, expected.params)
 
 

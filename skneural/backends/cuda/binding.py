@@ -41,6 +41,8 @@ class Binder:
         Whether the input is a CSR matrix.
     with_loss : bool
         Whether a prediction measures the loss of every row.
+    mixes : bool
+        Whether samples are mixed in training.
     nominal : int
         Rows that tiles are chosen for: how products are summed then does not depend on `capacity`.
 
@@ -65,6 +67,7 @@ class Binder:
         training,
         sparse=False,
         with_loss=False,
+        mixes=False,
         nominal=None,
     ):
         self.program = program
@@ -75,6 +78,7 @@ class Binder:
         self.shared = shared
         self.training = training
         self.sparse = sparse
+        self.mixes = mixes
         self.with_loss = with_loss or training
         self.dtype = program.dtype.type
         self.size = program.dtype.itemsize

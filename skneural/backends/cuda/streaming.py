@@ -1,7 +1,8 @@
 """Data that does not fit on the device: the rows of the next steps are copied while those of the last are used.
 
 Two buffers take turns. The host gathers the rows of some steps, in the order of the epoch, into memory that the device
-can read by itself; the copy runs on a stream of its own beside the kernels.
+can read by itself; the copy runs on a stream of its own beside the kernels. Behind them stands the row that comes next,
+which the last of them may be mixed with.
 """
 
 import numpy as np
@@ -51,7 +52,7 @@ class Stream:
         dtype = self.values.dtype
         self.row = self._row(X, dtype)
         self.steps = self._steps(X, dtype, batch)
-        self.window = self.steps * batch * self.row
+        self.window = (self.steps * batch + 1) * self.row
         self.pinned = [hub.pinned(self.window, dtype) for _ in range(2)]
         for buffer in self.pinned:
             buffer[:] = 0
@@ -82,7 +83,7 @@ class Stream:
         if isinstance(X, Sequences):
             dtype = X.values.dtype
         row = cls._row(X, dtype)
-        return 2 * cls._steps(X, dtype, batch) * batch * row * np.dtype(dtype).itemsize
+        return 2 * (cls._steps(X, dtype, batch) * batch + 1) * row * np.dtype(dtype).itemsize
 
     def run_epoch(self, run_steps, steps_per_epoch):
         """Run all steps of an epoch, window by window."""
@@ -110,10 +111,10 @@ class Stream:
             used[turn] = hub.mark(run.stream)
 
     def _gather(self, buffer, order, begin):
-        """Copy the rows of a window side by side."""
+        """Copy the rows of a window side by side, and behind them the one after the last."""
         end = min(begin + self.steps * self.batch, len(self.values))
-        rows = slice(begin, end) if order is None else order[begin:end]
-        part = self.values[rows]
+        rows = np.arange(begin, end + 1) % len(self.values)
+        part = self.values[rows if order is None else order[rows]]
         buffer[: len(part) * self.row].reshape(len(part), self.row)[:, : part[0].size] = part.reshape(len(part), -1)
 
     def close(self):
