@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import InvalidParameterError
 from stacks import gradient_by_input, predict
 
 from skneural import NetworkClassifier, NetworkRegressor, load, save
-from skneural.backends import devices
 from skneural.backends.cpu import engine
 from skneural.backends.inputs import Sequences
 from skneural.layers import (
@@ -541,18 +540,6 @@ def test_lbfgs():
     X, y = pictures()
     est = NetworkClassifier(STACK, solver="lbfgs", max_iter=30, random_state=0).fit(X, y)
     assert est.score(X, y) > 0.9
-
-
-def test_groups_are_for_the_cpu(monkeypatch):
-    # Before any work: even where there is a GPU.
-    monkeypatch.setattr(devices, "problem", lambda index=0: None)
-    X, y = pictures()
-    layers = [Reshape((6, 6, 1)), Conv2D(2, groups="depthwise"), Flatten()]
-    est = NetworkClassifier(layers, device="cuda:0", max_iter=1)
-    words = r"^device='cuda:0', but Conv2D with groups='depthwise' has no kernels for GPUs yet: use device='cpu'\.$"
-    with pytest.raises(ValueError, match=words):
-        est.fit(X, y)
-    assert est.set_params(device="auto").fit(X, y).device_ == "cpu"
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class SequenceNetwork(NestedLayers):
         stochastic=True,
         doc="""How sequences are changed at random in training, every time that they are seen, as
         ``SequenceAugmentation(jitter=0.05, time_warp=0.1)``. Its settings are nested parameters:
-        ``set_params(augmentation__jitter=0.1)``. Not with 'lbfgs', nor on a GPU.""",
+        ``set_params(augmentation__jitter=0.1)``. Not with 'lbfgs'.""",
     )
     mixup: float = MIXUP
     input_noise: float = parameter(

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skneural.backends import devices
-from skneural.estimators._layers import walk, with_noise
-from skneural.layers import ONLY_ON_CPU, Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
+from skneural.estimators._layers import with_noise
+from skneural.layers import Dense, Dropout, GlobalPool, Noise, Recurrent, Residual, Standardize
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.optimizers import OPTIMIZERS
 
@@ -202,25 +202,6 @@ def check_held_out(X_val, y_val, sample_weight_val):
         raise ValueError("sample_weight_val was given without X_val and y_val.")
 
 
-def _device_for(est):
-    """The device that an estimator means: the CPU for 'auto' where kernels of GPUs lack what a layer asks for."""
-    if est.device != "cpu":
-        if getattr(est, "mixup", 0) > 0:
-            if est.device == "auto":
-                return "cpu"
-            raise ValueError(f"device={est.device!r}, but mixup has no kernels for GPUs yet: use device='cpu'.")
-        for layer in walk(est._hidden_layers()):
-            has_groups = getattr(layer, "groups", 1) != 1
-            if not (has_groups or isinstance(layer, ONLY_ON_CPU)):
-                continue
-            if est.device == "auto":
-                return "cpu"
-            name = type(layer).__name__
-            what = f"{name} with groups={layer.groups!r}" if has_groups else name
-            raise ValueError(f"device={est.device!r}, but {what} has no kernels for GPUs yet: use device='cpu'.")
-    return devices.resolve(est.device)
-
-
 def find_device(est, dtype):
     """Where a fit runs: 'cpu' or 'cuda:N'.
 
@@ -235,10 +216,9 @@ def find_device(est, dtype):
     RuntimeError
         If `device` names a GPU that cannot be used.
     ValueError
-        If `precision` is not one that a GPU named by `device` has, or not one for the weights; or if `device` names a
-        GPU, and a layer has no kernels for any.
+        If `precision` is not one that a GPU named by `device` has, or not one for the weights.
     """
-    device = _device_for(est)
+    device = devices.resolve(est.device)
     usable = devices.usable_precision(device, est.precision, np.float32 if dtype is None else dtype)
     if est.device != "auto" and est.precision != usable:
         why = f"{device} is too old for it"

@@ -45,7 +45,7 @@ MIXUP = parameter(
     doc="""Parameter of the beta distribution of mixup (Zhang et al., 2018): in training every sample is mixed with
     another one, and its loss, in `loss_curve_` too, is that of both targets, each with its own weight, in shares that
     are drawn from the distribution. Steps that the other sequence lacks stay as they are. 0.2 is usual, 0 mixes
-    nothing. Not with 'lbfgs', nor on a GPU.""",
+    nothing. Not with 'lbfgs'.""",
 )
 INPUT_FORMAT = parameter(
     default="channels_last",
@@ -353,8 +353,7 @@ class TrainingParameters:
         type="{'cpu', 'cuda', 'auto'} or 'cuda:N'",
         doc="""Where the network is trained and predicts. 'cuda' is the NVIDIA GPU number 0, 'cuda:N' number N: where it
         cannot be used, a fit is an error that says why. 'auto' is 'cuda' where that can be used, else 'cpu'. GPUs need
-        ``pip install "skneural[cuda]"``. Augmentation, mixup and convolutions in groups have no kernels for them yet:
-        'auto' is 'cpu' with these. A fitted model predicts on the device of its fit, or on the CPU where that
+        ``pip install "skneural[cuda]"``. A fitted model predicts on the device of its fit, or on the CPU where that
         cannot be used. Results on a GPU differ from those on the CPU by rounding.""",
     )
     precision: str = parameter(

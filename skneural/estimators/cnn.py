@@ -27,8 +27,8 @@ other an image of one row.
 
 Arrays of uint8, uint16, bool, float32 and float64, memory-mapped ones too, are read where they are; with
 `early_stopping`, which divides `X`, they are copied, in their own type, and so are parts that are cut out of larger
-images. On a GPU integers are converted as a whole. Those of another type are converted as a whole:
-to float32 where their numbers have 8 or 16 bits, and else to float64."""
+images. Those of another type are converted as a whole: to float32 where their numbers have 8 or 16 bits, and
+else to float64."""
 
 LAYERS = """\
 A block for each of `filters`: convolutions, pooling, dropout. Then the images become rows, and dense layers follow as
@@ -180,7 +180,7 @@ class ImageNetwork(NestedLayers):
         stochastic=True,
         doc="""How images are changed at random in training, every time that they are seen, as
         ``Augmentation(rotation=15, horizontal_flip=True)``. Its settings are nested parameters:
-        ``set_params(augmentation__rotation=5)``. Not with 'lbfgs', nor on a GPU.""",
+        ``set_params(augmentation__rotation=5)``. Not with 'lbfgs'.""",
     )
     mixup: float = MIXUP
     input_noise: float = parameter(

@@ -19,8 +19,6 @@ from skneural.network.operations import KINDS, operation
 
 #: Kinds of operations that the package brings along.
 BUILT_IN = tuple(KINDS)
-#: Layers that only the CPU has kernels for.
-ONLY_ON_CPU = (Augmentation, SequenceAugmentation)
 
 __all__ = [
     "Activation",

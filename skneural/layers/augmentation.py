@@ -13,7 +13,7 @@ operation(
         "stream",
         "height",
         "width",
-        "fill",
+        "beyond",
         "rotation:f8",
         "height_shift:f8",
         "width_shift:f8",
@@ -41,7 +41,7 @@ class Augmentation(Layer):
     Every image of every batch is changed in its own way while the batch is made; no copy of the data is kept.
     Prediction reads images as they are. Pixels between those of the image are interpolated linearly. The layer must
     stand before all layers that learn something; :class:`skneural.CNNClassifier` and :class:`skneural.CNNRegressor`
-    take it as their parameter `augmentation`. It has no kernels for GPUs yet.
+    take it as their parameter `augmentation`.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class Augmentation(Layer):
             stream=net.new_stream(),
             height=height,
             width=width,
-            fill=FILLS.index(self.fill),
+            beyond=FILLS.index(self.fill),
             rotation=math.radians(self.rotation),
             height_shift=self.height_shift * height,
             width_shift=self.width_shift * width,
@@ -153,7 +153,7 @@ class SequenceAugmentation(Layer):
     Every sequence of every batch is changed in its own way while the batch is made; no copy of the data is kept.
     Prediction reads sequences as they are. Steps between those of the sequence are interpolated linearly, and every
     sequence keeps its length. The layer must stand before all layers that learn something; networks for sequences take
-    it as their parameter `augmentation`. It has no kernels for GPUs yet.
+    it as their parameter `augmentation`.
 
     Parameters
     ----------

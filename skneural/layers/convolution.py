@@ -255,7 +255,7 @@ class Conv2D(Layer):
     -----
     ``coefs_`` has a row for each number of a window, row after row, of each pixel the channels of a group, and a column
     for each filter: ``coefs_[0].reshape(height, width, channels // groups, filters)``. Initial weights are those of so
-    many convolutions side by side. A GPU has no kernels for groups.
+    many convolutions side by side.
 
     References
     ----------

@@ -1,12 +1,9 @@
 """Layers of convolutional networks compute on a GPU what they compute on the CPU: outputs, losses and gradients."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from test_layer_kernels import N_FEATURES, N_OUTPUTS, check
 
-from skneural.backends.cuda.binding import check_kinds
 from skneural.layers import (
     Activation,
     AveragePool1D,
@@ -95,12 +92,6 @@ def test_convolution_after_another(layer):
 @pytest.mark.parametrize("layer", some(OTHERS, 1, 4, 5, 6, 8))
 def test_layer_after_a_convolution(layer):
     check(of_images([Conv2D(3, 1, activation="tanh"), layer]), ragged=False)
-
-
-def test_groups_are_refused():
-    operation = SimpleNamespace(kind="convolution", details={"groups": 2})
-    with pytest.raises(ValueError, match="no kernels for GPUs of operations 'convolution': use device='cpu'"):
-        check_kinds(SimpleNamespace(operations=[operation]))
 
 
 @pytest.mark.parametrize("layers", some(SEQUENCES, 0, 2))

@@ -117,14 +117,14 @@ def launches(networks, dtype, precision="full", capacities=(64, 100_000), n_time
 
 def others(dtype):
     """Keys of kernels that belong to no layer."""
-    keys = [(loss.make_loss_forward, dtype, entry) for entry in LOSSES.values()]
+    keys = [(loss.make_loss_forward, dtype, entry, False) for entry in LOSSES.values()]
     keys += [(loss.make_output_forward, dtype, entry) for entry in LINKS.values()]
     keys += [(updates.make_optimizer, dtype, entry) for entry in OPTIMIZERS.values()]
     keys += [(make, dtype) for make in (updates.make_measure, updates.make_clip)]
     keys += [(make, dtype) for make in (dense.make_constrain, convolution.make_convolution_constrain)]
-    keys += [(steps.make_step_begin, dtype, scaled) for scaled in (True, False)]
-    keys += [(make, dtype) for make in (steps.make_keep_parameters, steps.make_step_end, steps.make_epoch_end)]
-    return keys + [(steps.make_shuffle,), (streaming.make_set_window,)]
+    keys += [(steps.make_step_begin, dtype, scaled, False) for scaled in (True, False)]
+    keys += [(make, dtype) for make in (steps.make_keep_parameters, steps.make_epoch_end)]
+    return keys + [(steps.make_step_end, dtype, False), (steps.make_shuffle,), (streaming.make_set_window,)]
 
 
 SINGLE = launches(NETWORKS, np.float32) | launches([EVERY_ACTIVATION], np.float32, capacities=(64,))
@@ -257,7 +257,7 @@ for key in (
     (recurrent_loops.make_recurrent_forward, single, CELLS["gru"], 2),
     (updates.make_optimizer, single, OPTIMIZERS["adam"]),
     (noise.make_noise_forward, single),
-    (convolution.make_convolution_backward, single, product.TILES["float32"][-1], "reverse"),
+    (convolution.make_convolution_backward, single, product.TILES["float32"][-1], "reverse", False),
 ):
     found.append(sum(compiler.kernel(*key).stats.cache_hits.values()))
 print(found)

@@ -44,7 +44,7 @@ def test_sequences_are_read(dtype, how):
     mean[:], deviation[:] = [1, 2, 3], [0.5, 2, 4]
     y = device.buffer(0, "y", 3)
     y[:] = np.nan
-    device.run([launch(device, make_sequence_input_forward, "sequence_input")])
+    device.run([launch(device, make_sequence_input_forward, "sequence_input", False)])
     expected = (X[chosen].swapaxes(0, 1) - [1, 2, 3]) / [0.5, 2, 4]
     expected[np.arange(4)[:, None] >= device.lengths] = 0
     np.testing.assert_allclose(device.steps_of(0, "y", 3), expected, rtol=1e-6)

@@ -16,12 +16,11 @@ def check_kinds(program):
     Raises
     ------
     ValueError
-        Naming a kind of operation that has none: a layer of a user's own, or weights in groups, which kernels here do
-        not know.
+        Naming a kind of operation that has none: a layer of a user's own.
     """
     known = {kind for kind, _ in LAUNCHES}
     for operation in program.operations:
-        if operation.kind not in known or operation.details.get("groups", 1) != 1:
+        if operation.kind not in known:
             raise ValueError(f"There are no kernels for GPUs of operations {operation.kind!r}: use device='cpu'.")
 
 
@@ -42,6 +41,8 @@ class Binder:
         Whether the input is a CSR matrix.
     with_loss : bool
         Whether a prediction measures the loss of every row.
+    mixes : bool
+        Whether samples are mixed in training.
     nominal : int
         Rows that tiles are chosen for: how products are summed then does not depend on `capacity`.
 
@@ -66,6 +67,7 @@ class Binder:
         training,
         sparse=False,
         with_loss=False,
+        mixes=False,
         nominal=None,
     ):
         self.program = program
@@ -76,6 +78,7 @@ class Binder:
         self.shared = shared
         self.training = training
         self.sparse = sparse
+        self.mixes = mixes
         self.with_loss = with_loss or training
         self.dtype = program.dtype.type
         self.size = program.dtype.itemsize
@@ -139,9 +142,10 @@ class Binder:
         self.n_scratch += count
         return self.n_scratch - count
 
-    def tile(self, n_rows, n_columns, n_depth, split=False):
-        """The tile of a product, and the parts of its depth."""
-        return choose_tile(self.precision, int(n_rows), int(n_columns), int(n_depth), self.n_processors, split)
+    def tile(self, n_rows, n_columns, n_depth, split=False, products=1):
+        """The tile of a product, or of so many at a time, and the parts of its depth."""
+        sizes = int(n_rows), int(n_columns), int(n_depth)
+        return choose_tile(self.precision, *sizes, self.n_processors, split, products)
 
     def over_numbers(self, i, make, *options, of_input=False):
         """Launch of a kernel whose threads share all numbers of all steps of an operation's output, or input."""
@@ -149,13 +153,13 @@ class Binder:
         count = op.steps_in * op.n_in if of_input else op.steps * op.n_out
         return Launch((make, self.dtype, *options), i, over(self.capacity * int(count)))
 
-    def product(self, i, make, *options, sizes, tile=None, parts=1, step=0):
-        """Launch of a product of an operation, of so many rows, columns, and numbers of depth."""
+    def product(self, i, make, *options, sizes, tile=None, parts=1, step=0, products=1):
+        """Launch of a product of an operation, of so many rows, columns, and numbers of depth; or of several."""
         rows, columns, depth = map(int, sizes)
         if tile is None:
-            tile, _ = self.tile(rows * self.nominal // self.capacity, columns, depth)
+            tile, _ = self.tile(rows * self.nominal // self.capacity, columns, depth, products=products)
         key = (make, self.dtype, tile, *options)
-        return product_launch(key, tile, self.size, rows, columns, i, parts, step)
+        return product_launch(key, tile, self.size, rows, columns, i, parts * products, step)
 
 
 def roles_of(program, updated=None):

@@ -173,6 +173,7 @@ class Trainer(BaseTrainer):
         self.template["n_rows"] = memory.n_rows_of(X)
         self.run = Run(program, device)
         self.passes = one_pass(self.run.program)
+        self.mixes = self.shares is not None
 
     # -- getting ready -----------------------------------------------------------------------------------------------
 
@@ -206,7 +207,7 @@ class Trainer(BaseTrainer):
         arena = run.arena
         dtype = run.dtype
         capacity, streamed = self._capacity(batch, kept)
-        run.bind(self.precision, capacity, f, training=True, sparse=isinstance(self.X, tuple))
+        run.bind(self.precision, capacity, f, training=True, sparse=isinstance(self.X, tuple), mixes=self.mixes)
         n_rows = f["n_rows"]
         blocks = over(program.n_params)[0]
         scratch = max(run.binder.n_scratch * run.size, n_rows * 8 if f["shuffle"] else 0)
@@ -217,6 +218,7 @@ class Trainer(BaseTrainer):
             settings=arena.put("settings", self.settings),
             targets=arena.put("targets", self.targets),
             weights=arena.put("weights", self.weights),
+            mixup=arena.put("mixup", self.shares),
             losses=arena.zeros("losses", batch, dtype),
             penalties=arena.zeros("penalties", blocks, dtype),
             n_slots=blocks,
@@ -257,10 +259,10 @@ class Trainer(BaseTrainer):
         begin = [Launch((make_keep_parameters, dtype), grid=over(self.program.n_params))]
         if self.template["shuffle"]:
             begin.append(Launch((make_shuffle,), block=SHUFFLING))
-        begin.append(self._sums(make_step_begin, True))
+        begin.append(self._sums(make_step_begin, True, self.mixes))
         self.begin_epoch = begin
         self.step = [launch for number, part in enumerate(self.passes) for launch in self._pass(number, part)]
-        self.step.append(self._sums(make_step_end))
+        self.step.append(self._sums(make_step_end, self.mixes))
         self.end_epoch = [Launch((make_epoch_end, dtype), block=1)]
 
     def _sums(self, make, *options, **facts):
@@ -275,7 +277,7 @@ class Trainer(BaseTrainer):
         launches = []
         for chunk in range(self.chunks):
             if chunk > 0 or not scaled:  # the first chunk is begun where the step before ends
-                launches.append(self._sums(make_step_begin, scaled, step=chunk))
+                launches.append(self._sums(make_step_begin, scaled, self.mixes, step=chunk))
             launches += forward + backward
         return launches
 

@@ -90,7 +90,7 @@ def data_bytes(X, dtype):
         return X[0].nbytes + X[1].nbytes + X[2].nbytes
     if isinstance(X, Sequences):
         lengths = 0 if X.lengths is None else X.lengths.nbytes
-        return min(span_of(X.values)[0].size, X.values.size) * size + lengths
+        return min(span_of(X.values)[0].size, X.values.size) * X.values.itemsize + lengths
     return len(X) * padded(X.shape[1], dtype) * size
 
 
@@ -99,7 +99,7 @@ def put_data(arena, X, dtype):
     if isinstance(X, tuple):
         return dict(zip(("inputs", "indices", "indptr"), map(arena.put, ("x", "indices", "indptr"), X), strict=True))
     if isinstance(X, Sequences):
-        return _put_sequences(arena, X, dtype)
+        return _put_sequences(arena, X)
     ld = padded(X.shape[1], dtype)
     if ld == X.shape[1]:
         return {"inputs": arena.put("x", np.ascontiguousarray(X)), "ld_inputs": ld}
@@ -113,8 +113,13 @@ def put_data(arena, X, dtype):
     return {"inputs": inputs, "ld_inputs": ld}
 
 
-def _put_sequences(arena, X, dtype):
-    values = X.values if X.values.dtype == dtype else X.values.astype(dtype)  # of integers
+def size_of_integers(values):
+    """Bytes of each number where they are integers: the field of a frame."""
+    return 0 if values.dtype.kind == "f" else values.itemsize
+
+
+def _put_sequences(arena, X):
+    values = X.values
     size = values.itemsize
     offset = 0
     flat, offset = span_of(values)
@@ -126,6 +131,7 @@ def _put_sequences(arena, X, dtype):
     return {
         "inputs": arena.put("x", flat) + offset * size,
         "lengths": arena.put("lengths", X.lengths),
+        "integers": size_of_integers(values),
         "ld_inputs": by_sample,
         "ld_steps": by_step,
         "ld_features": by_feature,

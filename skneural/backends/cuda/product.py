@@ -276,6 +276,12 @@ def nothing(op_address, f):
     return 0
 
 
+@register
+def group_of(own):
+    """Which of several products, one for each group of weights, this block takes part in."""
+    return cuda.blockIdx.z % own.groups
+
+
 def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
     """A function that adds up a tile of C along the depth, or a part of it, and how many sums a thread has."""
     slices = tile.slices
@@ -330,7 +336,19 @@ def make_walk(dtype, tile, layout, lines_of_a, lines_of_b, **facts):
 
 
 def make_product(
-    dtype, tile, layout, kind, sizes, lines_of_a, lines_of_b, finish, digest, prepare=nothing, split=False, **facts
+    dtype,
+    tile,
+    layout,
+    kind,
+    sizes,
+    lines_of_a,
+    lines_of_b,
+    finish,
+    digest,
+    prepare=nothing,
+    split=False,
+    grouped=False,
+    **facts,
 ):
     """Kernel of a product.
 
@@ -355,6 +373,8 @@ def make_product(
         ``prepare(op_address, f)`` is called once; what it returns, `finish` gets as `ready`.
     split : bool
         Whether the depth is divided among ``op.n_slots`` blocks.
+    grouped : bool
+        Whether there are ``own.groups`` products of these sizes; which one is a block's own, says `group_of`.
     **facts : bool
         `ones`: the last line of A is not in memory, but ones. `gathered`: lines of A stand anywhere.
     """
@@ -376,8 +396,9 @@ def make_product(
         op = op_at(op_address)
         own = details_at(op_address)
         parts = op.n_slots if split else 1
-        f = model_frame(frames, parts)
-        part = cuda.blockIdx.z % parts
+        groups_there = own.groups if grouped else 1
+        f = model_frame(frames, parts * groups_there)
+        part = cuda.blockIdx.z // groups_there % parts
         n_rows, n_columns, n_depth = sizes(op, own, f, step)
         top = cuda.blockIdx.x * rows
         left = cuda.blockIdx.y * columns
@@ -390,7 +411,7 @@ def make_product(
         walk(op, own, f, step, shared, sums, top, left, n_rows, n_columns, n_depth, part, parts)
         op = op_at(op_address)  # again: registers are for the loop
         own = details_at(op_address)
-        f = model_frame(frames, parts)
+        f = model_frame(frames, parts * groups_there)
         ready = prepare(op_address, f)
         slice_ = cuda.threadIdx.x // threads
         thread = cuda.threadIdx.x % threads
@@ -414,7 +435,7 @@ def make_product(
     return product
 
 
-def choose_tile(precision, n_rows, n_columns, n_depth, n_processors, split=False):
+def choose_tile(precision, n_rows, n_columns, n_depth, n_processors, split=False, products=1):
     """The tile for a product, and the parts of its depth: large ones if they keep half of the device busy.
 
     Of these the widest that is not twice as wide as the product.
@@ -427,13 +448,15 @@ def choose_tile(precision, n_rows, n_columns, n_depth, n_processors, split=False
         Of the device: as many blocks can run at a time.
     split : bool, default=False
         Whether the depth may be divided.
+    products : int, default=1
+        How many of them there are at a time.
     """
     *large, small = TILES[precision]
     widest = large[0].columns
     fitting = [tile for tile in large if tile.columns < 2 * n_columns] or large[-1:]
     for tile in (fitting[0], small):
         blocks = n_processors if tile is small else n_processors * widest // tile.columns  # with as many threads
-        tiles = -(-n_rows // tile.rows) * -(-n_columns // tile.columns)
+        tiles = products * -(-n_rows // tile.rows) * -(-n_columns // tile.columns)
         parts = max(1, min(2 * blocks // tiles, n_depth // LEAST_DEPTH, MOST_PARTS)) if split else 1
         if 2 * tiles * parts >= blocks:
             break

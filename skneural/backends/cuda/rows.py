@@ -14,6 +14,7 @@ from skneural.backends.cuda.compiler import DIGEST, formula
 from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import details_view, model_frame, op_at, vector
 from skneural.maths import random
+from skneural.maths.augmentation import drawn, mixed_share
 from skneural.maths.dropout import keep, noise, row_position
 from skneural.maths.gradients import sent
 from skneural.maths.random import at_time, layer_key
@@ -30,6 +31,8 @@ for _function in (
     keep,
     noise,
     sent,
+    drawn,
+    mixed_share,
 ):
     formula(_function)
 
@@ -71,18 +74,71 @@ def place_of(f, r):
 
 
 @register
+def next_to(f, number):
+    """Which place in the order of the epoch is next to one: after the last comes the first."""
+    return number + 1 if number + 1 < f.n_rows else 0
+
+
+@register
+def partner_of(f, r):
+    """Which sample of the data row r of the batch is mixed with: the next one in the order of the epoch."""
+    number = next_to(f, f.start + r)
+    return vector(f.order, np.int64)[number] if f.order != 0 else number
+
+
+@register
+def place_of_partner(f, r):
+    """Where that sample stands in the data: in a window right behind the row itself."""
+    return f.start + r + 1 - f.window if f.window >= 0 else partner_of(f, r)
+
+
+@register
+def share_of(f, number):
+    """Share of the row at a place in the order of the epoch in what it is mixed to."""
+    return mixed_share(f.seed, f.step, number, vector(f.mixup, np.float64))
+
+
+@register
+def mixed_weight(f, number, dtype):
+    """Weight of what is mixed of the row at a place in the order of the epoch and the next one."""
+    own = number
+    partner = next_to(f, number)
+    if f.order != 0:
+        order = vector(f.order, np.int64)
+        own = order[number]
+        partner = order[partner]
+    weights = vector(f.weights, dtype)
+    share = share_of(f, number)
+    return share * weights[own] + (1.0 - share) * weights[partner]
+
+
+@register
 def length_of(f, every, steps, r):
     """Number of steps of row r, each of which stands for `every` of the data; 0: all rows have all steps."""
     if f.lengths == 0 or every == 0:
         return steps
-    length = vector(f.lengths, np.int64)[sample_of(f, r)]
+    return length_of_sample(f, every, steps, sample_of(f, r))
+
+
+@register
+def length_of_sample(f, every, steps, sample):
+    """The same of a sample of the data."""
+    if f.lengths == 0 or every == 0:
+        return steps
+    length = vector(f.lengths, np.int64)[sample]
     return min((length + every - 1) // every, steps)
 
 
 @register
 def weight_of(f, r, dtype):
     """Weight of row r: 1, if they have none."""
-    return vector(f.weights, dtype)[sample_of(f, r)] if f.weights != 0 else dtype(1)
+    return weight_of_sample(f, sample_of(f, r), dtype)
+
+
+@register
+def weight_of_sample(f, sample, dtype):
+    """The same of a sample of the data."""
+    return vector(f.weights, dtype)[sample] if f.weights != 0 else dtype(1)
 
 
 @register

@@ -8,6 +8,7 @@ import numpy as np
 from skneural.backends.cuda.compiler import DIGEST, formula
 from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import model_frame, model_record, vector
+from skneural.backends.cuda.rows import mixed_weight
 from skneural.backends.cuda.updates import make_sum_block
 from skneural.maths import random
 from skneural.maths.stopping import count_epoch, end_batch, end_epoch
@@ -79,10 +80,10 @@ def make_shuffle():
     return shuffle
 
 
-def make_begin(dtype, scaled):
+def make_begin(dtype, scaled, mixes):
     """A function that begins chunk `step` of the next batch: its rows, and with the first the batch's sum of weights.
 
-    Without `scaled` the gradient is that of the sum of the losses.
+    Without `scaled` the gradient is that of the sum of the losses. Weights are mixed as samples are.
     """
     zero = dtype(0)
     sum_block = make_sum_block(dtype)
@@ -94,7 +95,10 @@ def make_begin(dtype, scaled):
             order = vector(f.order, np.int64)
             weights = vector(f.weights, dtype)
             for r in range(row + cuda.threadIdx.x, row + rows, cuda.blockDim.x):
-                weight += weights[order[r] if f.order != 0 else r]
+                if mixes:
+                    weight += dtype(mixed_weight(f, r, dtype))
+                else:
+                    weight += weights[order[r] if f.order != 0 else r]
             weight = sum_block(shared, weight)
         else:
             weight = dtype(rows)
@@ -109,10 +113,10 @@ def make_begin(dtype, scaled):
     return register(begin)
 
 
-def make_step_begin(dtype, scaled):
+def make_step_begin(dtype, scaled, mixes):
     """Begin chunk `step` of a batch: the first of an epoch, and all but the first of others."""
     digest = DIGEST
-    begin = make_begin(dtype, scaled)
+    begin = make_begin(dtype, scaled, mixes)
 
     def step_begin(op_address, frames, step):
         digest  # part of the cache key
@@ -122,12 +126,12 @@ def make_step_begin(dtype, scaled):
     return step_begin
 
 
-def make_step_end(dtype):
+def make_step_end(dtype, mixes):
     """Add the losses of the batch and the penalty to those of the epoch; begin the next batch."""
     digest = DIGEST
     zero = dtype(0)
     sum_block = make_sum_block(dtype)
-    begin = make_begin(dtype, True)
+    begin = make_begin(dtype, True, mixes)
 
     def step_end(op_address, frames, step):
         digest  # part of the cache key
@@ -148,6 +152,7 @@ def make_step_end(dtype):
         penalty = sum_block(shared, penalty)
         if t == 0:
             end_batch(f, loss, f.alpha * penalty, rows)
+        cuda.syncthreads()  # shares of the next batch are drawn by its step
         begin(f, 0, row + rows, shared)
 
     return step_end

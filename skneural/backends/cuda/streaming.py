@@ -1,12 +1,13 @@
 """Data that does not fit on the device: the rows of the next steps are copied while those of the last are used.
 
 Two buffers take turns. The host gathers the rows of some steps, in the order of the epoch, into memory that the device
-can read by itself; the copy runs on a stream of its own beside the kernels.
+can read by itself; the copy runs on a stream of its own beside the kernels. Behind them stands the row that comes next,
+which the last of them may be mixed with.
 """
 
 import numpy as np
 
-from skneural.backends.cuda import hub
+from skneural.backends.cuda import hub, memory
 from skneural.backends.cuda.compiler import DIGEST
 from skneural.backends.cuda.intrinsics import model_record
 from skneural.backends.cuda.launches import Launch
@@ -48,10 +49,10 @@ class Stream:
         self.batch = batch
         self.frame = frame
         self.values = X.values if isinstance(X, Sequences) else X
-        self.row = self._row(X, run.dtype)
-        dtype = run.dtype
+        dtype = self.values.dtype
+        self.row = self._row(X, dtype)
         self.steps = self._steps(X, dtype, batch)
-        self.window = self.steps * batch * self.row
+        self.window = (self.steps * batch + 1) * self.row
         self.pinned = [hub.pinned(self.window, dtype) for _ in range(2)]
         for buffer in self.pinned:
             buffer[:] = 0
@@ -62,6 +63,7 @@ class Stream:
         if isinstance(X, Sequences):
             features = X.values.shape[2]
             frame.update(ld_steps=features, ld_features=1, lengths=run.arena.put("lengths", X.lengths))
+            frame.update(integers=memory.size_of_integers(X.values))
 
     @staticmethod
     def _row(X, dtype):
@@ -78,8 +80,10 @@ class Stream:
         """Bytes of both buffers on the device."""
         if isinstance(X, tuple):
             return 0
+        if isinstance(X, Sequences):
+            dtype = X.values.dtype
         row = cls._row(X, dtype)
-        return 2 * cls._steps(X, dtype, batch) * batch * row * np.dtype(dtype).itemsize
+        return 2 * (cls._steps(X, dtype, batch) * batch + 1) * row * np.dtype(dtype).itemsize
 
     def run_epoch(self, run_steps, steps_per_epoch):
         """Run all steps of an epoch, window by window."""
@@ -107,10 +111,10 @@ class Stream:
             used[turn] = hub.mark(run.stream)
 
     def _gather(self, buffer, order, begin):
-        """Copy the rows of a window side by side."""
+        """Copy the rows of a window side by side, and behind them the one after the last."""
         end = min(begin + self.steps * self.batch, len(self.values))
-        rows = slice(begin, end) if order is None else order[begin:end]
-        part = self.values[rows]
+        rows = np.arange(begin, end + 1) % len(self.values)
+        part = self.values[rows if order is None else order[rows]]
         buffer[: len(part) * self.row].reshape(len(part), self.row)[:, : part[0].size] = part.reshape(len(part), -1)
 
     def close(self):

@@ -13,7 +13,7 @@ from skneural.backends.cuda.rows import make_kernel
 from skneural.maths.elementary import sqrt
 
 
-def gradient_launches(net, i, make, make_sum, *options, rows, n_weights, depth):
+def gradient_launches(net, i, make, make_sum, *options, rows, n_weights, depth, groups=1):
     """Launches of a gradient by weights and bias: its product, and the sum of its parts if there are several.
 
     Parameters
@@ -28,18 +28,20 @@ def gradient_launches(net, i, make, make_sum, *options, rows, n_weights, depth):
     n_weights : int
         Rows of the weights.
     depth : int
+    groups : int, default=1
+        Of the columns: each has a product of its own.
     """
     op = net.op(i)
     own = net.own(i)
     with_bias = bool(own.bias >= 0)
     below = own.weight + n_weights * op.ld_out
     assert not with_bias or own.bias == below, "the bias stands below the weights"
-    sizes = (rows + with_bias, op.n_out, depth)
-    tile, parts = net.tile(*sizes, split=True)
+    sizes = (rows + with_bias, op.n_out // groups, depth)
+    tile, parts = net.tile(*sizes, split=True, products=groups)
     numbers = (n_weights + with_bias) * int(op.ld_out)
     op.n_slots = parts
     op.slot = net.scratch(parts * numbers if parts > 1 else 0)
-    launches = [net.product(i, make, with_bias, *options, sizes=sizes, tile=tile, parts=parts)]
+    launches = [net.product(i, make, with_bias, *options, sizes=sizes, tile=tile, parts=parts, products=groups)]
     if parts > 1:
         launches.append(Launch((make_sum, net.dtype), i, over(numbers)))
     return launches

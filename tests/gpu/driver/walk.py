@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import gc
+import itertools
 import os
 import pathlib
 import sys
@@ -20,6 +21,7 @@ import pytest
 
 from skneural import CNNClassifier, LSTMRegressor, MLPClassifier
 from skneural.backends.cuda import compiler, engine, hub, memory, streaming
+from skneural.layers import Augmentation
 
 warnings.simplefilter("ignore")
 engine.CALL_SECONDS = 0
@@ -90,6 +92,12 @@ def brief():
         clf.fit(X, Y).predict(X)
         images = X[:, :16].reshape(-1, 4, 4)
         CNNClassifier((4,), normalization="batch", device="cuda", max_iter=2).fit(images, Y).predict(images)
+        in_bytes = np.abs(100 * images).astype(np.uint8)
+        clf = CNNClassifier((4,), augmentation=Augmentation(), mixup=0.2, device="cuda", max_iter=2, batch_size=32)
+        clf.fit(in_bytes, Y).predict(in_bytes)
+        answers = itertools.chain([False, False], itertools.repeat(True))
+        with unittest.mock.patch.object(memory, "fits", side_effect=answers):
+            clf.set_params(batch_size=8).fit(in_bytes, Y)  # streamed
         assert free() == before
 
 

@@ -7,6 +7,9 @@ stands, when it is wanted. Beyond the edge are zeros. Sequences are images of on
 A convolution leads from a larger side to a smaller one, a transposed one the other way: what one does forward the other
 does back.
 
+Weights in groups have a product for each group, of its channels and filters alone, where both fill whole vectors; see
+`convolution_groups` for others.
+
 Sizes: P pixels, B rows of the batch, I channels in, O out; ``ld_in`` and ``ld_out`` are I and O padded.
 """
 
@@ -19,7 +22,7 @@ from skneural.backends.cuda.hub import register
 from skneural.backends.cuda.intrinsics import divide
 from skneural.backends.cuda.launches import Launch, layer_launches, over
 from skneural.backends.cuda.layers.dense import make_dy_lines
-from skneural.backends.cuda.product import make_product
+from skneural.backends.cuda.product import group_of, make_product
 from skneural.backends.cuda.rows import has_ended, make_each_number, parameter, put_dy, put_y, row_of, send_x
 from skneural.maths.activations import ACTIVATIONS
 
@@ -34,10 +37,10 @@ def way_of(net, i, *, of_x):
 
 
 def depth_of(net, i, channels):
-    """Numbers of a window of so many channels."""
+    """Numbers of a window of so many channels, those of all groups."""
     own = net.own(i)
     vector = 16 // net.size
-    return int(own.kernel_y * own.kernel_x) * -(-int(channels) // vector) * vector
+    return int(own.kernel_y * own.kernel_x) * -(-int(channels // own.groups) // vector) * vector
 
 
 @layer_launches("convolution", "forward")
@@ -46,8 +49,10 @@ def forward_launches(net, i):
     """``y = activation(windows of x @ weight + bias)``: one product."""
     op = net.op(i)
     entry = ACTIVATIONS.get(net.operation(i).function)
-    sizes = (int(op.steps) * net.capacity, op.n_out, depth_of(net, i, op.n_in))
-    return [net.product(i, make_convolution_forward, entry, way_of(net, i, of_x=True), sizes=sizes)]
+    groups = int(net.own(i).groups)
+    sizes = (int(op.steps) * net.capacity, op.n_out // groups, depth_of(net, i, op.n_in))
+    options = (entry, way_of(net, i, of_x=True), groups > 1)
+    return [net.product(i, make_convolution_forward, *options, sizes=sizes, products=groups)]
 
 
 @layer_launches("convolution", "backward")
@@ -59,8 +64,10 @@ def backward_launches(net, i):
     if op.every != 0:
         launches.append(net.over_numbers(i, make_clear_ended))
     if op.dx >= 0:
-        sizes = (int(op.steps_in) * net.capacity, op.n_in, depth_of(net, i, op.n_out))
-        launches.append(net.product(i, make_convolution_backward, way_of(net, i, of_x=False), sizes=sizes))
+        groups = int(net.own(i).groups)
+        sizes = (int(op.steps_in) * net.capacity, op.n_in // groups, depth_of(net, i, op.n_out))
+        options = (way_of(net, i, of_x=False), groups > 1)
+        launches.append(net.product(i, make_convolution_backward, *options, sizes=sizes, products=groups))
     return launches
 
 
@@ -72,11 +79,12 @@ def gradient_launches(net, i):
     own = net.own(i)
     facts = {
         "rows": depth_of(net, i, op.n_in),
-        "n_weights": int(own.kernel_y * own.kernel_x * op.n_in),
+        "n_weights": int(own.kernel_y * own.kernel_x * (op.n_in // own.groups)),
         "depth": int(op.steps) * net.capacity,
+        "groups": int(own.groups),
     }
     makers = (make_convolution_gradient, make_convolution_sum_parts)
-    return weights.gradient_launches(net, i, *makers, way_of(net, i, of_x=True), **facts)
+    return weights.gradient_launches(net, i, *makers, way_of(net, i, of_x=True), bool(own.groups > 1), **facts)
 
 
 @layer_launches("convolution", "constrain")
@@ -99,6 +107,27 @@ def make_channels(dtype):
     return register(padded_channels)
 
 
+def make_share(grouped):
+    """Two functions of channels or filters: how many a group has, and which is the first of this block's group."""
+    if grouped:
+
+        def share_of(own, count):
+            return divide(count, own.groups)
+
+        def first_of(own, count):
+            return group_of(own) * divide(count, own.groups)
+
+    else:
+
+        def share_of(own, count):
+            return count
+
+        def first_of(own, count):
+            return 0
+
+    return register(share_of), register(first_of)
+
+
 @register
 def quotient(number, divisor):
     """``number / divisor``, negative if it is no whole number that is not negative."""
@@ -106,7 +135,7 @@ def quotient(number, divisor):
     return whole if whole * divisor == number else np.int32(-1)
 
 
-def make_windows(dtype, way, of_x):
+def make_windows(dtype, way, of_x, grouped):
     """Windows of x, or of dy, as a factor whose lines are pixels, and whose depth are numbers of the window.
 
     Directly, a pixel of the smaller side has a window on the larger one, as a convolution has it on the way forward;
@@ -118,6 +147,7 @@ def make_windows(dtype, way, of_x):
     size = dtype().itemsize
     short = np.int32
     padded_channels = make_channels(dtype)
+    share_of, first_of = make_share(grouped)
     is_direct = way == "direct"
     is_strided = way == "strided"
 
@@ -144,12 +174,13 @@ def make_windows(dtype, way, of_x):
         buffer = op.x if of_x else op.dy
         ld = op.ld_in if of_x else op.ld_out
         at = row_of(f, buffer, ld, row - pixel * chunk, size)  # (P, B, I) or (P, B, O)
+        at += first_of(own, op.n_in if of_x else op.n_out) * size
         if not is_strided:
             at += (y * width_of(own) + x) * pitch_of(op, f)
         return at, short(y), short(x)
 
     def of_tap(op, own, f, k):
-        channels = padded_channels(op.n_in if of_x else op.n_out)
+        channels = padded_channels(share_of(own, op.n_in if of_x else op.n_out))
         tap = divide(k, channels)
         ky = divide(tap, own.kernel_x)
         y = ky * own.dilation_y
@@ -178,23 +209,26 @@ def make_windows(dtype, way, of_x):
     return Places(of_pixel, of_tap, address)
 
 
-def make_weights(dtype, of_x):
+def make_weights(dtype, of_x, grouped):
     """The weights as the other factor: for windows of x a column for each filter, for those of dy for each channel."""
     size = dtype().itemsize
     padded_channels = make_channels(dtype)
+    share_of, first_of = make_share(grouped)
 
     def of_column(op, own, f, n):
         number = n if of_x else n * op.ld_out  # (taps, I, O)
+        number += first_of(own, op.n_out)
         return f.params + (own.weight + number) * size, 0, 0
 
     def of_window(op, own, f, k):
-        channels = padded_channels(op.n_in if of_x else op.n_out)
+        channels = padded_channels(share_of(own, op.n_in if of_x else op.n_out))
         tap = divide(k, channels)
         channel = k - tap * channels
-        first = tap * op.n_in * op.ld_out
+        n_in = share_of(own, op.n_in)
+        first = tap * n_in * op.ld_out
         if not of_x:
             return (first + channel) * size, 0, 0
-        return (first + channel * op.ld_out) * size if channel < op.n_in else -1, 0, 0
+        return (first + channel * op.ld_out) * size if channel < n_in else -1, 0, 0
 
     def address(op, own, f, of_column, of_window):
         return of_column[0] + of_window[0] if of_window[0] >= 0 else 0
@@ -205,29 +239,45 @@ def make_weights(dtype, of_x):
 # -- kernels -----------------------------------------------------------------------------------------------------------
 
 
-def make_convolution_forward(dtype, tile, activation, way):
-    """``y = activation(windows of x @ weight + bias)``; at training the derivative goes into dy."""
+def make_put_output(dtype, activation):
+    """A function that takes a number of the sums over windows and writes the output; and what it closes over.
+
+    At training the derivative goes into dy.
+    """
     active = activation is not None
     value_and_derivative = formula(activation.formula) if active else None
     digest = digest_of(activation.formula) if active else DIGEST
-    padded_channels = make_channels(dtype)
 
-    def sizes(op, own, f, step):
-        return op.steps * f.chunk, op.n_out, own.kernel_y * own.kernel_x * padded_channels(op.n_in)
-
-    def finish(op, own, f, step, ready, part, m, n, total):
-        ended = has_ended(op, f, m)
+    def put_output(op, own, f, row, j, total):
+        ended = has_ended(op, f, row)
         if own.bias >= 0:
-            total += parameter(f, own.bias + n, dtype)
+            total += parameter(f, own.bias + j, dtype)
         if active:
             total, derivative = value_and_derivative(total)
             if f.training != 0 and op.dy >= 0:
-                put_dy(op, f, m, n, dtype, dtype(0) if ended else derivative)
-        put_y(op, f, m, n, dtype, dtype(0) if ended else total)
+                put_dy(op, f, row, j, dtype, dtype(0) if ended else derivative)
+        put_y(op, f, row, j, dtype, dtype(0) if ended else total)
 
-    windows = make_windows(dtype, way, of_x=True)
-    weight = make_weights(dtype, of_x=True)
-    return make_product(dtype, tile, "NN", "convolution", sizes, windows, weight, finish, digest)
+    return register(put_output), digest
+
+
+def make_convolution_forward(dtype, tile, activation, way, grouped):
+    """``y = activation(windows of x @ weight + bias)``; at training the derivative goes into dy."""
+    put_output, digest = make_put_output(dtype, activation)
+    padded_channels = make_channels(dtype)
+    share_of, first_of = make_share(grouped)
+
+    def sizes(op, own, f, step):
+        n_taps = own.kernel_y * own.kernel_x
+        return op.steps * f.chunk, share_of(own, op.n_out), n_taps * padded_channels(share_of(own, op.n_in))
+
+    def finish(op, own, f, step, ready, part, m, n, total):
+        put_output(op, own, f, m, first_of(own, op.n_out) + n, total)
+
+    windows = make_windows(dtype, way, True, grouped)
+    weight = make_weights(dtype, True, grouped)
+    facts = {"grouped": grouped}
+    return make_product(dtype, tile, "NN", "convolution", sizes, windows, weight, finish, digest, **facts)
 
 
 def make_clear_ended(dtype):
@@ -240,46 +290,62 @@ def make_clear_ended(dtype):
     return make_each_number("convolution", work)
 
 
-def make_convolution_backward(dtype, tile, way):
+def make_convolution_backward(dtype, tile, way, grouped):
     """``dx = (begin + windows of dy @ weight.T) * dx``, with the derivative of what came before if `scale`."""
     padded_channels = make_channels(dtype)
+    share_of, first_of = make_share(grouped)
 
     def sizes(op, own, f, step):
-        return op.steps_in * f.chunk, op.n_in, own.kernel_y * own.kernel_x * padded_channels(op.n_out)
+        n_taps = own.kernel_y * own.kernel_x
+        return op.steps_in * f.chunk, share_of(own, op.n_in), n_taps * padded_channels(share_of(own, op.n_out))
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        send_x(op, f, m, n, dtype, total)
+        send_x(op, f, m, first_of(own, op.n_in) + n, dtype, total)
 
-    windows = make_windows(dtype, way, of_x=False)
-    weight = make_weights(dtype, of_x=False)
-    return make_product(dtype, tile, "NT", "convolution", sizes, windows, weight, finish, DIGEST)
+    windows = make_windows(dtype, way, False, grouped)
+    weight = make_weights(dtype, False, grouped)
+    facts = {"grouped": grouped}
+    return make_product(dtype, tile, "NT", "convolution", sizes, windows, weight, finish, DIGEST, **facts)
 
 
 @register
 def rows_of_weights(op, own):
     """Rows of the weights."""
-    return own.kernel_y * own.kernel_x * op.n_in
+    return own.kernel_y * own.kernel_x * divide(op.n_in, own.groups)
 
 
-def make_convolution_gradient(dtype, tile, with_bias, way):
+def make_dy_lines_of_group(dtype, first_of):
+    """A function for products: the address of a row of dy, of the filters of this block's group."""
+    size = dtype().itemsize
+    line = register(make_dy_lines(dtype))
+
+    def line_of_group(op, own, f, step, number):
+        return line(op, own, f, step, number) + first_of(own, op.n_out) * size
+
+    return line_of_group
+
+
+def make_convolution_gradient(dtype, tile, with_bias, way, grouped):
     """Gradients ``windows of x.T @ dy`` and ``sum(dy)`` over all pixels of the batch, as that of a dense layer."""
     padded_channels = make_channels(dtype)
+    share_of, first_of = make_share(grouped)
     put_gradient = weights.make_put_gradient(dtype, rows_of_weights)
 
     def sizes(op, own, f, step):
-        rows = own.kernel_y * own.kernel_x * padded_channels(op.n_in)
-        return rows + with_bias, op.n_out, op.steps * f.chunk
+        rows = own.kernel_y * own.kernel_x * padded_channels(share_of(own, op.n_in))
+        return rows + with_bias, share_of(own, op.n_out), op.steps * f.chunk
 
     def finish(op, own, f, step, ready, part, m, n, total):
-        channels = padded_channels(op.n_in)
+        n_in = share_of(own, op.n_in)
+        channels = padded_channels(n_in)
         tap = divide(m, channels)
         channel = m - tap * channels
-        if channel < op.n_in:
-            put_gradient(op, own, f, part, tap * op.n_in + channel, n, total)
+        if channel < n_in:
+            put_gradient(op, own, f, part, tap * n_in + channel, first_of(own, op.n_out) + n, total)
 
-    windows = make_windows(dtype, way, of_x=True).transposed
-    dy = make_dy_lines(dtype)
-    facts = {"split": True, "ones": with_bias}
+    windows = make_windows(dtype, way, True, grouped).transposed
+    dy = make_dy_lines_of_group(dtype, first_of)
+    facts = {"split": True, "ones": with_bias, "grouped": grouped}
     return make_product(dtype, tile, "TN", "convolution", sizes, windows, dy, finish, DIGEST, **facts)
 
 

@@ -7,7 +7,15 @@ from skneural.backends.cuda.compiler import digest_of, formula
 from skneural.backends.cuda.hub import IS_SIMULATED, cuda
 from skneural.backends.cuda.intrinsics import row, vector
 from skneural.backends.cuda.launches import Launch, layer_launches
-from skneural.backends.cuda.rows import make_kernel, row_of, sample_of, weight_of
+from skneural.backends.cuda.rows import (
+    make_kernel,
+    partner_of,
+    row_of,
+    sample_of,
+    share_of,
+    weight_of,
+    weight_of_sample,
+)
 from skneural.maths.elementary import exp
 from skneural.maths.losses import LINKS, LOSSES, no_exponent
 
@@ -23,13 +31,19 @@ def loss_launches(net, i):
     if not net.training:
         keys.append((make_output_forward, net.dtype, LINKS[entry.link]))
     if net.with_loss:
-        keys.append((make_loss_forward, net.dtype, entry))
+        keys.append((make_loss_forward, net.dtype, entry, net.mixes))
+        if net.mixes:  # room for the gradient of the other loss of every row
+            op = net.op(i)
+            op.slot = net.scratch(net.capacity * int(op.ld_in))
     grid = (-(-net.capacity // THREADS), 1, 1)
     return [Launch(key, i, grid, THREADS) for key in keys]
 
 
-def make_loss_forward(dtype, entry):
-    """Loss of every row, and its gradient by the outputs, weighted and divided by the batch's sum of weights."""
+def make_loss_forward(dtype, entry, mixes):
+    """Loss of every row, and its gradient by the outputs, weighted and divided by the batch's sum of weights.
+
+    A sample that is mixed has two losses instead of that of a mixed target: classes cannot be mixed.
+    """
     size = dtype().itemsize
     exponentials = entry.exponent is not None
     loss = formula(entry.formula)
@@ -47,10 +61,25 @@ def make_loss_forward(dtype, entry):
             target = vector(f.targets + sample_of(f, r) * f.n_targets * size, dtype)
             weight = weight_of(f, r, dtype)
             losses = vector(f.losses, dtype)  # OUT (batch,)
-            losses[f.done + r] = weight * loss(raw, target, dx, vector(f.settings, dtype))
-            factor = weight * dtype(f.scale)
-            for j in range(op.n_in):
-                dx[j] *= factor
+            settings = vector(f.settings, dtype)
+            if mixes:
+                partner = partner_of(f, r)
+                own_share = dtype(share_of(f, f.start + r))
+                of_partner = weight_of_sample(f, partner, dtype) * (dtype(1) - own_share)
+                weight *= own_share
+                mixed = vector(f.scratch + (op.slot + r * op.ld_in) * size, dtype)
+                for j in range(op.n_in):
+                    mixed[j] = dx[j]
+                other_target = vector(f.targets + partner * f.n_targets * size, dtype)
+                other_loss = of_partner * loss(raw, other_target, mixed, settings)
+                losses[f.done + r] = weight * loss(raw, target, dx, settings) + other_loss
+                for j in range(op.n_in):
+                    dx[j] = (weight * dx[j] + of_partner * mixed[j]) * dtype(f.scale)
+            else:
+                losses[f.done + r] = weight * loss(raw, target, dx, settings)
+                factor = weight * dtype(f.scale)
+                for j in range(op.n_in):
+                    dx[j] *= factor
 
     return make_kernel("loss", loss_forward, digest_of(entry.formula, entry.exponent or no_exponent))
 
