@@ -20,13 +20,14 @@ if TYPE_CHECKING:
         RNNClassifier,
         RNNRegressor,
     )
+    from skneural.estimators.variational import VariationalAutoencoder
     from skneural.persistence import load, save
 
 __all__ = [
     "Autoencoder", "AutoencoderDetector", "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor",
     "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "MLPClassifier", "MLPRegressor",
     "NetworkClassifier", "NetworkRegressor", "RNNClassifier", "RNNRegressor", "ResNetClassifier",
-    "ResNetRegressor", "layers", "load", "save", "warmup",
+    "ResNetRegressor", "VariationalAutoencoder", "layers", "load", "save", "warmup",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _MODULES = {
     "estimators.recurrent": [
         "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "RNNClassifier", "RNNRegressor",
     ],
+    "estimators.variational": ["VariationalAutoencoder"],
     "persistence": ["load", "save"],
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

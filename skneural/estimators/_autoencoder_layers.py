@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skneural.estimators._layers import check_layers
-from skneural.estimators._settings import sizes_of
 from skneural.layers import Conv1D, Conv2D, Dense, Dropout, Flatten, Noise, Reshape
 from skneural.network.builder import Builder
 
@@ -46,23 +45,15 @@ def described(est):
     if (est.encoder is None) != (est.decoder is None):
         raise ValueError("encoder and decoder must be given together: neither says what the other is.")
     if est.encoder is None:
-        *hidden, code = _sizes(est)
-        encoder = [*[Dense(units, est.activation) for units in hidden], Dense(code, est.code_activation)]
-        return encoder, [Dense(units, est.activation) for units in reversed(hidden)]
+        hidden = [Dense(units, est.activation) for units in est._hidden_sizes()]
+        return [*hidden, *est._code_layers()], hidden[::-1]
     for name in ("encoder", "decoder"):
         if not isinstance(getattr(est, name), list | tuple):
             raise InvalidParameterError(f"{name} of {type(est).__name__} must be a list of layers.")
         check_layers(est, name)
     if not est.encoder:
         raise ValueError("encoder must hold at least one layer, got none.")
-    return list(est.encoder), list(est.decoder)
-
-
-def _sizes(est):
-    sizes = sizes_of(est)
-    if not sizes:
-        raise ValueError("hidden_layer_sizes must name at least the size of the code, got none.")
-    return sizes
+    return [*est.encoder, *est._code_layers()], list(est.decoder)
 
 
 def corruption(est):

@@ -80,3 +80,28 @@ def last_part(program, n_layers):
         settings=source.settings,
         training=False,
     )
+
+
+# -- of autoencoders --------------------------------------------------------------------------------------------------
+
+
+def encoder_of(program, params, target):
+    """Network and parameters of the encoder."""
+    part = first_part(program, target.n_encoder)
+    return part, params[: part.n_params]
+
+
+def decoder_of(program, params, target):
+    """Network and parameters of the decoder."""
+    part = last_part(program, target.n_encoder)
+    return part, params[program.n_params - part.n_params :]
+
+
+def posterior_of(program, params, target):
+    """Network and parameters of what makes the means and variances of a variational autoencoder's codes."""
+    part = first_part(program, target.n_encoder - 1)
+    return part, params[: part.n_params]
+
+
+#: What makes a part of an autoencoder, for `Predictors.part`.
+HALVES = {"encoder": encoder_of, "decoder": decoder_of, "posterior": posterior_of}

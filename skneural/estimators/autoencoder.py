@@ -21,12 +21,13 @@ from skneural.estimators._base import BaseNetwork
 from skneural.estimators._image_reader import check_image_shape
 from skneural.estimators._kept import Request, remembers
 from skneural.estimators._parameters import current_predictors
-from skneural.estimators._parts import first_part, last_part
+from skneural.estimators._parts import HALVES
 from skneural.estimators._reconstruction import LOSS_NAMES, Reconstruction
 from skneural.estimators._sequences import lengths_of
-from skneural.estimators._settings import require_stochastic
+from skneural.estimators._settings import require_stochastic, sizes_of
 from skneural.estimators._tasks import is_stochastic
 from skneural.estimators._training_parameters import INPUT_FORMAT, MAX_NORM
+from skneural.layers import Dense
 from skneural.maths.activations import ACTIVATIONS
 from skneural.network.program import lower
 
@@ -38,84 +39,14 @@ width), unless `encoder` reads sequences, as :class:`layers.Recurrent` and :clas
 (n_samples, n_timesteps, n_features). Images may be of uint8."""
 
 
-def _encoder(program, params, target):
-    """Network and parameters of the encoder."""
-    part = first_part(program, target.n_encoder)
-    return part, params[: part.n_params]
-
-
-def _decoder(program, params, target):
-    """Network and parameters of the decoder."""
-    part = last_part(program, target.n_encoder)
-    return part, params[program.n_params - part.n_params :]
-
-
-#: What makes a half of the network, for `Predictors.part`.
-_MAKERS = {"encoder": _encoder, "decoder": _decoder}
-
-
 @declare
-class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
-    """Autoencoder: a network that learns to return what it reads, through a code of few numbers.
+class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
+    """Base of the autoencoders: what they read and return.
 
-    :meth:`transform` computes the codes, and :meth:`inverse_transform` what they stand for: a nonlinear relative of
-    :class:`sklearn.decomposition.PCA`, which it is with one linear layer each.
-
-    {input}
-
-    Parameters
-    ----------
-    {parameters}
-
-    Attributes
-    ----------
-    {attributes}
-
-    See Also
-    --------
-    AutoencoderDetector : Finds samples that are unlike the others by their errors.
-    sklearn.decomposition.PCA : The best that linear layers can do.
-
-    References
-    ----------
-    Hinton and Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks", Science 313.
-
-    Vincent, Larochelle, Bengio and Manzagol (2008), "Extracting and composing robust features with denoising
-    autoencoders", ICML.
-
-    Baldi and Hornik (1989), "Neural networks and principal component analysis: Learning from examples without local
-    minima", Neural Networks 2.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from skneural import Autoencoder
-    >>> X = load_digits().data.astype("float32")
-    >>> ae = Autoencoder((64, 8), scaler="common", max_iter=50, tol=1e-3, random_state=0).fit(X)
-    >>> codes = ae.transform(X)
-    >>> codes.shape
-    (1797, 8)
-    >>> ae.inverse_transform(codes).shape
-    (1797, 64)
-
-    Images, with layers of one's own:
-
-    >>> from skneural.layers import Conv2D, Dense, Flatten, MaxPool2D, Reshape, UpSample
-    >>> encoder = [Conv2D(8, activation="relu"), MaxPool2D(), Flatten(), Dense(8)]
-    >>> decoder = [Dense(4 * 4 * 8, "relu"), Reshape((4, 4, 8)), UpSample(), Conv2D(1)]
-    >>> ae = Autoencoder(encoder=encoder, decoder=decoder, max_iter=3, tol=1.0, random_state=0)
-    >>> ae.fit(load_digits().images.astype("uint8")).reconstruct(load_digits().images[:1]).shape
-    (1, 8, 8)
+    Subclasses have ``_hidden_sizes()``, units of the encoder's hidden layers where `encoder` names none;
+    ``_code_layers()``, those that make the code of what these return; and ``score_samples(X)``.
     """
 
-    hidden_layer_sizes: int | ArrayLike = parameter(
-        default=(128, 32),
-        constraint=["array-like", COUNT],
-        shape="(n_layers,)",
-        kw_only=False,
-        doc="""Number of units of each layer of the encoder; the last is the code. The decoder mirrors it: (128, 32) on
-        784 features is 784-128-32-128-784. Not used with `encoder`.""",
-    )
     activation: str = parameter(
         default="relu",
         constraint=[options(*ACTIVATIONS)],
@@ -123,12 +54,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork
         doc="""Activation of the hidden layers, but for that of the code:
 
         {table}""",
-    )
-    code_activation: str = parameter(
-        default="identity",
-        constraint=[options(*ACTIVATIONS)],
-        doc="""Activation of the code, as `activation` has it. Linear codes are not bounded, and none of their units
-        dies.""",
     )
     encoder: list | tuple | None = parameter(
         default=None,
@@ -197,6 +122,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork
     _reader = AutoencoderReader()
     _batch_norm = "batch normalization (in layers)"
     _numeric_targets = False
+    #: Whether a wide code lets the network copy its input.
+    _may_copy = True
 
     @classmethod
     def _doc_sections(cls):
@@ -235,7 +162,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork
     def _targets(self, y, first_pass, classes):
         halves = self._halves(y.shape[1:])
         targets = Reconstruction(y.shape[1:], LOSS_NAMES[self.loss], len(halves.encoder))
-        if first_pass and halves.n_codes > targets.n_outputs and not corruption(self):
+        if first_pass and self._may_copy and halves.n_codes > targets.n_outputs and not corruption(self):
             warnings.warn(
                 f"The code has {halves.n_codes} numbers, and a sample of X {targets.n_outputs}: nothing keeps the "
                 "network from copying its input. A smaller code, input_noise or input_dropout does.",
@@ -347,9 +274,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork
     # -- what it is for ----------------------------------------------------------------------------------------------
 
     def _part(self, which):
-        """Forward passes over one half of the network: 'encoder' or 'decoder'."""
+        """Forward passes over a part of the network, which `HALVES` names."""
         predictors = current_predictors(self)
-        return predictors.part(which, _MAKERS[which])
+        return predictors.part(which, HALVES[which])
 
     def _run(self, predictors, inputs):
         """Outputs of a network, or of one half."""
@@ -421,22 +348,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork
         X = self._reader.validate_prediction(self, X)
         return self._reader.as_given(self, self._reconstructed(X))
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Minus the error of each sample: the higher, the better it is reconstructed.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The data; or images, or sequences, as the class describes.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            Minus the mean over the numbers of a sample of the squared error, the absolute error or the log loss, as
-            `loss` says, in the units of `X`.
-        """
-        return -self._errors(X, in_units=True)
-
     def _errors(self, X, in_units):
         check_is_fitted(self)
         X = self._reader.validate_prediction(self, X)
@@ -476,3 +387,101 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+@declare
+class Autoencoder(BaseAutoencoder):
+    """Autoencoder: a network that learns to return what it reads, through a code of few numbers.
+
+    :meth:`transform` computes the codes, and :meth:`inverse_transform` what they stand for: a nonlinear relative of
+    :class:`sklearn.decomposition.PCA`, which it is with one linear layer each.
+
+    {input}
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    AutoencoderDetector : Finds samples that are unlike the others by their errors.
+    sklearn.decomposition.PCA : The best that linear layers can do.
+
+    References
+    ----------
+    Hinton and Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks", Science 313.
+
+    Vincent, Larochelle, Bengio and Manzagol (2008), "Extracting and composing robust features with denoising
+    autoencoders", ICML.
+
+    Baldi and Hornik (1989), "Neural networks and principal component analysis: Learning from examples without local
+    minima", Neural Networks 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skneural import Autoencoder
+    >>> X = load_digits().data.astype("float32")
+    >>> ae = Autoencoder((64, 8), scaler="common", max_iter=50, tol=1e-3, random_state=0).fit(X)
+    >>> codes = ae.transform(X)
+    >>> codes.shape
+    (1797, 8)
+    >>> ae.inverse_transform(codes).shape
+    (1797, 64)
+
+    Images, with layers of one's own:
+
+    >>> from skneural.layers import Conv2D, Dense, Flatten, MaxPool2D, Reshape, UpSample
+    >>> encoder = [Conv2D(8, activation="relu"), MaxPool2D(), Flatten(), Dense(8)]
+    >>> decoder = [Dense(4 * 4 * 8, "relu"), Reshape((4, 4, 8)), UpSample(), Conv2D(1)]
+    >>> ae = Autoencoder(encoder=encoder, decoder=decoder, max_iter=3, tol=1.0, random_state=0)
+    >>> ae.fit(load_digits().images.astype("uint8")).reconstruct(load_digits().images[:1]).shape
+    (1, 8, 8)
+    """
+
+    hidden_layer_sizes: int | ArrayLike = parameter(
+        default=(128, 32),
+        constraint=["array-like", COUNT],
+        shape="(n_layers,)",
+        kw_only=False,
+        doc="""Number of units of each layer of the encoder; the last is the code. The decoder mirrors it: (128, 32) on
+        784 features is 784-128-32-128-784. Not used with `encoder`.""",
+    )
+    code_activation: str = parameter(
+        default="identity",
+        constraint=[options(*ACTIVATIONS)],
+        doc="""Activation of the code, as `activation` has it. Linear codes are not bounded, and none of their units
+        dies.""",
+    )
+
+    def _hidden_sizes(self):
+        return self._sizes()[:-1]
+
+    def _code_layers(self):
+        return [] if self.encoder is not None else [Dense(self._sizes()[-1], self.code_activation)]
+
+    def _sizes(self):
+        sizes = sizes_of(self)
+        if not sizes:
+            raise ValueError("hidden_layer_sizes must name at least the size of the code, got none.")
+        return sizes
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Minus the error of each sample: the higher, the better it is reconstructed.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data; or images, or sequences, as the class describes.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Minus the mean over the numbers of a sample of the squared error, the absolute error or the log loss, as
+            `loss` says, in the units of `X`.
+        """
+        return -self._errors(X, in_units=True)
