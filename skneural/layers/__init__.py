@@ -22,7 +22,7 @@ from skneural.network.operations import KINDS, operation
 #: Kinds of operations that the package brings along.
 BUILT_IN = tuple(KINDS)
 #: Layers that only the CPU has kernels for.
-ONLY_ON_CPU = (ActivityRegularization, Augmentation, GaussianSampling, SequenceAugmentation)
+ONLY_ON_CPU = (Augmentation, SequenceAugmentation)
 
 __all__ = [
     "Activation",

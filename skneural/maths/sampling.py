@@ -35,5 +35,6 @@ def warmed_up(epoch, row, n_rows, epochs):
         Epochs that are over, rows of this one that are, and rows of an epoch.
     epochs : float
     """
-    done = epoch + row / n_rows
-    return done / epochs if done < epochs else 1.0
+    real = type(epochs)
+    done = real(epoch) + real(row) / real(n_rows)
+    return done / epochs if done < epochs else real(1)
