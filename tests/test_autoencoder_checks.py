@@ -47,6 +47,7 @@ def test_checks_of_sklearn_with_other_settings(estimator, check):
     check(estimator)
 
 
+@pytest.mark.filterwarnings("ignore:X (has|does not have).*feature names:UserWarning")  # what some of them hand over
 @pytest.mark.parametrize("estimator", ALL)
 @pytest.mark.parametrize(
     "check",

@@ -8,7 +8,7 @@ from skneural.estimators import _images, _sequences
 from skneural.estimators._autoencoder_layers import described
 from skneural.estimators._handover import read_listed, rectangular
 from skneural.estimators._image_reader import ImageReader
-from skneural.estimators._layers import builds
+from skneural.estimators._layers import builds, reads_rows
 from skneural.estimators._layers_reader import OF_SEQUENCES, LayersReader, are_sequences
 from skneural.layers import Reshape
 
@@ -50,6 +50,18 @@ class AutoencoderReader(LayersReader):
         elif "image_shape_" in vars(est):
             return _images.statistics(self._images.read(X), weights, "scaler=None")
         return _sequences.statistics(self._sequences.read(X), weights, "scaler=None")
+
+    def one_sample(self, est, dtype):
+        """X that an estimator reads, as of rows."""
+        is_fitted = "_program" in vars(est)
+        if not is_fitted and est.image_shape is not None:
+            return self._images.one_sample(est, dtype)
+        if is_fitted or reads_rows(est._hidden_layers()):
+            return super().one_sample(est, dtype)
+        raise ValueError(
+            f"What X looks like, for which the layers of this {type(est).__name__} are, is known only when it is "
+            "fitted: warm it up after that, or set image_shape."
+        )
 
     def _fitted(self, est):
         """Who reads what an estimator was fitted on."""

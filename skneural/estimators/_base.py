@@ -275,6 +275,10 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
 
+    def _losses(self):
+        """What a fit may minimise, by the names in the registry of losses."""
+        return [self.loss]
+
     def _hidden_layers(self):
         """The layers before the last one; raises where parameters do not describe them."""
         raise NotImplementedError(f"{type(self).__name__} describes no layers.")

@@ -12,6 +12,7 @@ from skneural.backends.inputs import Sequences
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._parameters import current_predictors
 from skneural.estimators._parts import first_part, outermost
+from skneural.estimators._reconstruction import Reconstruction
 from skneural.estimators._targets import ClassTargets
 from skneural.maths.losses import LOSSES
 from skneural.network.builder import Builder
@@ -62,6 +63,8 @@ def gradient_by_input(est, X, y, of):
         raise ValueError("There is no gradient by the rows of a sparse matrix: give a dense array.")
     predictors = current_predictors(est)
     target = predictors.target
+    if isinstance(target, Reconstruction):
+        raise TypeError(f"Gradients are of predictions, and {type(est).__name__} predicts nothing but X itself.")
     wanted = _outputs_asked_for(target, y, len(checked))
     inputs = est._read(checked)
     variant = est._reader.variant(checked) | {"training": True, "input_gradient": True}

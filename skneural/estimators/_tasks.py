@@ -88,6 +88,9 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
     _numeric_targets = False
     _metric = staticmethod(accuracy)
 
+    def _losses(self):
+        return [self.loss, f"binary_{self.loss}"]
+
     def _check_settings(self, incremental):
         super()._check_settings(incremental)
         if isinstance(self.class_weight, str) and self.class_weight != "balanced":

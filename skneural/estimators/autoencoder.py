@@ -135,6 +135,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         encoder, decoder = described(self)
         return [*corruption(self), *encoder, *decoder]
 
+    def _losses(self):
+        return [LOSS_NAMES[self.loss]]
+
     def _halves(self, shape):
         """Encoder and decoder for samples of a shape."""
         return halves_for(self, shape, vars(self).get("image_shape_"))
