@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from os import PathLike
 from typing import Self
 
@@ -179,7 +180,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork
         doc="""Share of the inputs that are 0, the mean of scaled `X`, in training; the others are scaled up. The
         network learns to fill them in. Not with 'lbfgs'.""",
     )
-    scoring: str | object | None = parameter(
+    scoring: str | Callable | None = parameter(
         default=None,
         doc="""What validation is scored by: None for :meth:`score`, 'loss' for the (negative) validation loss, or any
         name or callable that :func:`sklearn.metrics.check_scoring` takes.""",
