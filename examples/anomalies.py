@@ -5,8 +5,8 @@ in turn. An autoencoder that has learnt one class reconstructs the others badly,
 cuts along single pixels at random, and scores how few cuts a sample needs to be alone. The area under the ROC curve is
 the chance that a digit of another class gets the lower score of two.
 
-To see: the area for each class. Where the autoencoder is sure, and where it is not: the ones, whose strokes are parts
-of other digits, are the hardest for it.
+To see: the area for each class. The eights are the hardest for both, since they are written in many ways. Below, what
+an autoencoder of threes makes of other digits: it sees threes everywhere.
 """
 
 import warnings
@@ -76,7 +76,7 @@ threes = detector(0).fit(X_train[y_train == 3])
 shown = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
 titles = ["normal" if label == 1 else "outlier" for label in threes.predict(X_test[shown])]
 
-figure = plt.figure(figsize=(9, 5), layout="constrained")
+figure = plt.figure(figsize=(9, 5.5), layout="constrained")
 above, below = figure.subfigures(2, 1, height_ratios=[1.5, 1])
 ax = above.subplots()
 for shift, (name, values) in zip((-0.2, 0.2), areas.items(), strict=True):

@@ -114,7 +114,7 @@ print(
 )
 figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
 LatentDisplay.from_estimator(components, X_test, y_test, ax=axes[0])
-LatentDisplay.from_estimator(plane, X_test, y_test, grid=12, image_shape=(8, 8), ax=axes[1:])
+LatentDisplay.from_estimator(plane, X_test, y_test, grid=9, image_shape=(8, 8), ax=axes[1:])
 for panel, title in zip(axes, ("PCA", "Autoencoder", "What lies in its plane"), strict=True):
     panel.set_title(title)
 figure.savefig(folder / "digits_plane.png", dpi=80)

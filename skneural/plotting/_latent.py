@@ -13,7 +13,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skneural._image_layout import read_images
 from skneural._wrapped import found_by_search, innermost
-from skneural.plotting._image_panels import check_count, limits_of, shown_images
+from skneural.plotting._image_panels import check_count, shown_images
 from skneural.plotting._utils import make_panels
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Share of the codes that lie beyond the grid on each side, along each axis.
 BEYOND = 0.05
+#: Share of the numbers of a grid, at each end, that are drawn black or white.
+RARE = 0.02
 #: Up to so many different labels are classes, each with a colour of its own.
 MOST_CLASSES = 20
 
@@ -215,7 +217,7 @@ class LatentDisplay:
         drawn = []
         for label, number in zip(classes, numbers, strict=True):
             drawn.append(self.ax_.scatter(*codes[y == label].T, color=colours(number), label=str(label), **style))
-        self.legend_ = self.ax_.legend(fontsize="small", markerscale=2, loc="best")
+        self.legend_ = self.ax_.legend(fontsize="small", markerscale=2, loc="upper left", bbox_to_anchor=(1, 1))
         return drawn
 
 
@@ -238,7 +240,11 @@ def _draw_grid(ax, decoded, extent, image_kw):
     shown = shown_images(decoded.reshape(n_rows * n_columns, height, width, -1))
     tiles = shown.reshape(n_rows, n_columns, *shown.shape[1:])[::-1]  # images have their first row at the top
     mosaic = np.moveaxis(tiles, 2, 1).reshape(n_rows * height, n_columns * width, *shown.shape[3:])
-    style = {"cmap": "gray_r", "aspect": "auto", **limits_of(shown)}
+    style = {"cmap": "gray_r", "aspect": "auto", "interpolation": "nearest"}
+    if shown.ndim == 3:  # few numbers that are far off should not make all others grey
+        low, high = np.nanquantile(shown, [RARE, 1 - RARE])
+        style |= {"vmin": low, "vmax": high}
+    ax.set_box_aspect(mosaic.shape[0] / mosaic.shape[1])
     if extent is not None:
         left, right, bottom, top = extent
         dx = (right - left) / max(n_columns - 1, 1) / 2  # places are in the middle of their images
