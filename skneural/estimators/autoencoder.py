@@ -240,8 +240,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork
         n_codes = self._halves(task.targets.shape).n_codes
         if n_codes > task.program.n_outputs:
             warnings.warn(
-                f"The code has {n_codes} numbers, and a sample of X {task.program.n_outputs}: nothing keeps the network "
-                "from copying its input. A smaller code, input_noise or input_dropout does.",
+                f"The code has {n_codes} numbers, and a sample of X {task.program.n_outputs}: nothing keeps the "
+                "network from copying its input. A smaller code, input_noise or input_dropout does.",
                 stacklevel=6 + task.incremental,
             )
 
