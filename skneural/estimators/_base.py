@@ -181,7 +181,11 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
                 raise
             if not are_finite(state.params):
                 raise ValueError(NON_FINITE)
+            self._fit_ends(request)
         return self
+
+    def _fit_ends(self, request):
+        """Learn what only the fitted network can tell: nothing here."""
 
     def _put_back(self, before):
         """Put the attributes back that there were. They are not cleared first: another thread may predict."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from os import PathLike
 from typing import Self
 
@@ -104,7 +105,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         doc="""Share of the inputs that are 0, the mean of scaled `X`, in training; the others are scaled up. The
         network learns to fill them in. Not with 'lbfgs'.""",
     )
-    scoring: str | object | None = parameter(
+    scoring: str | Callable | None = parameter(
         default=None,
         doc="""What validation is scored by: None for :meth:`score`, 'loss' for the (negative) validation loss, or any
         name or callable that :func:`sklearn.metrics.check_scoring` takes.""",
@@ -161,17 +162,19 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         super()._check_program(task)
         for kind in task.program.needs_batches:
             require_stochastic(self, f"{kind} in layers")
+        if not (task.first_pass and self._may_copy) or corruption(self):
+            return
+        n_codes = self._halves(task.targets.shape).n_codes
+        if n_codes > task.program.n_outputs:
+            warnings.warn(
+                f"The code has {n_codes} numbers, and a sample of X {task.program.n_outputs}: nothing keeps the "
+                "network from copying its input. A smaller code, input_noise or input_dropout does.",
+                stacklevel=6 + task.incremental,
+            )
 
     def _targets(self, y, first_pass, classes):
         halves = self._halves(y.shape[1:])
-        targets = Reconstruction(y.shape[1:], LOSS_NAMES[self.loss], len(halves.encoder))
-        if first_pass and self._may_copy and halves.n_codes > targets.n_outputs and not corruption(self):
-            warnings.warn(
-                f"The code has {halves.n_codes} numbers, and a sample of X {targets.n_outputs}: nothing keeps the "
-                "network from copying its input. A smaller code, input_noise or input_dropout does.",
-                stacklevel=6,
-            )
-        return targets
+        return Reconstruction(y.shape[1:], LOSS_NAMES[self.loss], len(halves.encoder))
 
     def _fit_targets(self, targets, y, weights, first_pass):
         """Scale X, by the training rows of the first fit."""

@@ -58,14 +58,12 @@ class AutoencoderDetector(OutlierMixin, Autoencoder):
         doc="""Share of outliers in the data of the fit, in (0, 0.5]: decides `offset_`.""",
     )
 
-    def _fit(self, request):
-        super()._fit(request)
+    def _fit_ends(self, request):
         scores = self.score_samples(request.X)
         weights = np.ones(len(scores))
         if request.sample_weight is not None:
             weights = check_sample_weight(request.sample_weight, scores)
         self.offset_ = _score_above(scores, weights, self.contamination)
-        return self
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Score of each sample: the lower, the more abnormal.
