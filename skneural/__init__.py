@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skneural import layers
+    from skneural.estimators.autoencoder import Autoencoder
     from skneural.estimators.cnn import CNNClassifier, CNNRegressor
     from skneural.estimators.convolutional import FCNClassifier, FCNRegressor, ResNetClassifier, ResNetRegressor
+    from skneural.estimators.detector import AutoencoderDetector
     from skneural.estimators.mlp import MLPClassifier, MLPRegressor
     from skneural.estimators.network import NetworkClassifier, NetworkRegressor
     from skneural.estimators.recurrent import (
@@ -18,25 +20,30 @@ if TYPE_CHECKING:
         RNNClassifier,
         RNNRegressor,
     )
+    from skneural.estimators.variational import VariationalAutoencoder
     from skneural.persistence import load, save
 
 __all__ = [
-    "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor", "GRUClassifier", "GRURegressor", "LSTMClassifier",
-    "LSTMRegressor", "MLPClassifier", "MLPRegressor", "NetworkClassifier", "NetworkRegressor", "RNNClassifier",
-    "RNNRegressor", "ResNetClassifier", "ResNetRegressor", "layers", "load", "save", "warmup",
+    "Autoencoder", "AutoencoderDetector", "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor",
+    "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "MLPClassifier", "MLPRegressor",
+    "NetworkClassifier", "NetworkRegressor", "RNNClassifier", "RNNRegressor", "ResNetClassifier",
+    "ResNetRegressor", "VariationalAutoencoder", "layers", "load", "save", "warmup",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
 #: What is imported when it is asked for, and from where: a process that only compiles kernels needs no scikit-learn,
 #: and who uses one estimator not the modules of all others.
 _MODULES = {
+    "estimators.autoencoder": ["Autoencoder"],
     "estimators.cnn": ["CNNClassifier", "CNNRegressor"],
     "estimators.convolutional": ["FCNClassifier", "FCNRegressor", "ResNetClassifier", "ResNetRegressor"],
+    "estimators.detector": ["AutoencoderDetector"],
     "estimators.mlp": ["MLPClassifier", "MLPRegressor"],
     "estimators.network": ["NetworkClassifier", "NetworkRegressor"],
     "estimators.recurrent": [
         "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "RNNClassifier", "RNNRegressor",
     ],
+    "estimators.variational": ["VariationalAutoencoder"],
     "persistence": ["load", "save"],
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

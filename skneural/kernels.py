@@ -7,7 +7,7 @@ anew when that changes.
 from skneural.backends.cpu.compiler import DIGEST
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, details_view, frame_at, op_at, vector
 from skneural.backends.cpu.registry import layer_kernel
-from skneural.backends.cpu.rows import length_of, row_at, sent
+from skneural.backends.cpu.rows import length_of, loss_weight, row_at, sent
 from skneural.backends.cpu.updates import use_gradient
 from skneural.backends.records import APPLY, COLLECT
 
@@ -21,6 +21,7 @@ __all__ = [
     "frame_at",
     "layer_kernel",
     "length_of",
+    "loss_weight",
     "op_at",
     "row_at",
     "sent",

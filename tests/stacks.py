@@ -9,12 +9,14 @@ from skneural.backends.cpu.engine import Predictor
 from skneural.backends.inputs import Sequences
 from skneural.layers import (
     Activation,
+    ActivityRegularization,
     AveragePool1D,
     BatchNorm,
     Conv1D,
     ConvTranspose1D,
     Dense,
     Dropout,
+    GaussianSampling,
     GlobalPool,
     LayerNorm,
     MaxPool1D,
@@ -38,6 +40,7 @@ WIDTH = 6
 #: Layers as they are tried, by the names of their classes: where there are none, what `usual` makes up does.
 EXAMPLES = {
     "Activation": [Activation("tanh"), Activation("relu")],
+    "ActivityRegularization": [ActivityRegularization(0.2, 0.1)],
     "AveragePool1D": [AveragePool1D(2), AveragePool1D(3)],
     "Conv1D": [
         Conv1D(5),
@@ -58,8 +61,11 @@ EXAMPLES = {
     "Reshape": [Reshape((-1,)), Reshape((3, -1)), Reshape((-1, 2))],
     "Residual": [
         Residual((Activation("tanh"),)),
+        Residual((ActivityRegularization(0.2), Activation("relu"), ActivityRegularization(l2=0.1))),
+        Residual((Dense(8, "tanh"), GaussianSampling(), Dense(WIDTH))),
         Residual((Dense(4, "tanh"), Dense(WIDTH))),
         Residual((Recurrent("lstm", WIDTH),)),
+        Residual((Recurrent("gru", 2 * WIDTH), GaussianSampling(0.5))),
         Residual((LayerNorm(), Residual((Noise(0.1), Activation("tanh"))), Dropout(0.3))),
         Residual((BatchNorm(), Activation("relu"))),
         Residual((Conv1D(4, 3, padding="causal", activation="relu"), Conv1D(WIDTH, 1))),

@@ -181,7 +181,11 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
                 raise
             if not are_finite(state.params):
                 raise ValueError(NON_FINITE)
+            self._fit_ends(request)
         return self
+
+    def _fit_ends(self, request):
+        """Learn what only the fitted network can tell: nothing here."""
 
     def _put_back(self, before):
         """Put the attributes back that there were. They are not cleared first: another thread may predict."""
@@ -279,6 +283,10 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
 
+    def _losses(self):
+        """What a fit may minimise, by the names in the registry of losses."""
+        return [self.loss]
+
     def _hidden_layers(self):
         """The layers before the last one; raises where parameters do not describe them."""
         raise NotImplementedError(f"{type(self).__name__} describes no layers.")
@@ -286,7 +294,7 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
     def _lowered(self, kept, X, dtype, targets):
         """The network for checked X, in some precision, as a program: that of the call before, if it is the same."""
         names = LOSSES[targets.loss].settings
-        settings = [c for name in names for c in targets.constants(name, getattr(kept.settings, name))]
+        settings = [c for name in names for c in targets.constants(name, getattr(kept.settings, name, None))]
         shape = X.shape[1:], dtype, sparse.issparse(X), targets.loss, targets.n_outputs, settings
         if kept.shape != shape:
             with np.errstate(over="ignore"):
@@ -332,7 +340,15 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
             check_is_fitted(self)
         X = self._reader.validate_prediction(self, X)
         predictor, target = predictor_of(self, **self._reader.variant(X))
-        return predictor(self._reader.read(X), n_threads=self._n_threads)[0], target
+        return predictor(self._read(X), n_threads=self._n_threads)[0], target
+
+    def _read(self, X):
+        """Checked X as the network reads it when it predicts."""
+        return self._reader.read(X)
+
+    def _encode(self, targets, samples, dtype):
+        """Checked samples as the network is trained on them: inputs and targets."""
+        return self._reader.read(samples.X), targets.encode(samples.y, dtype.type)
 
     def _n_threads(self):
         return _threads.n_threads(None if self.n_jobs is None else int(self.n_jobs))

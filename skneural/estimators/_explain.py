@@ -11,11 +11,11 @@ from skneural.backends import devices
 from skneural.backends.inputs import Sequences
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._parameters import current_predictors
+from skneural.estimators._parts import first_part, outermost
+from skneural.estimators._reconstruction import Reconstruction
 from skneural.estimators._targets import ClassTargets
-from skneural.layers import Flatten, Reshape
 from skneural.maths.losses import LOSSES
 from skneural.network.builder import Builder
-from skneural.network.program import lower
 from skneural.training.state import aligned_copy
 
 #: Kinds of operations whose weights are filters.
@@ -63,8 +63,10 @@ def gradient_by_input(est, X, y, of):
         raise ValueError("There is no gradient by the rows of a sparse matrix: give a dense array.")
     predictors = current_predictors(est)
     target = predictors.target
+    if isinstance(target, Reconstruction):
+        raise TypeError(f"Gradients are of predictions, and {type(est).__name__} predicts nothing but X itself.")
     wanted = _outputs_asked_for(target, y, len(checked))
-    inputs = est._reader.read(checked)
+    inputs = est._read(checked)
     variant = est._reader.variant(checked) | {"training": True, "input_gradient": True}
     program = predictors.program.variant(**variant)
     devices.engine_of("cpu")  # others wait while it is loaded
@@ -205,18 +207,6 @@ def _number_of_layer(program, layer):
     return int(layer) % len(layers)
 
 
-def _outermost(program):
-    """The layers that stand in no other, as they were built, each with whether it or one before it learns."""
-    found = []
-    learns = False
-    for built in program.built:
-        learns = learns or built.n_parameters > 0
-        if built.depth == 0:
-            found.append([built, learns])
-        found[-1][1] = learns
-    return found
-
-
 def outputs_of_layer(est, X, layer):
     """Outputs of a layer: see `inspection.layer_outputs`."""
     predictors = current_predictors(est)
@@ -224,33 +214,14 @@ def outputs_of_layer(est, X, layer):
     number = filters_of(est).layer if layer is None else _number_of_layer(program, layer)
     checked = est._reader.validate_prediction(est, X)
     variant = program.variant(**est._reader.variant(checked))
-    built, learns = _outermost(variant)[number]
+    built, learns = outermost(variant)[number]
     if not learns:
         raise ValueError(f"Layer {number}, {built.layer!r}, comes before all that learn: its output is the input.")
-    first = _first_layers(variant, number, built.shape)
+    first = first_part(variant, number + 1)
     params = aligned_copy(predictors.params[: first.n_params])
     predictor = devices.make_predictor("cpu", "full", first, params)
-    outputs, _ = predictor(est._reader.read(checked), n_threads=est._n_threads)
+    outputs, _ = predictor(est._read(checked), n_threads=est._n_threads)
     return outputs.reshape(len(outputs), *built.shape)
-
-
-def _first_layers(program, number, shape):
-    """A network that ends with a layer of another one, whose parameters stand at the same places.
-
-    What it returns is made rows of, and ends in no activation, as the outputs of a network must.
-    """
-    layers = program.source.layers[: number + 1]
-    if number < len(program.source.layers) - 1:
-        layers += (Reshape((-1, 1)), Flatten()) if len(shape) == 1 else (Flatten(),)
-    return lower(
-        layers,
-        program.source.n_features,
-        dtype=program.source.dtype,
-        loss="squared_error",
-        sparse=program.sparse,
-        n_timesteps=program.n_timesteps,
-        training=False,
-    )
 
 
 def filters_of(est, layer=None):

@@ -58,7 +58,7 @@ def check_finite(X, width):
         )
 
 
-def statistics(images, weights):
+def statistics(images, weights, remedy="rescale=False"):
     """Weighted mean and deviation of every channel over all pixels; the deviation of a constant is 1.
 
     The same bits for any layout in memory. Images have more pixels than sequences have steps, and all of them as many:
@@ -70,6 +70,8 @@ def statistics(images, weights):
         A step for each pixel.
     weights : ndarray of shape (n_images,) or None
         Images of weight 0 count for nothing.
+    remedy : str
+        What to do without a scale, for the message.
 
     Returns
     -------
@@ -94,4 +96,4 @@ def statistics(images, weights):
         sums[weights == 0] = 0.0
         return (weights[:, None] * sums).sum(axis=0)
 
-    return scale_of(weighted_sum, n_pixels * weights.sum(), dtype, "channel", "rescale=False")
+    return scale_of(weighted_sum, n_pixels * weights.sum(), dtype, "channel", remedy)

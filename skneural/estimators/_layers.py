@@ -10,7 +10,7 @@ from skneural.network.description import describe_layer, layer_of
 from skneural.network.layer import normalized
 
 #: Parameters of estimators that hold layers.
-HOLDERS = ("layers", "augmentation")
+HOLDERS = ("layers", "encoder", "decoder", "augmentation")
 
 # -- what lists hold ---------------------------------------------------------------------------------------------------
 
@@ -49,16 +49,16 @@ def walk(layers):
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def check_layers(est):
-    """Raise unless the parameter `layers` holds layers, whose settings are what they may be.
+def check_layers(est, name="layers"):
+    """Raise unless a parameter holds layers, whose settings are what they may be.
 
     Raises
     ------
     InvalidParameterError
         Naming the place in the list.
     """
-    for i, layer in enumerate(est.layers):
-        _check_layer(est, layer, f"layers[{i}]")
+    for i, layer in enumerate(getattr(est, name)):
+        _check_layer(est, layer, f"{name}[{i}]")
 
 
 def _check_layer(est, layer, place):
@@ -96,13 +96,18 @@ def _built(layers, shape):
     return builder
 
 
-def reads_rows(layers):
-    """Whether layers can read rows of one feature."""
+def builds(layers, shape):
+    """Whether layers can read samples of a shape."""
     try:
-        _built(layers, (1,))
+        _built(layers, shape)
     except ValueError:
         return False
     return True
+
+
+def reads_rows(layers):
+    """Whether layers can read rows of one feature."""
+    return builds(layers, (1,))
 
 
 def _counts_padding(operation):

@@ -109,9 +109,22 @@ class LayersReader:
         ValueError
             If sequences are longer.
         """
+        expected = est.n_timesteps_in_
+        if X.shape[1] == expected or not needs_one_length(layers, expected, X.shape[2]):
+            return X
+        return self._padded(est, X)
+
+    def _padded(self, est, X):
+        """X with as many steps as the longest sequence of the fit, padding after the end of shorter ones.
+
+        Raises
+        ------
+        ValueError
+            If sequences are longer.
+        """
         n_samples, found, n_features = X.shape
         expected = est.n_timesteps_in_
-        if found == expected or not needs_one_length(layers, expected, n_features):
+        if found == expected:
             return X
         if found > expected:
             raise ValueError(

@@ -18,7 +18,7 @@ from skneural.training.state import aligned_copy
 MOST_PREDICTORS = 16
 #: Parameters of estimators that decide how many weights there are.
 SHAPING = (
-    "layers", "filters", "convs_per_block", "kernel_size", "kernel_sizes", "pool_size", "padding",
+    "layers", "encoder", "decoder", "filters", "convs_per_block", "kernel_size", "kernel_sizes", "pool_size", "padding",
     "global_pooling", "hidden_layer_sizes", "head_layer_sizes", "bidirectional", "standardize", "rescale",
     "normalization",
 )  # fmt: skip
@@ -52,6 +52,7 @@ class Predictors:
         self.groups = {name: tuple(views) for name, views in groups.items()}
         self.target = target
         self._made = {}
+        self._parts = {}
 
     def get(self, device, precision, with_loss, variant):
         """The forward pass for a variant of the program."""
@@ -65,9 +66,16 @@ class Predictors:
             self._made[kind] = predictor
         return predictor
 
+    def part(self, name, make):
+        """Those over a part of the network; ``make(program, params, target)`` returns its program, and a view."""
+        if name not in self._parts:
+            program, params = make(self.program, self.params, self.target)
+            self._parts[name] = Predictors(program, params, {}, self.target)
+        return self._parts[name]
+
     def close(self):
         """Give back what they keep on a device."""
-        for predictor in list(self._made.values()):
+        for predictor in [*self._made.values(), *self._parts.values()]:
             predictor.close()
 
 

@@ -177,14 +177,16 @@ def hold_out(est, samples, request, targets, random, dtype):
         return samples, None
     n_samples = samples.X.shape[0]
     n_val = int(np.ceil(est.validation_fraction * n_samples))
+    parts = {id(part): part for part in samples if part is not None}  # y may be X itself
     split = train_test_split(
-        *[part for part in samples if part is not None],
+        *parts.values(),
         random_state=random,
         test_size=est.validation_fraction,
         stratify=targets.stratify(samples.y, min(n_val, n_samples - n_val)),
     )
-    train = Samples(*split[::2])
-    held_out = Samples(*split[1::2])
+    train, held_out = (dict(zip(parts, split[half::2], strict=True)) for half in range(2))
+    train = Samples(*[train.get(id(part)) for part in samples])
+    held_out = Samples(*[held_out.get(id(part)) for part in samples])
     if held_out.X.shape[0] < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     if any(part.weights is not None and not part.weights.any() for part in (train, held_out)):
@@ -205,4 +207,5 @@ def encode(est, targets, samples, dtype):
     factor = 1.0
     if weights is not None:
         weights, factor = in_range(weights, dtype)
-    return Rows(samples, est._reader.read(samples.X), targets.encode(samples.y, dtype.type), weights, factor)
+    inputs, encoded = est._encode(targets, samples, dtype)
+    return Rows(samples, inputs, encoded, weights, factor)

@@ -5,7 +5,7 @@ import reprlib
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from skneural.estimators._state import ARRAYS, check_random, is_count, is_number, network_of
+from skneural.estimators._state import ARRAYS, check_random, holds_images, is_count, is_number, network_of
 from skneural.training.state import HISTORY
 
 
@@ -77,6 +77,7 @@ OF_VALIDATION = ("validation_scores_", "validation_loss_curve_")
 OPTIONAL = {
     "loss_": is_number,
     "device_": _is_anything,
+    "offset_": is_number,  # of detectors
     "feature_names_in_": _are_names,
     "_n_axes": _is_anything,  # of sequences; files of the first versions have none
 }
@@ -112,7 +113,7 @@ def check_saved(est, state):
     if is_fitted and issubclass(cls, ClassifierMixin):
         needed |= OF_CLASSIFIERS
     network = network_of(cls, state)
-    if is_fitted and cls._reader.reads_images:
+    if is_fitted and holds_images(cls, state):
         needed |= OF_IMAGES
     elif is_fitted and network[0].n_timesteps > 0:
         needed |= OF_SEQUENCES

@@ -171,7 +171,7 @@ def read(X):
     return Sequences(X, lengths_of(X))
 
 
-def statistics(sequences, weights):
+def statistics(sequences, weights, remedy="standardize=False"):
     """Weighted mean and deviation of every feature over all steps, padding left out; the deviation of a constant is 1.
 
     Each sequence is summed step by step, whatever its padding and layout: the same bits.
@@ -181,6 +181,8 @@ def statistics(sequences, weights):
     sequences : Sequences
     weights : ndarray of shape (n_samples,) or None
         Sequences of weight 0 are not looked at.
+    remedy : str
+        What to do without a scale, for the message.
 
     Returns
     -------
@@ -214,7 +216,7 @@ def statistics(sequences, weights):
                 sums[part] += function(step) * there
         return (weights[:, None] * sums).sum(axis=0)
 
-    return scale_of(weighted_sum, (weights * lengths).sum(), X.dtype, "feature", "standardize=False")
+    return scale_of(weighted_sum, (weights * lengths).sum(), X.dtype, "feature", remedy)
 
 
 def scale_of(weighted_sum, count, dtype, noun, remedy):

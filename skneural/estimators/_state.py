@@ -12,6 +12,7 @@ import numpy as np
 
 from skneural.backends.devices import is_device
 from skneural.estimators._layers import HOLDERS, plain_layers
+from skneural.estimators._reconstruction import LOSS_NAMES, Reconstruction
 from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets
 from skneural.maths.losses import LOSSES
 from skneural.network.description import describe, lower_description
@@ -37,6 +38,14 @@ TARGETS = {
         "n_outputs": (int,),
         "loss": (str,),
         "quantiles": (*ARRAYS, type(None)),
+        "center": (*ARRAYS, type(None)),
+        "scale": (*ARRAYS, type(None)),
+    },
+    Reconstruction: {
+        "shape": (tuple,),
+        "loss": (str,),
+        "n_encoder": (int,),
+        "n_outputs": (int,),
         "center": (*ARRAYS, type(None)),
         "scale": (*ARRAYS, type(None)),
     },
@@ -261,14 +270,15 @@ def _check_attributes(cls, state, program):
     if reads_sequences not in cls._reader.reads_sequences:
         raise ValueError("the network is not for the kind of data that the estimator reads.")
     is_table = False  # whose columns are time steps
-    if cls._reader.reads_images:
+    is_image = holds_images(cls, state)
+    if is_image:
         _check_images(state, program)
     elif reads_sequences:
         is_table = _is_table(state)
     if is_table:
         expected["_n_channels"] = 1
     else:
-        expected["n_features_in_"] = n_features * (n_timesteps if cls._reader.reads_images else 1)
+        expected["n_features_in_"] = n_features * (n_timesteps if is_image else 1)
     for name, value in expected.items():
         if name in state and not (isinstance(state[name], Integral | str) and state[name] == value):
             raise ValueError(f"{name} is {state[name]!r}, of the network {value}.")
@@ -279,6 +289,11 @@ def _check_attributes(cls, state, program):
             raise ValueError(f"{name} is {state[name]!r}.")
     if not is_device(state.get("device_", "cpu")):  # older states name none
         raise ValueError(f"there is no device {state['device_']!r}.")
+
+
+def holds_images(cls, state):
+    """Whether what the network of a state reads as sequences are images, a step for each pixel."""
+    return cls._reader.reads_images or (True in cls._reader.reads_sequences and "image_shape_" in state)
 
 
 def _is_table(state):
@@ -331,7 +346,9 @@ def _check_targets(targets, classes, program):
     n_outputs, loss = program.n_outputs, program.loss
     if targets.n_outputs != n_outputs or targets.loss != loss:
         raise ValueError("the targets have other outputs or another loss than the network.")
-    if isinstance(targets, RealTargets):
+    if isinstance(targets, Reconstruction):
+        _check_reconstruction(targets, classes, program)
+    elif isinstance(targets, RealTargets):
         if classes is not None or loss not in REAL_LOSSES:
             raise ValueError(f"the loss {loss!r} is for classes, and there are none.")
         _check_real_targets(targets, n_outputs)
@@ -356,11 +373,28 @@ def _check_real_targets(targets, n_outputs):
     n_targets = targets.n_targets
     if n_targets < 1 or n_targets * n_each != n_outputs:
         raise ValueError(f"there are {n_targets} targets, but {n_outputs} outputs.")
+    _check_scale(targets, [(n_targets,)])
+
+
+def _check_scale(targets, shapes):
+    """Raise unless targets are scaled by arrays of one of some shapes, or not at all."""
     if targets.center is None and targets.scale is None:
         return
     for array in (targets.center, targets.scale):
-        if array is None or array.dtype.kind != "f" or array.shape != (n_targets,):
+        if array is None or array.dtype.kind != "f" or array.shape not in shapes:
             raise ValueError("the targets are not scaled by one number each.")
+
+
+def _check_reconstruction(targets, classes, program):
+    source = program.source
+    if classes is not None or targets.loss not in LOSS_NAMES.values():
+        raise ValueError(f"the loss {targets.loss!r} is not for reconstructions.")
+    expected = (source.n_timesteps, source.n_features) if source.n_timesteps else (source.n_features,)
+    if not all(map(is_count, targets.shape)) or targets.shape != expected:
+        raise ValueError(f"what is reconstructed has the shape {targets.shape!r}, what the network reads {expected}.")
+    if math.prod(expected) != program.n_outputs or not 0 < targets.n_encoder <= len(source.layers):
+        raise ValueError("the network does not return what it reads.")
+    _check_scale(targets, [(source.n_features,), (1,)])
 
 
 def _check_classes(targets, classes, n_outputs):

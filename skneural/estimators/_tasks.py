@@ -29,7 +29,8 @@ from skneural.estimators._targets import (
 from skneural.maths.losses import LOSSES
 
 
-def _stochastic(est):
+def is_stochastic(est):
+    """Whether the solver trains on minibatches, as `partial_fit` does; scikit-learn's error if not."""
     if est.solver not in STOCHASTIC_SOLVERS:
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers. {est.solver} is not stochastic."
@@ -87,6 +88,9 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
     _numeric_targets = False
     _metric = staticmethod(accuracy)
 
+    def _losses(self):
+        return [self.loss, f"binary_{self.loss}"]
+
     def _check_settings(self, incremental):
         super()._check_settings(incremental)
         if isinstance(self.class_weight, str) and self.class_weight != "balanced":
@@ -115,7 +119,7 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
             learnt.check_known(y, self.warm_start and classes is None)
         return learnt
 
-    @available_if(_stochastic)
+    @available_if(is_stochastic)
     @remembers
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -305,7 +309,7 @@ class BaseRegressor(RegressorMixin, BaseNetwork):
             fresh.check_as_before(learnt)
         return fresh
 
-    @available_if(_stochastic)
+    @available_if(is_stochastic)
     @remembers
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:

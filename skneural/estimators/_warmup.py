@@ -6,7 +6,7 @@ Nothing here knows which kernels a network needs: trainers and predictors are ma
 from types import SimpleNamespace
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import BaseEstimator, clone
 
 from skneural.backends import devices
 from skneural.backends.base import OptimizerState
@@ -84,19 +84,18 @@ def prepare(est, dtypes):
     probe = clone(est)
     probe.device_ = find_device(probe, None)
     possible = [np.dtype(dtype) for dtype in input_dtypes(probe)]
-    losses = [est.loss, f"binary_{est.loss}"] if is_classifier(est) else [est.loss]
     for dtype in [dtype for dtype in possible if dtype.name in dtypes] or possible:
-        for loss in losses:
+        for loss in est._losses():
             _make_all(probe, dtype, loss)
 
 
 def _make_all(est, dtype, loss):
     """Make everything that a fit needs for one sample with one output, and train nothing."""
     X = est._reader.one_sample(est, dtype)
-    y = np.zeros((1, 1), dtype)
     constants = np.zeros(n_settings(loss, 1))
     program = est._lower(est._hidden_layers(), X, dtype, SimpleNamespace(n_outputs=1, loss=loss), constants)
     params = aligned_zeros(program.n_params, dtype)
+    y = np.zeros((1, program.n_outputs), dtype)
     where = est.device_, est.precision
     n_threads = est._n_threads()
     devices.get_ready(est.device_, program, est.solver, n_threads)

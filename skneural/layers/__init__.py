@@ -1,6 +1,7 @@
 """Layers: what networks are made of. Each is a frozen dataclass of plain settings, and holds no weights."""
 
 from skneural.layers.activation import Activation
+from skneural.layers.activity import ActivityRegularization
 from skneural.layers.augmentation import Augmentation, SequenceAugmentation
 from skneural.layers.convolution import Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D
 from skneural.layers.dense import Dense
@@ -12,6 +13,7 @@ from skneural.layers.pooling_images import AveragePool2D, MaxPool2D
 from skneural.layers.recurrent import Recurrent
 from skneural.layers.reshape import Flatten, Reshape
 from skneural.layers.residual import Residual
+from skneural.layers.sampling import GaussianSampling
 from skneural.layers.standardize import Standardize
 from skneural.layers.upsample import UpSample
 from skneural.network.layer import Layer
@@ -22,6 +24,7 @@ BUILT_IN = tuple(KINDS)
 
 __all__ = [
     "Activation",
+    "ActivityRegularization",
     "Augmentation",
     "AveragePool1D",
     "AveragePool2D",
@@ -33,6 +36,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "GaussianSampling",
     "GlobalPool",
     "Layer",
     "LayerNorm",

@@ -28,6 +28,7 @@ RECURRENT_DROPOUT = 5
 AUGMENTATION = 6
 CHANNEL_SCALE = 7
 MIXUP = 8
+SAMPLING = 9
 
 
 def stir(x, shift, factor):

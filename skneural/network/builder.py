@@ -148,6 +148,7 @@ class Builder:
         self.dtype, self.training = np.dtype(dtype), training
         self.augments = training and not input_gradient
         self.operations, self.blocks, self.built = [], [], []
+        self.penalties = []
         self.n_params = self.n_work = self.n_statistics = self.n_layers = self.n_mappings = 0
         self._within = []
         self._streams = {}
@@ -325,6 +326,26 @@ class Builder:
         if self._within:
             self._within[-1].n_products += products
         return output
+
+    def penalty(self, kind, x, **details):
+        """Add to the loss of every row something that depends on a value: on no parameter, and nothing reads it.
+
+        Parameters
+        ----------
+        kind : str
+            Of operations that add to the loss.
+        x : Value
+        **details
+            Fields of the kind's record.
+        """
+        self.dense(x)
+        self.penalties.append(Operation(kind, [x], None, None, details, self.n_layers - 1, 0))
+
+    def finish(self, outputs, loss):
+        """Append what a network ends in: the loss, and behind it what adds to it."""
+        for operation in (Operation("loss", [outputs], None, loss, {}, -1, 0), *self.penalties):
+            operation.inputs[0].readers.append((operation, 0))
+            self.operations.append(operation)
 
     # -- operations of no layer --------------------------------------------------------------------------------------
 

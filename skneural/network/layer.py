@@ -41,6 +41,10 @@ PLAIN = (int, float, str, bool, type(None))
 RANGES = {
     "rate": (0, 1, "a number in [0, 1)"),
     "deviation": (0, math.inf, "a number that is not negative"),
+    "l1": (0, math.inf, "a number that is not negative"),
+    "l2": (0, math.inf, "a number that is not negative"),
+    "beta": (0, math.inf, "a number that is not negative"),
+    "warmup": (0, math.inf, "a number of epochs that is not negative"),
     "rotation": (0, 360, "degrees in [0, 360)"),
     "width_shift": (0, 1, "a share in [0, 1)"),
     "height_shift": (0, 1, "a share in [0, 1)"),

@@ -104,6 +104,10 @@ class Kind:
         Whether a thread can do its part of the time steps or pixels, of all rows of the batch, whatever others do.
     updates_rows : bool
         Whether its update goes row by row of the weights: they are few, and all rows of a batch meet in each.
+    adds_to_loss : bool
+        Whether it adds to the loss of every row: it has no output, and stands behind the loss. Its way forward adds to
+        `losses` of the frame what the row's weight times the penalty is, its way back sends the gradient of that,
+        times `scale` of the frame, as every reader does. Predictions without a loss have no part in it.
     """
 
     name: str
@@ -119,6 +123,7 @@ class Kind:
     multiplies_gradient: bool = False
     shares_steps: bool = False
     updates_rows: bool = False
+    adds_to_loss: bool = False
 
 
 def operation(name, details=(), **traits):

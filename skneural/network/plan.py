@@ -63,9 +63,9 @@ class Plan:
         self.n_transposed = 0
         self._wanted = {builder.input: input_gradient and builder.training}
         for operation in self.operations:
-            if operation.output is None:  # the loss writes its gradient, in prediction too
+            if operation.kind == "loss":  # it writes its gradient, in prediction too
                 self._wanted[operation.inputs[0]] = True
-            elif operation.output is not builder.input:
+            elif operation.output not in (None, builder.input):
                 self._wanted[operation.output] = self._is_wanted(operation)
         self._in_place = {op for op in self.operations if self._may_be_in_place(op)}
         for operation in self.operations:

@@ -96,6 +96,11 @@ class Program:
         return self.source.n_timesteps
 
     @cached_property
+    def outputs(self):
+        """The value that the loss reads."""
+        return next(operation.inputs[0] for operation in self.operations if operation.kind == "loss")
+
+    @cached_property
     def has_steps(self):
         """Whether sequences flow through it."""
         return bool(self.ops["steps"].max() > 1 or self.n_timesteps)
@@ -112,13 +117,8 @@ class Program:
 
     @property
     def needs_batches(self):
-        """Kinds of operations that are for minibatches: they draw random numbers, or look at the batch."""
-        return [
-            operation.kind
-            for operation in self.operations
-            if "statistics" in operation.details
-            or ("stream" in operation.details and operation.details.get("limit", 1) != 0)
-        ]
+        """Kinds of operations that are for minibatches: they draw numbers, look at the batch, or count epochs."""
+        return [operation.kind for operation in self.operations if _needs_batches(operation.details)]
 
     @cached_property
     def flops(self):
@@ -272,6 +272,11 @@ def lower(
     return _lower(repr(facts), *facts)
 
 
+def _needs_batches(details):
+    draws = "stream" in details and details.get("limit", details.get("deviation", 1)) != 0
+    return draws or "statistics" in details or details.get("warmup", 0) > 0
+
+
 _PLAIN = (int, float, str, type(None))
 
 
@@ -301,8 +306,7 @@ def _lower(shown, layers, n_features, dtype, loss, settings, sparse, n_timesteps
     if len(outputs.shape) != 1:
         kind = "sequences" if len(outputs.shape) == 2 else "images"
         raise ValueError(f"The last layer must return rows, got {kind} of shape {outputs.shape}.")
-    builder.operations.append(Operation("loss", [outputs], None, loss, {}, -1, 0))
-    outputs.readers.append((builder.operations[-1], 0))
+    builder.finish(outputs, loss)
     if not any(block.learnt for block in builder.blocks):
         raise ValueError("A network needs at least one layer that learns.")
     if sparse and input_gradient:

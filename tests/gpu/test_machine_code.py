@@ -14,6 +14,7 @@ from assembly import assemble
 
 from skneural.layers import (
     Activation,
+    ActivityRegularization,
     AveragePool1D,
     AveragePool2D,
     BatchNorm,
@@ -23,6 +24,7 @@ from skneural.layers import (
     Dense,
     Dropout,
     Flatten,
+    GaussianSampling,
     GlobalPool,
     LayerNorm,
     MaxPool1D,
@@ -65,6 +67,7 @@ NETWORKS = [
     [Noise(0.1), Dense(40, "relu"), Dropout(0.2), Dense(40, "relu", "batch"), Dropout(0.2), Dense(3)],
     [Dense(40, "relu", "layer"), Residual((Dense(40, "gelu"),)), Activation("tanh"), Dense(3)],
     [BatchNorm(), LayerNorm(), Dense(40), Activation("relu"), Dense(3)],
+    [Dense(40, "relu"), ActivityRegularization(0.1), GaussianSampling(warmup=2), Dense(3)],
 ]
 RECURRENT = [
     *([Recurrent(cell, 128), GlobalPool("last"), Dense(3)] for cell in CELLS),

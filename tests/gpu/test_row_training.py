@@ -11,7 +11,7 @@ from skneural.backends.cpu.engine import Trainer as TrainerOnCPU
 from skneural.backends.cuda import engine, memory, product, streaming
 from skneural.backends.cuda.engine import Predictor as OnGPU
 from skneural.backends.cuda.engine import Trainer as TrainerOnGPU
-from skneural.layers import Dense, Dropout, Noise, Residual
+from skneural.layers import ActivityRegularization, Dense, Dropout, GaussianSampling, Noise, Residual
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
@@ -22,6 +22,7 @@ NETWORKS = {
     "dense": [Dense(6, "tanh"), Dense(5, "relu"), Dense(3)],
     "dropout": [Dense(6, "tanh"), Dropout(0.3), Dense(5, "gelu"), Dropout(0.2), Dense(3)],
     "noise": [Noise(0.1), Dense(6, "tanh"), Dense(3)],
+    "sampling": [Dense(6, "tanh"), GaussianSampling(0.5, 1.5), ActivityRegularization(0.1), Dense(3)],
     "batch_norm": [Dense(6, "tanh", "batch"), Dropout(0.2), Dense(5, "silu", "batch"), Dense(3)],
     "layer_norm": [Dense(6, "tanh", "layer"), Dense(3)],
     "residual": [Dense(6, "relu"), Residual((Dense(6, "tanh"), Dropout(0.2))), Dense(3)],

@@ -78,7 +78,7 @@ def bind_prediction(program, with_loss=False):
             rows.append(i)
             kernels.append(address("output_forward", dtype, LINKS[LOSSES[program.loss].link]))
             functions.append(0)
-        if operation.kind != "loss" or with_loss:
+        if operation.output is not None or with_loss:
             rows.append(i)
             kernels.append(address(*kernels_of(operation.kind, operation.function, dtype)["forward"]))
             functions.append(activation_of(operation, dtype))
@@ -112,7 +112,8 @@ def bind_derivatives(program):
         kernels = kernels_of(operation.kind, operation.function, dtype)
         if operation.kind == "loss":
             kernels = {"forward": ("output_forward", dtype, LINKS[LOSSES[program.loss].link])}
-        forward["forward"][i] = address(*kernels["forward"])
+        measures_loss = operation.traits.adds_to_loss
+        forward["forward"][i] = 0 if measures_loss else address(*kernels["forward"])
         forward["function"][i] = activation_of(operation, dtype)
         is_asked = max(backward["dx"][i], backward["d_other"][i]) >= 0
         goes_back = "backward" in kernels and (is_asked or operation.traits.always_back)

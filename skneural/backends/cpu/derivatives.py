@@ -86,6 +86,7 @@ class Derivatives:
             panels=data(self.panels),
             window_panels=data(self.panels),
         )
+        self.template.scale = 0.0  # gradients of outputs know nothing of what is added to the loss
         lay_out_weights(program, self.template, program.matrices)
 
     def _statistics(self):
@@ -168,7 +169,7 @@ class Derivatives:
         set_inputs(frame, piece)
         frame.update(ops=data(self.forward), n_ops=len(self.forward), outputs=data(outputs))
         self._predict(frame.address)
-        last = self.program.operations[-1].inputs[0]
+        last = self.program.outputs
         seeds = self._buffer(last, len(outputs))
         seeds[:] = 0
         seeds[0, :, : last.width] = seeds_of(part, outputs)

@@ -70,6 +70,16 @@ def mixed_weight(f, number, dtype):
 
 
 @register_jitable(**HELPER)
+def loss_weight(f, r, dtype):
+    """Weight of row r of the chunk in the loss: of what is mixed, that of both."""
+    if f.weights == 0:
+        return dtype(1)
+    if f.mixup != 0:
+        return dtype(mixed_weight(f, f.start + r, dtype))
+    return vector(f.weights, dtype)[sample_of(f, r)]
+
+
+@register_jitable(**HELPER)
 def length_of(f, every, steps, r):
     """Number of steps of row r, each of which stands for `every` of the data; 0: all rows have all steps."""
     if f.lengths == 0 or every == 0:

@@ -1,0 +1,60 @@
+"""Kernels of penalties on activations.
+
+Sizes: T steps, B rows, I in.
+"""
+
+from skneural.backends.cuda.compiler import formula
+from skneural.backends.cuda.hub import cuda
+from skneural.backends.cuda.intrinsics import vector
+from skneural.backends.cuda.launches import Launch, layer_kernel, layer_launches
+from skneural.backends.cuda.layers.loss import THREADS
+from skneural.backends.cuda.rows import get_x, length_of, make_each_number, make_kernel, send_x, weight_of
+from skneural.maths.penalties import elastic_net_gradient
+
+formula(elastic_net_gradient)
+
+
+def row_launches(net, i, make):
+    """Launch of a kernel that adds to the losses of rows, a thread for each; none where nobody asks for losses."""
+    if not net.with_loss:
+        return []
+    return [Launch((make, net.dtype), i, (-(-net.capacity // THREADS), 1, 1), THREADS)]
+
+
+@layer_launches("activity_penalty", "forward")
+def activity_penalty_launches(net, i):
+    """See `row_launches`."""
+    return row_launches(net, i, make_activity_penalty_forward)
+
+
+def make_activity_penalty_forward(dtype):
+    """Add the penalty of every row to its loss."""
+    zero = dtype(0)
+
+    def activity_penalty_forward(op, own, f, step):
+        r = cuda.grid(1)
+        if r < f.chunk:
+            l1 = dtype(own.l1)
+            l2 = dtype(own.l2)
+            total = zero
+            for t in range(length_of(f, op.every_in, op.steps_in, r)):
+                for j in range(op.n_in):
+                    x = get_x(op, f, t * f.chunk + r, j, dtype)  # (T, B, I)
+                    total += l1 * abs(x) + l2 * x * x
+            losses = vector(f.losses, dtype)  # OUT (batch,)
+            losses[f.done + r] += weight_of(f, r, dtype) * total
+
+    return make_kernel("activity_penalty", activity_penalty_forward)
+
+
+@layer_kernel("activity_penalty", "backward", of_input=True)
+def make_activity_penalty_backward(dtype):
+    """The gradient of the penalties, weighted and divided by the batch's sum of weights."""
+
+    def work(op, own, f, row, j):
+        factor = weight_of(f, row % f.chunk, dtype) * dtype(f.scale)
+        l1 = factor * dtype(own.l1)
+        l2 = factor * dtype(own.l2)
+        send_x(op, f, row, j, dtype, elastic_net_gradient(get_x(op, f, row, j, dtype), l2 + l2, l1))
+
+    return make_each_number("activity_penalty", work, of_input=True)
