@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from skneural import layers
     from skneural.estimators.cnn import CNNClassifier, CNNRegressor
     from skneural.estimators.convolutional import FCNClassifier, FCNRegressor, ResNetClassifier, ResNetRegressor
+    from skneural.estimators.gan import GAN
     from skneural.estimators.mlp import MLPClassifier, MLPRegressor
     from skneural.estimators.network import NetworkClassifier, NetworkRegressor
     from skneural.estimators.recurrent import (
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from skneural.persistence import load, save
 
 __all__ = [
-    "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor", "GRUClassifier", "GRURegressor", "LSTMClassifier",
-    "LSTMRegressor", "MLPClassifier", "MLPRegressor", "NetworkClassifier", "NetworkRegressor", "RNNClassifier",
-    "RNNRegressor", "ResNetClassifier", "ResNetRegressor", "layers", "load", "save", "warmup",
+    "GAN", "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor", "GRUClassifier", "GRURegressor",
+    "LSTMClassifier", "LSTMRegressor", "MLPClassifier", "MLPRegressor", "NetworkClassifier", "NetworkRegressor",
+    "RNNClassifier", "RNNRegressor", "ResNetClassifier", "ResNetRegressor", "layers", "load", "save", "warmup",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "estimators.cnn": ["CNNClassifier", "CNNRegressor"],
     "estimators.convolutional": ["FCNClassifier", "FCNRegressor", "ResNetClassifier", "ResNetRegressor"],
+    "estimators.gan": ["GAN"],
     "estimators.mlp": ["MLPClassifier", "MLPRegressor"],
     "estimators.network": ["NetworkClassifier", "NetworkRegressor"],
     "estimators.recurrent": [

@@ -10,7 +10,7 @@ from skneural.network.description import describe_layer, layer_of
 from skneural.network.layer import normalized
 
 #: Parameters of estimators that hold layers.
-HOLDERS = ("layers", "augmentation")
+HOLDERS = ("layers", "augmentation", "generator", "discriminator")
 
 # -- what lists hold ---------------------------------------------------------------------------------------------------
 
@@ -49,16 +49,16 @@ def walk(layers):
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def check_layers(est):
-    """Raise unless the parameter `layers` holds layers, whose settings are what they may be.
+def check_layers(est, name="layers"):
+    """Raise unless a parameter holds layers, whose settings are what they may be.
 
     Raises
     ------
     InvalidParameterError
         Naming the place in the list.
     """
-    for i, layer in enumerate(est.layers):
-        _check_layer(est, layer, f"layers[{i}]")
+    for i, layer in enumerate(getattr(est, name)):
+        _check_layer(est, layer, f"{name}[{i}]")
 
 
 def _check_layer(est, layer, place):
@@ -94,6 +94,12 @@ def _built(layers, shape):
     builder = Builder(shape, "float64", sparse=False, training=False)
     builder.stack(layers, builder.input)
     return builder
+
+
+def shape_after(layers, shape):
+    """Shape of what layers make of samples of a shape."""
+    builder = Builder(shape, "float64", sparse=False, training=False)
+    return builder.stack(layers, builder.input).shape
 
 
 def reads_rows(layers):

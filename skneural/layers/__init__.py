@@ -1,6 +1,7 @@
 """Layers: what networks are made of. Each is a frozen dataclass of plain settings, and holds no weights."""
 
 from skneural.layers.activation import Activation
+from skneural.layers.adversarial import Adversarial, LabelChannels
 from skneural.layers.augmentation import Augmentation, SequenceAugmentation
 from skneural.layers.convolution import Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D
 from skneural.layers.dense import Dense
@@ -20,7 +21,7 @@ from skneural.network.operations import KINDS, operation
 #: Kinds of operations that the package brings along.
 BUILT_IN = tuple(KINDS)
 #: Layers that only the CPU has kernels for.
-ONLY_ON_CPU = (Augmentation, SequenceAugmentation)
+ONLY_ON_CPU = (Adversarial, Augmentation, LabelChannels, SequenceAugmentation)
 
 __all__ = [
     "Activation",

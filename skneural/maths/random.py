@@ -28,6 +28,7 @@ RECURRENT_DROPOUT = 5
 AUGMENTATION = 6
 CHANNEL_SCALE = 7
 MIXUP = 8
+LATENT = 10
 
 
 def stir(x, shift, factor):
