@@ -24,6 +24,8 @@ LOSSES_OF_GANS = {
 class SampleReader(RowReader):
     """How X and y of generative networks are checked: rows, or images, which become rows of all their numbers."""
 
+    reads_samples = True
+
     def validate(self, est, X, y, reset, dtype=None):
         """Checked X, as rows, and the labels y, None for none."""
         X = self._check(est, X, reset, dtype)
