@@ -12,13 +12,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skneural import GAN, load, save
 from skneural.backends.base import OptimizerState
+from skneural.backends.cpu import engine
 from skneural.backends.cpu.engine import Trainer
+from skneural.backends.frame import data
 from skneural.callbacks import Checkpoint
 from skneural.estimators import _modes
 from skneural.estimators._samples import LOSSES_OF_GANS
 from skneural.layers import Adversarial, BatchNorm, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, Reshape
-from skneural.maths.random import LATENT, layer_key
 from skneural.maths.dropout import noise, row_position
+from skneural.maths.random import LATENT, layer_key
 from skneural.network.initializers import initialize
 from skneural.network.program import lower
 from skneural.training.adversarial import Game, averages_of, passes_of, sources_of
@@ -115,13 +117,15 @@ def latent_of(seed, step, first, count, stream):
     return numbers
 
 
-def start(loss="log_loss", n_rows=12, n_threads=1, averages=False, batch=BATCH, layers=None, hyper=None, **game):
+def start(loss="log_loss", n_rows=12, n_threads=1, averages=False, batch=BATCH, layers=None, deviation=0.0, **game):
     """A trainer on rows of two classes, and what belongs to it."""
     registered, boundary, targets = LOSSES_OF_GANS[loss]
     rng = np.random.default_rng(3)
     X = np.hstack([rng.normal(size=(n_rows, N_FEATURES)), np.eye(N_LABELS)[np.arange(n_rows) % N_LABELS]])
     generator, discriminator = layers or (GENERATOR, DISCRIMINATOR)
-    network = Adversarial(generator, discriminator, N_LATENT, N_LABELS, boundary=boundary, averages=averages)
+    network = Adversarial(
+        generator, discriminator, N_LATENT, N_LABELS, deviation=deviation, boundary=boundary, averages=averages
+    )
     settings = (0.0,) if loss == "log_loss" else ()
     program = lower((network,), X.shape[1], dtype=np.float64, loss=registered, settings=settings)
     params = initialize(program, 5)
@@ -141,8 +145,7 @@ def start(loss="log_loss", n_rows=12, n_threads=1, averages=False, batch=BATCH, 
         sources=sources_of(game, 7, np.float64),
     )
     state = OptimizerState.fresh(program)
-    hyper = hyper or (0.5, 0.9, 1e-8)
-    trainer.start("adam", hyper, state, batch=batch, shuffle=False, tol=0.0, patience=np.inf)
+    trainer.start("adam", (0.5, 0.9, 1e-8), state, batch=batch, shuffle=False, tol=0.0, patience=np.inf)
     return trainer, program, params, X
 
 
@@ -235,12 +238,10 @@ def test_threads_change_no_bit(layers, crews):
 
 @pytest.mark.parametrize("changes", [{}, {"deviation": 0.2}], ids=str)
 def test_batches_in_chunks_reuse_nothing_and_are_the_same(monkeypatch, changes):
-    from skneural.backends.cpu import engine
-
     results = []
     for capacity in (2048, 3):
         monkeypatch.setattr(engine, "MAX_CAPACITY", capacity)
-        trainer, _, params, _ = start(n_rows=14, batch=7, averages=True, decay=0.9)
+        trainer, _, params, _ = start(n_rows=14, batch=7, averages=True, decay=0.9, **changes)
         notes = run(trainer, 3)
         results.append((notes[:, :, 0], params))
     assert_allclose(results[0][0], results[1][0], rtol=1e-9)
@@ -260,13 +261,10 @@ def test_gradients_are_those_of_central_differences():
         sources = trainer.sources
         trainer.sources = sources[2:] if of_generator else sources[:2]
         trainer._name_sources()
-        from skneural.backends.frame import data
-
         trainer.template.update(passes=data(trainer.passes), n_passes=len(trainer.passes))
         trainer.pool.close()
         trainer.pool = None
-        loss, gradient = trainer.loss_and_gradient()
-        gradient = gradient.copy()
+        gradient = trainer.loss_and_gradient()[1].copy()
         gate = next(i for i, op in enumerate(program.operations) if op.kind == "gate")
         ours = program.operations[:gate] if of_generator else program.operations[gate:]
         positions = np.arange(program.n_params)
@@ -282,3 +280,276 @@ def test_gradients_are_those_of_central_differences():
             assert_allclose(gradient[j], (above - below) / (2 * step), rtol=1e-5, atol=1e-8)
         trainer.sources = sources
     trainer.close()
+
+
+# -- the estimator -----------------------------------------------------------------------------------------------------
+
+
+@parametrize_with_checks([GAN((8,), 4, max_iter=3)])
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("loss", LOSSES_OF_GANS)
+def test_every_loss_notes_what_it_should(loss):
+    X, _ = blobs()
+    gan = GAN(loss=loss, n_critic=2, **SMALL).fit(X)
+    history = gan.history_
+    assert history["discriminator_loss"] == pytest.approx(history["loss"])
+    for name in ("generator_loss", "discriminator_gradient_norm", "generator_gradient_norm"):
+        assert len(history[name]) == 3
+        assert np.isfinite(history[name]).all()
+    for name in ("real_accuracy", "generated_accuracy"):
+        assert all(0 <= share <= 1 for share in history[name])
+    assert 0 <= gan.coverage_ <= 1
+    if loss == "wasserstein":
+        of_discriminator = [array for array in gan.coefs_ if array.shape[0] != 3][-3:]
+        assert max(np.abs(array).max() for array in of_discriminator) <= 0.01 * (1 + 1e-12)
+
+
+def test_a_fit_has_the_same_bits_for_any_threads_and_batches_of_samples(crews):
+    X, y = blobs(dtype=np.float32)
+    first, second = [GAN(n_jobs=n, generator_averaging=0.9, instance_noise=0.1, **SMALL).fit(X, y) for n in (1, 2)]
+    assert_array_equal(first._params, second._params)
+    assert first.history_["generator_loss"] == second.history_["generator_loss"]
+    whole = first.sample(50, random_state=3)
+    assert_array_equal(whole, second.sample(50, random_state=3))
+    assert whole.dtype == np.float32
+    assert (whole != first.sample(50, random_state=4)).any()
+    assert (first.sample(20) != first.sample(20)).any()
+
+
+def test_one_call_of_the_engine_or_many(monkeypatch):
+    X, _ = blobs()
+    settings = {**SMALL, "max_iter": 12, "n_critic": 2}
+    whole = GAN(**settings).fit(X)
+    monkeypatch.setattr(engine, "CALL_SECONDS", 1e-9)  # a step a call, so epochs are taken up in their midst
+    parts = GAN(**settings).fit(X)
+    assert_array_equal(whole._params, parts._params)
+    for name in ("generator_loss", "real_accuracy", "generator_gradient_norm"):
+        assert_allclose(whole.history_[name], parts.history_[name], rtol=1e-12)
+
+
+def test_resume(tmp_path):
+    X, y = blobs()
+    settings = {**SMALL, "generator_averaging": 0.9, "n_critic": 2, "instance_noise": 0.1}
+    whole = GAN(**{**settings, "max_iter": 6}).fit(X, y)
+    path = tmp_path / "gan.skn"
+    part = GAN(**settings)
+    part.set_callbacks(Checkpoint(path))
+    part.fit(X, y)
+    resumed = GAN(**{**settings, "max_iter": 6}).fit(X, y, resume_from=path)
+    assert_array_equal(whole._params, resumed._params)
+    assert whole.history_["generator_loss"] == resumed.history_["generator_loss"]
+    with pytest.raises(ValueError, match="on other data"):
+        GAN(**{**settings, "max_iter": 6}).fit(X + 1, y, resume_from=path)
+
+
+def test_partial_fit_goes_on_with_the_scale_of_its_first_call():
+    X, y = blobs()
+    gan = GAN(**SMALL).partial_fit(X[:40], y[:40], classes=[0, 1, 2])
+    center = gan._target.center.copy()
+    gan.partial_fit(X[40:] + 5, y[40:])
+    assert_array_equal(gan._target.center, center)
+    assert_array_equal(gan.classes_, [0, 1, 2])
+    assert len(gan.history_["generator_loss"]) == 2
+    with pytest.raises(ValueError, match="classes that are not known: 7"):
+        gan.partial_fit(X[:4], [0, 1, 2, 7])
+    with pytest.raises(ValueError, match="y is None, but this GAN was fitted on samples of classes"):
+        gan.partial_fit(X)
+
+
+def test_warm_start_goes_on():
+    X, _ = blobs()
+    gan = GAN(warm_start=True, **SMALL).fit(X)
+    before = gan.coefs_[0].copy()
+    gan.fit(X)
+    assert len(gan.loss_curve_) == 6
+    assert (gan.coefs_[0] != before).any()
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_pickles_files_and_copies(tmp_path, conditional):
+    X, y = blobs()
+    names = np.array(["a", "b", "c"])[y]
+    gan = GAN(generator_averaging=0.9, **SMALL).fit(X, names if conditional else None)
+    path = tmp_path / "gan.skn"
+    save(gan, path)
+    labels = ["a", "c"] if conditional else None
+    for same in (pickle.loads(pickle.dumps(gan)), load(path)):
+        assert_array_equal(gan.sample(2, labels, random_state=0), same.sample(2, labels, random_state=0))
+        assert same.coverage_ == gan.coverage_
+        assert same.history_["generator_loss"] == gan.history_["generator_loss"]
+    state = gan.__getstate__()
+    state["sample_shape_"] = (3,)
+    with pytest.raises(ValueError, match="sample_shape_ is"):
+        GAN().__setstate__(state)
+    assert clone(gan).get_params() == gan.get_params()
+
+
+def test_averages_make_the_samples():
+    X, _ = blobs()
+    gan = GAN(generator_averaging=0.9, **SMALL).fit(X)
+    start_of, count = averages_of(gan._program)
+    assert gan.averages_[0].shape == (count,)
+    before = gan.sample(5, random_state=0)
+    gan._params[:count] = 0.0
+    assert_array_equal(gan.sample(5, random_state=0), before)
+    gan._params[start_of : start_of + count] = 0.0
+    assert (gan.sample(5, random_state=0) != before).any()
+
+
+def test_conditional_samples_are_of_their_class():
+    X, y = blobs(400)
+    names = np.array(["left", "middle", "right"])[y]
+    gan = GAN((24, 24), 3, max_iter=120, batch_size=50, learning_rate_init=0.003, random_state=0).fit(X, names)
+    centres = np.array([X[y == k].mean(axis=0) for k in range(3)])
+    for k, name in enumerate(gan.classes_):
+        samples = gan.sample(200, name, random_state=1)
+        nearest = np.linalg.norm(samples[:, None] - centres, axis=2).argmin(axis=1)
+        assert (nearest == k).mean() > 0.9
+    mixed = gan.sample(y=["left", "right", "left"], random_state=0)
+    assert mixed.shape == (3, 2)
+    assert gan.sample(300, random_state=0).shape == (300, 2)
+    own = gan.discriminate(X, names)
+    assert own.shape == (400,)
+    assert ((own > 0) & (own < 1)).all()
+
+
+def test_images_in_and_out():
+    rng = np.random.default_rng(0)
+    X = (rng.random((60, 4, 6)) * 255).astype(np.uint8)
+    y = rng.integers(2, size=60)
+    generator = [Dense(12, "relu"), Reshape((2, 3, 2)), ConvTranspose2D(4, activation="relu"), Conv2D(1)]
+    discriminator = [Conv2D(4, 3, stride=2, activation="leaky_relu"), Flatten()]
+    settings = {**SMALL, "generator": generator, "discriminator": discriminator}
+    for labels in (None, y):
+        gan = GAN(**settings).fit(X, labels)
+        samples = gan.sample(3, random_state=0)
+        assert samples.shape == (3, 4, 6)
+        assert samples.dtype == np.float32
+        assert samples.min() >= X.min()
+        assert samples.max() <= X.max()
+        assert gan.discriminate(X[:5], None if labels is None else y[:5]).shape == (5,)
+    rows = X.reshape(60, -1).astype(np.float32)
+    # The same network, told of the images by its first layer.
+    same = GAN(**{**settings, "discriminator": [Reshape((4, 6, 1)), *discriminator]}).fit(rows, y)
+    assert_array_equal(same.sample(3, random_state=0), samples.reshape(3, -1))
+    colours = GAN(**SMALL).fit(np.repeat(X[..., None], 3, axis=3))
+    assert colours.sample(2).shape == (2, 4, 6, 3)
+
+
+def test_scaling():
+    X = np.column_stack([np.linspace(1000, 2000, 50), np.full(50, 7.0)])
+    gan = GAN(**SMALL).fit(X)
+    assert_allclose(gan._target.scale, [X[:, 0].std(), 1.0])
+    ranged = GAN(scaling="range", **SMALL).fit(X)
+    assert_allclose(ranged._target.center, [1003.5, 1003.5])
+    samples = ranged.sample(100, random_state=0)
+    assert samples.min() >= 7
+    assert samples.max() <= 2000
+    plain = GAN(scaling=None, **SMALL).fit(X / 1000)
+    assert_array_equal(plain._target.scale, [1, 1])
+
+
+ERRORS = [
+    ({}, {"X": np.zeros((1, 2))}, "needs batches of at least two samples, got n_samples=1"),
+    ({"batch_size": 1}, {}, "needs batches of at least two samples, got batch_size=1"),
+    ({}, {"y": np.linspace(0, 1, 80)}, "Unknown label type"),
+    ({}, {"y": np.zeros(79)}, "inconsistent numbers of samples"),
+    ({"loss": "hinge", "label_smoothing": 0.1}, {}, "label_smoothing goes with the losses"),
+    ({"generator": [Dense(4), "no layer"]}, {}, r"generator\[1\] of GAN"),
+    ({"generator": [Dense(4), Reshape((2, 2))]}, {}, "generator must end in rows"),
+    ({"discriminator": [Conv2D(2)]}, {}, "Conv2D needs images"),
+    ({"loss": "log"}, {}, "'loss' parameter of GAN must be"),
+    ({}, {"X": np.zeros((5, 2, 2, 2, 2))}, "Expected X of shape"),
+    ({}, {"X": np.full((5, 2), np.nan)}, "Input X contains NaN"),
+    ({"device": "cuda"}, {}, "has no kernels for GPUs yet"),
+]
+
+
+@pytest.mark.parametrize(("settings", "given", "words"), ERRORS, ids=[words for *_, words in ERRORS])
+def test_errors_of_fits(settings, given, words):
+    X, _ = blobs()
+    gan = GAN(**{**SMALL, **settings})
+    with pytest.raises(ValueError, match=words):
+        gan.fit(given.get("X", X), given.get("y"))
+    assert not hasattr(gan, "coefs_")
+
+
+def test_errors_of_fitted_ones():
+    X, y = blobs()
+    for call in (lambda: GAN().sample(), lambda: GAN().discriminate(X)):
+        with pytest.raises(NotFittedError):
+            call()
+    plain = GAN(**SMALL).fit(X)
+    with pytest.raises(ValueError, match="fitted without y: it knows none"):
+        plain.sample(3, [0, 1, 2])
+    with pytest.raises(ValueError, match="n_samples must be an integer of at least 1, got 0"):
+        plain.sample(0)
+    with pytest.raises(ValueError, match="X has 3 features, but GAN is expecting 2"):
+        plain.discriminate(np.zeros((4, 3)))
+    gan = GAN(**SMALL).fit(X, y)
+    with pytest.raises(ValueError, match="classes that are not known: 5"):
+        gan.sample(2, [0, 5])
+    with pytest.raises(ValueError, match="classes that are not known: a"):
+        gan.sample(2, "a")
+    with pytest.raises(ValueError, match="one label, or one for each of 2 samples"):
+        gan.sample(2, [0, 1, 2])
+    with pytest.raises(ValueError, match="y is None, but this GAN was fitted on samples of classes"):
+        gan.discriminate(X)
+    with pytest.raises(ValueError, match="label for each of 80 samples"):
+        gan.discriminate(X, y[:3])
+
+
+# -- what has gone wrong -----------------------------------------------------------------------------------------------
+
+
+def history_of(real, generated, n_epochs=20):
+    return {"loss": [1.0] * n_epochs, "real_accuracy": [real] * n_epochs, "generated_accuracy": [generated] * n_epochs}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "covered", "words"),
+    [
+        (
+            (0.995, 1.0),
+            0.9,
+            "The discriminator has won: its accuracy of real and of generated samples is 0.99 and 1.00",
+        ),
+        ((0.1, 0.3), 0.9, "The generator has won"),
+        ((0.6, 0.6), 0.2, r"coverage_=0.20\): modes have collapsed"),
+        ((0.6, 0.6), 0.9, None),
+        ((0.6, 0.6), np.nan, None),
+    ],
+    ids=str,
+)
+def test_words(accuracies, covered, words):
+    history = history_of(*accuracies)
+    if words is None:
+        assert _modes.verdict(history, covered) is None
+        return
+    with pytest.warns(ConvergenceWarning, match=words):
+        _modes.warn(history, covered)
+
+
+def test_coverage_is_the_share_of_equal_clusters():
+    rng = np.random.default_rng(0)
+    angles = rng.integers(8, size=2000) * np.pi / 4
+    real = np.column_stack([np.cos(angles), np.sin(angles)]) + 0.02 * rng.normal(size=(2000, 2))
+    assert _modes.coverage(real, real[rng.permutation(2000)], 0) == 1.0
+    for n_modes in (1, 4):
+        some = real[angles < (n_modes - 0.5) * np.pi / 4]
+        made = some[rng.integers(len(some), size=2000)]
+        assert abs(_modes.coverage(real, made, 0) - n_modes / 8) < 0.1
+    assert np.isnan(_modes.coverage(real[:15], real[:15], 0))
+
+
+def test_a_fit_warns_in_words():
+    X, _ = blobs(200)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        GAN((8,), 2, max_iter=2, batch_size=20, learning_rate_init=1e-6, random_state=0).fit(X)
+    (warning,) = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
+    assert "coverage_" in str(warning.message)
+    assert warning.filename == __file__

@@ -76,4 +76,4 @@ def warn(history, found):
     """Warn of what has gone wrong, if anything has."""
     words = verdict(history, found)
     if words is not None:
-        warnings.warn(words, ConvergenceWarning, stacklevel=5)
+        warnings.warn(words, ConvergenceWarning, stacklevel=6)

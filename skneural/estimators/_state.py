@@ -313,7 +313,9 @@ def _check_adversarial(state, program):
     shape = state.get("sample_shape_")
     is_shape = type(shape) is tuple and len(shape) in (1, 2, 3) and all(map(is_count, shape))
     if not is_shape or math.prod(shape) != program.source.n_features - n_labels:
-        raise ValueError(f"sample_shape_ is {shape!r}, the network makes {program.source.n_features - n_labels} numbers.")
+        raise ValueError(
+            f"sample_shape_ is {shape!r}, the network makes {program.source.n_features - n_labels} numbers."
+        )
     return n_labels
 
 

@@ -24,6 +24,7 @@ from skneural.estimators._rows import Rows, Samples
 from skneural.estimators._samples import LOSSES_OF_GANS, SampleReader, SampleTargets
 from skneural.estimators._settings import find_device, network_dtype
 from skneural.layers import Adversarial
+from skneural.layers.adversarial import Copied
 from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
@@ -307,6 +308,8 @@ class GAN(BaseNetwork):
         dtype = None if first_pass else weights_dtype(self)
         self.device_ = find_device(self, dtype)
         is_new = first_pass or "_params" not in vars(self)
+        if is_new:
+            self.coverage_ = np.nan
         X, y = self._reader.validate(self, request.X, request.y, is_new, dtype)
         if len(X) == 1:
             raise ValueError("A GAN needs batches of at least two samples, got n_samples=1.")
@@ -416,7 +419,6 @@ class GAN(BaseNetwork):
     def _fit_ends(self, task, state):
         """Look back at a fit: warn where it has gone wrong."""
         if task.incremental:
-            vars(self).setdefault("coverage_", np.nan)
             return
         train = task.train
         seed = task.seed % 2**32
@@ -447,7 +449,8 @@ class GAN(BaseNetwork):
         """Scaled samples."""
         network, params = self._parts()
         start, _ = averages_of(self._program)
-        return self._run(network.generator, np.hstack([latent, labels]), params[start:], PART)
+        layers = (*network.generator, Copied())
+        return self._run(layers, np.hstack([latent, labels]), params[start:], PART)
 
     def sample(
         self,

@@ -108,3 +108,13 @@ class LabelChannels(Layer):
             raise net.error(f"needs rows with more than the {math.prod(self.shape)} numbers of an image, got {width}.")
         shape = (height, breadth, n_channels + n_labels)
         return net.add("label_channels", x, shape=shape, every=0, n_labels=n_labels)
+
+
+@dataclass(frozen=True, repr=False)
+class Copied(Layer):
+    """Rows as they are, in a place of their own: for what comes after an activation, and may not be a part of it."""
+
+    def build(self, net, x):
+        """See `Layer.build`."""
+        net.dense(x)
+        return net.add("reshape", x, shape=net.rows(x), every=0)
