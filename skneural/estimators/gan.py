@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbers import Integral
 from os import PathLike
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,11 +12,12 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skneural._declare import COUNT, NOT_NEGATIVE, POSITIVE, SHARE_BELOW_1, declare, fixed, options, parameter
+from skneural._declare import declare
 from skneural.backends import devices
 from skneural.estimators import _modes
 from skneural.estimators._adversarial_layers import Form, adversarial, default_layers, image_of
 from skneural.estimators._base import BaseNetwork
+from skneural.estimators._gan_parameters import GameParameters
 from skneural.estimators._kept import Request, Task, remembers
 from skneural.estimators._layers import check_layers
 from skneural.estimators._parameters import current_predictors, weights_dtype
@@ -25,9 +26,7 @@ from skneural.estimators._samples import LOSSES_OF_GANS, SampleReader, SampleTar
 from skneural.estimators._settings import find_device, network_dtype
 from skneural.layers import Adversarial
 from skneural.layers.adversarial import Copied
-from skneural.maths.activations import ACTIVATIONS
 from skneural.maths.losses import LOSSES
-from skneural.maths.optimizers import OPTIMIZERS
 from skneural.network.program import lower
 from skneural.training.adversarial import PASSES, Game, averages_of, passes_of, sources_of
 
@@ -38,7 +37,7 @@ PART = "squared_error"
 
 
 @declare
-class GAN(BaseNetwork):
+class GAN(GameParameters, BaseNetwork):
     r"""Generative adversarial network: makes samples like those of X.
 
     Two networks are trained in turn (Goodfellow et al., 2014): a *generator* makes samples of normal random numbers, a
@@ -97,135 +96,6 @@ class GAN(BaseNetwork):
     >>> bool(np.all(np.abs(samples.mean(axis=0) - [5, -2]) < 0.5))
     True
     """
-
-    hidden_layer_sizes: int | ArrayLike = parameter(
-        default=(128, 128),
-        constraint=["array-like", COUNT],
-        shape="(n_layers - 2,)",
-        kw_only=False,
-        doc="""Number of units of the hidden layers of each of both networks that no list of layers describes.""",
-    )
-    n_components: int = parameter(
-        default=16,
-        constraint=[COUNT],
-        kw_only=False,
-        doc="""How many normal random numbers a sample is made of.""",
-    )
-    generator: list | tuple | None = parameter(
-        default=None,
-        constraint=[list, tuple, None],
-        type="list or tuple of Layer, or None",
-        doc="""Layers of the generator, of :mod:`skneural.layers`, in the place of `hidden_layer_sizes`. They read rows
-        of `n_components` numbers, with a column for each class behind them. Where they end in rows, a dense layer with
-        a column for each feature is added; where samples are images, they may end in images of that shape.""",
-    )
-    discriminator: list | tuple | None = parameter(
-        default=None,
-        constraint=[list, tuple, None],
-        type="list or tuple of Layer, or None",
-        doc="""Layers of the discriminator. A dense layer with one unit is added. Where `X` is images they read images,
-        with a channel for each class behind those of `X`; with a first layer ``Reshape((height, width, n_channels))``
-        they read rows as such images.""",
-    )
-    activation: str | ArrayLike = parameter(
-        default="leaky_relu",
-        constraint=[options(*ACTIVATIONS), "array-like"],
-        shape="(n_layers - 2,)",
-        table=ACTIVATIONS,
-        doc="""Activation of the layers of `hidden_layer_sizes`, one for all or one each:
-
-        {table}""",
-    )
-    dropout: float | ArrayLike = parameter(
-        default=0.0,
-        constraint=[SHARE_BELOW_1, "array-like"],
-        shape="(n_layers - 2,)",
-        doc="""Rate of dropout after each of the layers of `hidden_layer_sizes` in the discriminator, one for all or one
-        each, in [0, 1).""",
-    )
-    loss: str = parameter(
-        default="log_loss",
-        constraint=[options(*LOSSES_OF_GANS)],
-        doc="""
-        - 'log_loss': the discriminator's output is the probability that a sample is real; the generator aims at the
-          class of real samples ("non-saturating").
-        - 'least_squares': half the squared distance of the output from 1 for real samples, from 0 for generated ones.
-        - 'hinge': :math:`\\max(0, 1 - z)` for real samples, :math:`\\max(0, 1 + z)` for generated ones; the generator
-          maximises z.
-        - 'wasserstein': the discriminator, a critic, maximises the difference of the mean outputs; its weights are kept
-          small by `weight_clip`. The authors use the solver 'rmsprop', a rate of 0.00005, and ``n_critic=5``.""",
-    )
-    scaling: str | None = parameter(
-        default="auto",
-        constraint=[options("auto", "standard", "range"), None],
-        doc="""How `X` is scaled inside: every column to mean 0 and standard deviation 1, or all numbers to a range from
-        -1 to 1, which the generator keeps to by a last 'tanh'. 'auto' is 'range' for images, else 'standard'.""",
-    )
-    generator_learning_rate_init: float | None = parameter(
-        default=None,
-        constraint=[POSITIVE, None],
-        doc="""What the schedule multiplies for the generator; `learning_rate_init` is the discriminator's. None is the
-        same for both.""",
-    )
-    n_critic: int = parameter(
-        default=1,
-        constraint=[COUNT],
-        doc="""Updates of the discriminator, each with another batch, for one of the generator.""",
-    )
-    label_smoothing: float = parameter(
-        default=0.0,
-        constraint=[SHARE_BELOW_1],
-        doc="""The discriminator aims at one minus this for real samples, in [0, 1) (Salimans et al., 2016). With the
-        losses 'log_loss' and 'least_squares'.""",
-    )
-    instance_noise: float = parameter(
-        default=0.0,
-        constraint=[NOT_NEGATIVE],
-        doc="""Standard deviation of Gaussian noise that is added to scaled samples, real and generated, before the
-        discriminator reads them (Sonderby et al., 2017).""",
-    )
-    weight_clip: float | str | None = parameter(
-        default="auto",
-        constraint=[POSITIVE, options("auto"), None],
-        doc="""Largest size of the discriminator's weights and biases, kept to after each of its updates. 'auto' is 0.01
-        with the loss 'wasserstein', else None: no limit.""",
-    )
-    generator_averaging: float = parameter(
-        default=0.0,
-        constraint=[SHARE_BELOW_1],
-        doc="""Decay of an exponential moving average of the generator's parameters, in [0, 1): samples are made by the
-        average, which is steadier than the parameters themselves. 0.999 is usual, 0 averages nothing. After t updates
-        the decay is at most ``(1 + t) / (10 + t)``.""",
-    )
-    solver: str = parameter(
-        default="adam",
-        constraint=[options(*OPTIMIZERS)],
-        table=OPTIMIZERS,
-        doc="""The optimizer of both networks:
-
-        {table}""",
-    )
-    alpha: float = parameter(default=0.0)
-    batch_size: int | str = parameter(
-        default="auto",
-        doc="""Number of real samples of a minibatch, which has as many generated ones. 'auto' is
-        ``min(200, n_samples)``.""",
-    )
-    learning_rate_init: float = parameter(default=0.0005)
-    beta_1: float = parameter(default=0.5)
-    random_state: int | np.random.RandomState | None = parameter(
-        default=None,
-        doc="""Decides initial weights, order of the samples, latent numbers, noise and dropout. With an int, a fit
-        gives the same bits every time, for any `n_jobs`.""",
-    )
-    early_stopping: bool = fixed(False)
-    validation_fraction: float = fixed(0.1)
-    tol: float = fixed(0.0)
-    n_iter_no_change: float = fixed(np.inf)
-    max_fun: int = fixed(15000)
-    input_noise: float = fixed(0.0)
-    scoring: Any = fixed(None)
-    score_training: bool = fixed(False)
 
     _reader = SampleReader()
     _converges = False

@@ -1,4 +1,4 @@
-"""Displays in the manner of scikit-learn's: of trainings, of forecasts, of images, and of what predictions rest on.
+"""Displays in the manner of scikit-learn's: of trainings, forecasts, images, samples, and of what predictions rest on.
 
 They read fitted attributes and arrays, and draw with Matplotlib, which is imported when something is drawn.
 """
@@ -9,9 +9,10 @@ from skneural.plotting._forecast import ForecastDisplay
 from skneural.plotting._image_importance import ImageImportanceDisplay
 from skneural.plotting._image_predictions import ImagePredictionDisplay
 from skneural.plotting._importance import TimestepImportanceDisplay
+from skneural.plotting._samples import SampleDisplay
 from skneural.plotting._training import GradientNormDisplay, TrainingCurveDisplay
 
 __all__ = [
     "AugmentationDisplay", "FilterDisplay", "ForecastDisplay", "GradientNormDisplay", "ImageImportanceDisplay",
-    "ImagePredictionDisplay", "TimestepImportanceDisplay", "TrainingCurveDisplay",
+    "ImagePredictionDisplay", "SampleDisplay", "TimestepImportanceDisplay", "TrainingCurveDisplay",
 ]  # fmt: skip
