@@ -16,7 +16,7 @@ from skneural import GAN, MLPClassifier
 from skneural.layers import Conv2D, ConvTranspose2D, Dense, Flatten, Reshape
 from skneural.plotting import SampleDisplay
 
-folder, full = options(__doc__, full="300 epochs in the place of 120")
+folder, full = options(__doc__, full="120 epochs in the place of 50")
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
 # %%
@@ -46,7 +46,7 @@ gan = GAN(
     learning_rate_init=0.001,
     instance_noise=0.1,
     generator_averaging=0.99,
-    max_iter=300 if full else 120,
+    max_iter=120 if full else 50,
     random_state=0,
 )
 gan.fit(X, y)

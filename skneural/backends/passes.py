@@ -25,19 +25,25 @@ def check_passes(passes, program):
     n_ops = len(program.ops)
     if passes.dtype != PASS or passes.ndim != 1 or not len(passes):
         raise ValueError(f"Passes must be an array of {PASS.names}, got one of {passes.dtype} of shape {passes.shape}.")
-    for begin, end in (("begin", "end"), ("back", "end"), ("update_begin", "update_end")):
-        if (passes[begin] < 0).any() or (passes[begin] >= passes[end]).any() or (passes[end] > n_ops).any():
-            raise ValueError(f"Passes go from {begin!r} to {end!r}, within {n_ops} operations.")
-    if (passes["back"] > passes["update_begin"]).any():
-        raise ValueError("Passes go back at least to the first operation whose parameters they update.")
-    if ((passes["reuses"] < 0) | (passes["reuses"] >= passes["end"])).any():
-        raise ValueError("Passes reuse what operations before their end have made.")
-    last = passes["averages"] + passes["n_averaged"]
-    if (passes["averages"] < 0).any() or (passes["n_averaged"] < 0).any() or (last > program.n_params).any():
-        raise ValueError(f"Averages of parameters stand among the {program.n_params} that there are.")
+    for part in passes:
+        _check_pass(part, n_ops, program.n_params)
     if passes["gathers"][-1]:
         raise ValueError("The last pass gathers a gradient that nobody adds to.")
     return np.ascontiguousarray(passes)
+
+
+def _check_pass(part, n_ops, n_params):
+    """Raise unless one pass names what there is."""
+    for begin, end in (("begin", "end"), ("back", "end"), ("update_begin", "update_end")):
+        if not 0 <= part[begin] < part[end] <= n_ops:
+            raise ValueError(f"Passes go from {begin!r} to {end!r}, within {n_ops} operations.")
+    if part["back"] > part["update_begin"]:
+        raise ValueError("Passes go back at least to the first operation whose parameters they update.")
+    if not 0 <= part["reuses"] < part["end"]:
+        raise ValueError("Passes reuse what operations before their end have made.")
+    is_within = 0 <= part["averages"] <= n_params - part["n_averaged"]
+    if not is_within or not 0 <= part["n_averaged"] <= part["averages"]:
+        raise ValueError(f"Averages stand behind the parameters that they are of, among {n_params}.")
 
 
 def source_of(frame, changes):

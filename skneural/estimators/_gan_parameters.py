@@ -175,7 +175,7 @@ class GameParameters:
         doc="""Number of real samples of a minibatch, which has as many generated ones. 'auto' is
         ``min(200, n_samples)``.""",
     )
-    learning_rate_init: float = parameter(default=0.0005)
+    learning_rate_init: float = parameter(default=0.001)
     beta_1: float = parameter(default=0.5)
     random_state: int | np.random.RandomState | None = parameter(
         default=None,

@@ -89,7 +89,7 @@ class GAN(GameParameters, BaseNetwork):
     >>> from skneural import GAN
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal([5, -2], [1.0, 0.2], size=(1000, 2))
-    >>> gan = GAN((32, 32), n_components=4, max_iter=100, random_state=0).fit(X)
+    >>> gan = GAN((32, 32), n_components=2, batch_size=50, max_iter=100, random_state=0).fit(X)
     >>> samples = gan.sample(1000, random_state=0)
     >>> samples.shape
     (1000, 2)

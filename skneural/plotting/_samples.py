@@ -49,7 +49,7 @@ class SampleDisplay:
     >>> from skneural.plotting import SampleDisplay
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal([5, -2], [1.0, 0.2], size=(1000, 2))
-    >>> gan = GAN((32, 32), n_components=4, max_iter=100, random_state=0).fit(X)
+    >>> gan = GAN((32, 32), n_components=2, batch_size=50, max_iter=100, random_state=0).fit(X)
     >>> display = SampleDisplay.from_estimator(gan, 300, X=X)
     >>> display.samples.shape
     (300, 2)
