@@ -10,9 +10,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skneural import GAN, load, save
+from skneural import GAN, load, save, warmup
 from skneural.backends.base import OptimizerState
-from skneural.backends.cpu import engine
+from skneural.backends.cpu import catalogue, compiler, engine
 from skneural.backends.cpu.engine import Trainer
 from skneural.backends.frame import data
 from skneural.callbacks import Checkpoint
@@ -500,6 +500,19 @@ def test_errors_of_fitted_ones():
         gan.discriminate(X)
     with pytest.raises(ValueError, match="label for each of 80 samples"):
         gan.discriminate(X, y[:3])
+
+
+def test_warmup_makes_all_kernels_ready(monkeypatch):
+    X, _ = blobs()
+    generator = [Dense(8, "relu"), Reshape((2, 2, 2)), ConvTranspose2D(1)]
+    for gan, samples in ((GAN(**SMALL), X), (GAN(generator=generator, **SMALL), np.ones((20, 4, 4)))):
+        monkeypatch.setattr(compiler, "_KERNELS", {})
+        monkeypatch.setattr(catalogue, "_found", {})
+        warmup(gan, "float64")
+        known = set(catalogue._found)
+        gan.fit(samples).sample(3)
+        assert set(catalogue._found) == known
+        assert warmup(gan) > 0
 
 
 # -- what has gone wrong -----------------------------------------------------------------------------------------------

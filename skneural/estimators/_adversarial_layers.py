@@ -40,6 +40,16 @@ def image_of(est):
     return tuple(first.shape) if is_image else None
 
 
+def likely_shape(est):
+    """Shape of samples that both networks can stand, as far as it is known without data."""
+    if est.generator is not None:
+        made = shape_after(list(est.generator), (int(est.n_components),))
+        if len(made) == 3:
+            return made
+    first = next(iter(est.discriminator or ()), None)
+    return first.shape if isinstance(first, Reshape) else (2,)
+
+
 def default_layers(est):
     """Dense layers by `hidden_layer_sizes`; dropout is the discriminator's."""
     sizes = sizes_of(est)

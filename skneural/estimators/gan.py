@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral
 from os import PathLike
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
+from sklearn.base import _fit_context, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skneural._declare import declare
 from skneural.backends import devices
 from skneural.estimators import _modes
-from skneural.estimators._adversarial_layers import Form, adversarial, default_layers, image_of
+from skneural.estimators._adversarial_layers import Form, adversarial, default_layers, image_of, likely_shape
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._gan_parameters import GameParameters
 from skneural.estimators._kept import Request, Task, remembers
@@ -406,6 +408,23 @@ class GAN(GameParameters, BaseNetwork):
         """How many parameters the generator has."""
         width = network.n_latent + (network.n_labels or 0)
         return lower(network.generator, width, dtype=self._params.dtype.type, loss=PART, training=False).n_params
+
+    def _make_ready(self, dtypes):
+        """Load or compile the kernels of samples and judgements; where there is no fit yet, by one of two samples."""
+        if hasattr(self, "_params"):
+            y = None if self._target.classes_ is None else self._target.classes_[:1]
+            self.discriminate(self.sample(1, y, random_state=0), y)
+            return
+        self._validate_params()
+        shape = likely_shape(self)
+        possible = [self.dtype] if self.dtype != "auto" else dtypes
+        for dtype in possible:
+            X = np.zeros((2, *shape), dtype)
+            X[1] = 1
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                probe = clone(self).set_params(max_iter=1, batch_size=2, random_state=0, verbose=False).fit(X)
+            probe.discriminate(X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -272,9 +272,12 @@ def hinge(raw, target, gradient, settings):
         is_aim = target[j] > one
         y = one if is_aim else target[j]
         margin = one - y * raw[j]
-        counts = is_aim or margin > zero
-        gradient[j] = -y if counts else zero
-        total += (margin - one if is_aim else margin) if counts else zero
+        if is_aim:
+            total += margin - one
+        else:
+            total += zero if margin <= zero else margin
+        gradient[j] = -y if is_aim or margin > zero else zero
+        gradient[j] = gradient[j] if raw[j] == raw[j] else raw[j]
     return total
 
 
@@ -283,7 +286,7 @@ def wasserstein(raw, target, gradient, settings):
     r"""Difference of means, :math:`-y z` (Arjovsky et al., 2017), summed over the outputs; y is 1 for real samples."""
     total = type(raw[0])(0)
     for j in range(len(raw)):
-        gradient[j] = -target[j]
+        gradient[j] = -target[j] if raw[j] == raw[j] else raw[j]
         total -= target[j] * raw[j]
     return total
 
