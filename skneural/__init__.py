@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from skneural.estimators.cnn import CNNClassifier, CNNRegressor
     from skneural.estimators.convolutional import FCNClassifier, FCNRegressor, ResNetClassifier, ResNetRegressor
     from skneural.estimators.detector import AutoencoderDetector
+    from skneural.estimators.gan import GAN
     from skneural.estimators.mlp import MLPClassifier, MLPRegressor
     from skneural.estimators.network import NetworkClassifier, NetworkRegressor
     from skneural.estimators.recurrent import (
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from skneural.persistence import load, save
 
 __all__ = [
-    "Autoencoder", "AutoencoderDetector", "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor",
+    "Autoencoder", "AutoencoderDetector", "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor", "GAN",
     "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "MLPClassifier", "MLPRegressor",
     "NetworkClassifier", "NetworkRegressor", "RNNClassifier", "RNNRegressor", "ResNetClassifier",
     "ResNetRegressor", "VariationalAutoencoder", "layers", "load", "save", "warmup",
@@ -38,6 +39,7 @@ _MODULES = {
     "estimators.cnn": ["CNNClassifier", "CNNRegressor"],
     "estimators.convolutional": ["FCNClassifier", "FCNRegressor", "ResNetClassifier", "ResNetRegressor"],
     "estimators.detector": ["AutoencoderDetector"],
+    "estimators.gan": ["GAN"],
     "estimators.mlp": ["MLPClassifier", "MLPRegressor"],
     "estimators.network": ["NetworkClassifier", "NetworkRegressor"],
     "estimators.recurrent": [

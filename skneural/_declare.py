@@ -85,6 +85,11 @@ def parameter(
     return dataclasses.field(default=default, kw_only=kw_only, metadata=given)
 
 
+def fixed(value: Any) -> Any:
+    """A row that takes a parameter of a base away: it has this value, and the constructor does not know it."""
+    return dataclasses.field(default=value, init=False, metadata={"fixed": True})
+
+
 @typing.dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(parameter,))
 def declare(cls: type[T]) -> type[T]:
     """Class decorator: give a class the constructor, the constraints and the docstring that follow from its rows.
@@ -96,7 +101,7 @@ def declare(cls: type[T]) -> type[T]:
     cls = dataclasses.dataclass(cls, eq=False, repr=False, kw_only=True, match_args=False)
     cls.__doc__ = doc  # if there is none, dataclasses makes one up
     for name in inspect.get_annotations(cls):
-        if name in cls.__dataclass_fields__:
+        if name in cls.__dataclass_fields__ and not _is_fixed(cls.__dataclass_fields__[name]):
             delattr(cls, name)  # defaults belong to the constructor: help() would list them once more
     cls._rows = _rows(cls)
     cls._parameter_constraints = {name: row["constraint"] for name, row in cls._rows.items() if "constraint" in row}
@@ -132,13 +137,19 @@ def _rows(cls):
     rows = {field.name: {} for field in _in_order(cls)}
     for base in reversed(cls.__mro__):
         for name, field in vars(base).get("__dataclass_fields__", {}).items():
-            rows[name] |= {**field.metadata, "default": field.default}
+            if name in rows:
+                rows[name] |= {**field.metadata, "default": field.default}
     return rows
+
+
+def _is_fixed(field):
+    return field.metadata.get("fixed", False)
 
 
 def _in_order(cls):
     """Fields of a class, in the order of its signature."""
-    return sorted(dataclasses.fields(cls), key=lambda field: field.kw_only)
+    shown = [field for field in dataclasses.fields(cls) if not _is_fixed(field)]
+    return sorted(shown, key=lambda field: field.kw_only)
 
 
 # -- the docstring -----------------------------------------------------------------------------------------------------

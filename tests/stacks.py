@@ -79,7 +79,10 @@ EXAMPLES = {
 #: is a part of what they read.
 OF_ONE_LENGTH = ("Flatten", "Reshape", "padding='valid'")
 #: Layers that are tested in files of their own: those that read images, and those that stand before all others.
-ELSEWHERE = ("Augmentation", "AveragePool2D", "Conv2D", "ConvTranspose2D", "MaxPool2D", "SequenceAugmentation")
+ELSEWHERE = (
+    "Adversarial", "Augmentation", "AveragePool2D", "Conv2D", "ConvTranspose2D", "Copied", "LabelChannels", "MaxPool2D",
+    "SequenceAugmentation",
+)  # fmt: skip
 
 
 def usual(cls):

@@ -21,6 +21,7 @@ POSITIONAL = {
     "CNNRegressor": ["filters"],
     "FCNClassifier": ["filters"],
     "FCNRegressor": ["filters"],
+    "GAN": ["hidden_layer_sizes", "n_components"],
     "MLPClassifier": ["hidden_layer_sizes", "activation"],
     "MLPRegressor": ["loss", "hidden_layer_sizes", "activation"],
     "NetworkClassifier": ["layers"],

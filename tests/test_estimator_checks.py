@@ -14,10 +14,13 @@ from sklearn.utils.estimator_checks import (
 from skneural import MLPClassifier, MLPRegressor
 from skneural.estimators._targets import REAL_LOSSES
 from skneural.maths.activations import ACTIVATIONS
-from skneural.maths.losses import LOSSES
+from skneural.maths.losses import LOSSES as ALL_LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import SCHEDULES
 from skneural.network.initializers import INITIALIZERS
+
+#: Those of single networks.
+LOSSES = {name: entry for name, entry in ALL_LOSSES.items() if not entry.adversarial}
 
 # The checks fit tiny data with default settings: that this does not converge is not what they check.
 pytestmark = pytest.mark.filterwarnings(

@@ -21,10 +21,13 @@ from test_api import Watch
 from skneural import MLPClassifier, MLPRegressor
 from skneural.estimators._targets import REAL_LOSSES
 from skneural.maths.activations import ACTIVATIONS
-from skneural.maths.losses import LOSSES
+from skneural.maths.losses import LOSSES as ALL_LOSSES
 from skneural.maths.optimizers import OPTIMIZERS
 from skneural.maths.schedules import SCHEDULES
 from skneural.network.initializers import INITIALIZERS
+
+#: Those of single networks.
+LOSSES = {name: entry for name, entry in ALL_LOSSES.items() if not entry.adversarial}
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -26,7 +26,9 @@ def position_of(program, number):
 
 
 def table(*passes):
-    return np.array(list(passes), PASS)
+    """Passes of which the first fields are given; the others are 0."""
+    rest = len(PASS) - len(passes[0])
+    return np.array([(*one, *[0] * rest) for one in passes], PASS)
 
 
 def start(program, params, X, y, weights, batch=None, n_threads=1, hyper=(0.9, 0.0), state=None, **settings):

@@ -8,7 +8,7 @@ from scipy.special import betaincinv
 
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs
-from skneural.backends.records import N_CONSTANTS, PASS
+from skneural.backends.records import N_CONSTANTS
 from skneural.maths import random
 from skneural.maths.augmentation import N_SHARES
 from skneural.maths.losses import LOSSES, n_settings
@@ -72,10 +72,12 @@ def quantiles_of_shares(mixup):
     return betaincinv(mixup, mixup, middles)
 
 
-def one_pass(program):
-    """A step of training that is one pass: all operations forward and back, all parameters updated."""
-    n_ops = len(program.ops)
-    return np.array([(0, n_ops, 0, 0, n_ops, 0, 1.0)], PASS)
+def make_records(before, n_epochs, *shape):
+    """Room for records of epochs and of one that has begun; the first goes on with that of the call before."""
+    records = np.zeros((n_epochs + 1, *shape))
+    if before is not None:
+        records[0] = before[-1]
+    return records
 
 
 class BaseTrainer:
@@ -124,6 +126,7 @@ class BaseTrainer:
         self.settings = check_settings(program)
         self.monitor = monitor
         self.layer_norms = None
+        self.notes = None
         self.shares = quantiles_of_shares(mixup) if mixup > 0 else None
         self.template = Frame()
         self.template.update(clip_norm=0.0, clip_value=np.inf, max_norm=0.0)
@@ -209,11 +212,9 @@ class BaseTrainer:
         frame = self.frame
         self.losses_of_epochs = np.zeros(n_epochs)
         if self.monitor:
-            before = self.layer_norms
-            self.layer_norms = np.zeros((n_epochs + 1, self.program.n_layers))
-            if before is not None:  # the epoch in which the call before ended
-                self.layer_norms[0] = before[-1]
-        self.order_keys = order_keys(frame["seed"], frame["epoch"], n_epochs)
+            self.layer_norms = make_records(self.layer_norms, n_epochs, self.program.n_layers)
+        self._begin_notes(n_epochs)
+        self.order_keys = order_keys(self.template["seed"], frame["epoch"], n_epochs)
         frame.update(best_loss=best_loss, no_improvement=no_improvement, epochs_left=n_epochs, epochs_done=0)
         started = time.perf_counter() - begin
         while frame["epochs_done"] == 0:
@@ -232,11 +233,16 @@ class BaseTrainer:
         if self.monitor:
             self.layer_norms = self.layer_norms[: done + 1]
             self.layer_norms[:done] /= self.steps_per_epoch
+        if self.notes is not None:
+            self.notes = self.notes[: done + 1]
         losses = self.losses_of_epochs[:done].tolist()
         epochs = list(zip(losses, seconds.tolist(), strict=True))
         return epochs, frame["best_loss"], frame["no_improvement"]
 
-    def constants(self, rates, first, count):
+    def _begin_notes(self, n_epochs):
+        """Make room for notes of the passes of epochs, where a backend takes any."""
+
+    def constants(self, rates, first, count, every=1, factor=1.0):
         """What the next updates need: a row of constants of the optimizer each, and how much weights shrink.
 
         Parameters
@@ -244,11 +250,15 @@ class BaseTrainer:
         rates : ndarray of shape (n_epochs, 1) or (n_epochs, steps_per_epoch)
         first, count : int
             Steps of these epochs that come before, and how many are wanted.
+        every : int, default=1
+            How many steps there are for each update.
+        factor : float, default=1.0
+            What multiplies the rates.
         """
         steps_of_a_rate = self.steps_per_epoch // rates.shape[1]
-        rates = rates.ravel()[np.arange(first, first + count) // steps_of_a_rate]
+        rates = factor * rates.ravel()[np.arange(first, first + count) // steps_of_a_rate]
         done = self.frame["step"]
-        t = np.arange(done + 1, done + 1 + count)
+        t = np.maximum(np.arange(done + 1, done + 1 + count) // every, 1)
         constants = np.zeros((count, N_CONSTANTS))
         for i, values in enumerate(self.optimizer.constants(rates, t, *self.hyper)):
             constants[:, i] = values

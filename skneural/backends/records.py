@@ -21,6 +21,8 @@ SOURCE = (
     ("order", "i8"),
     ("n_rows", "i8"),
     ("window", "i8"),  # on a GPU: first row at hand, where not all are
+    ("seed", "i8"),
+    ("generated", "i8"),  # whether a generator makes the samples: see `layers.adversarial`
 )
 
 #: What the kernels of layers need.
@@ -54,11 +56,12 @@ LAYERS = (
     ("statistics", "i8"),
     ("outputs", "i8"),
     ("losses", "i8"),
+    ("hits", "i8"),  # whether a discriminator takes each row for a real one
     ("settings", "i8"),  # constants of the loss
-    ("seed", "i8"),
     ("mixup", "i8"),  # quantiles of the shares with which samples are mixed; 0: they are not
     ("training", "i8"),
     ("phase", "i8"),
+    ("begin", "i8"),  # the first operation that runs forward
     ("start", "i8"),  # rows of the batch before the chunk at hand, in the order of the epoch
     ("chunk", "i8"),  # rows of the chunk
     ("done", "i8"),  # rows of the batch before it
@@ -72,14 +75,15 @@ UPDATES = (
     ("optimizer", "i8"),
     ("state_s", "i8"),
     ("state_v", "i8"),
-    ("constants", "i8"),  # of the optimizer, a row a step
-    ("now", "i8"),  # the row of this step
+    ("constants", "i8"),  # of the optimizer, a row for every pass of every step
+    ("now", "i8"),  # the row of this step and pass
     ("row_block", "i8"),  # rows of weights that are updated while they are in the cache
     ("alpha", "f8"),
     ("l1_ratio", "f8"),
     ("clip_norm", "f8"),
     ("clip_value", "f8"),
     ("max_norm", "f8"),
+    ("weight_limit", "f8"),  # largest size of a parameter that a pass updates; 0: none
     ("factor", "f8"),  # that clips the gradient
     ("penalties", "i8"),  # partial sums of the penalty and of the squared gradient
     ("squares", "i8"),
@@ -102,6 +106,8 @@ PROGRESS = (
     ("epochs_left", "i8"),
     ("epochs_done", "i8"),
     ("epoch_losses", "i8"),
+    ("notes", "i8"),  # `NOTES` of every pass of every epoch; 0: none are taken
+    ("noted", "i8"),  # those of the pass at hand
     ("sum_loss", "f8"),
     ("best_loss", "f8"),
     ("tol", "f8"),
@@ -128,8 +134,25 @@ PASS = np.dtype(
         ("update_end", "i8"),
         ("source", "i8"),  # address of where the samples come from; 0: as the frame has it
         ("counts", "f8"),  # how much its loss counts in that of the epoch
+        (
+            "reuses",
+            "i8",
+        ),  # the first that runs where all rows fit the buffers: what those before made is there; 0: begin
+        ("gap_begin", "i8"),  # operations in between that do not run forward: the first,
+        ("gap_end", "i8"),  # and the one after the last
+        ("gathers", "i8"),  # whether the gradient is only summed, for the next pass to add its own and update
+        ("every", "i8"),  # it runs in the last of so many steps; 0: in all
+        ("rate", "f8"),  # what multiplies the learning rate; 0: nothing
+        ("weight_limit", "f8"),  # largest size of a parameter that it updates; 0: none
+        ("averages", "i8"),  # where among the parameters the averages of the first ones begin; 0: nothing is averaged
+        ("n_averaged", "i8"),
+        ("decay", "f8"),  # of the averages, at the most
     ]
 )
+
+#: What is noted of a pass in an epoch: sums over its rows of the loss and of `hits`, and how many rows there were; the
+#: sum of the norms of its gradients, and how often it ran.
+NOTES = ("loss", "hits", "rows", "norm", "runs")
 
 #: What an update does: sum the gradient and apply it, store it (or add it to the one so far), or apply that.
 FUSED, COLLECT, APPLY = range(3)

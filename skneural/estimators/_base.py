@@ -88,6 +88,8 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
     """Base of all estimators. What they differ in are objects: the layers, and how y is encoded and decoded."""
 
     _reader = RowReader()
+    #: Whether a fit is to end by its stopping rule, and the number of epochs is a limit.
+    _converges = True
     #: What asks for normalisation of the batch, in messages.
     _batch_norm = "normalization='batch'"
 
@@ -181,11 +183,8 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
                 raise
             if not are_finite(state.params):
                 raise ValueError(NON_FINITE)
-            self._fit_ends(request)
+            self._fit_ends(task, state)
         return self
-
-    def _fit_ends(self, request):
-        """Learn what only the fitted network can tell: nothing here."""
 
     def _put_back(self, before):
         """Put the attributes back that there were. They are not cleared first: another thread may predict."""
@@ -331,6 +330,17 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
 
     def _fit_targets(self, targets, y, weights, first_pass):
         """Let targets learn what they need of the training data: nothing here."""
+
+    def _fit_ends(self, task, state):
+        """What is left to do when a fit has come to its end: nothing here."""
+
+    def _passes(self, task):
+        """What a trainer is told of the passes of a step: nothing where there is but one."""
+        return {}
+
+    def _columns(self, trainer, n_epochs):
+        """What the history has of the first epochs of a call besides: lists by name."""
+        return {}
 
     # -- prediction --------------------------------------------------------------------------------------------------
 

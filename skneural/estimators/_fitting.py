@@ -113,8 +113,9 @@ def begin(est, task):
     est.n_outputs_ = program.n_outputs
     est.n_layers_ = program.n_layers + 1
     est.out_activation_ = LOSSES[task.targets.loss].link
-    if hasattr(task.targets, "classes_"):
-        est.classes_ = task.targets.classes_
+    classes = getattr(task.targets, "classes_", None)
+    if classes is not None:
+        est.classes_ = classes
     if task.first_pass:
         adopt(est, program, est._initialize(program, task.seed, task.train), task.targets)
         shown = {}
@@ -213,6 +214,8 @@ def _watch(est, task, state):
         validation=validation,
         verbose=settings.verbose,
         incremental=task.incremental,
+        converges=est._converges,
+        columns=est._columns,
     )
 
 
@@ -239,6 +242,7 @@ def _trainer(est, task, state):
         seed=state.solver.seed,
         n_threads=n_threads,
         monitor=settings.monitor_gradients,
+        **est._passes(task),
     )
 
 

@@ -38,6 +38,7 @@ class ImageReader:
 
     reads_sequences = (True,)
     reads_images = True
+    reads_samples = False
 
     statistics = staticmethod(_images.statistics)
 

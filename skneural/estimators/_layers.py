@@ -10,7 +10,7 @@ from skneural.network.description import describe_layer, layer_of
 from skneural.network.layer import normalized
 
 #: Parameters of estimators that hold layers.
-HOLDERS = ("layers", "encoder", "decoder", "augmentation")
+HOLDERS = ("layers", "encoder", "decoder", "generator", "discriminator", "augmentation")
 
 # -- what lists hold ---------------------------------------------------------------------------------------------------
 
@@ -94,6 +94,12 @@ def _built(layers, shape):
     builder = Builder(shape, "float64", sparse=False, training=False)
     builder.stack(layers, builder.input)
     return builder
+
+
+def shape_after(layers, shape):
+    """Shape of what layers make of samples of a shape."""
+    builder = Builder(shape, "float64", sparse=False, training=False)
+    return builder.stack(layers, builder.input).shape
 
 
 def builds(layers, shape):

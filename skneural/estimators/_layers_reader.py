@@ -46,6 +46,7 @@ class LayersReader:
 
     reads_sequences = (False, True)
     reads_images = False
+    reads_samples = False
 
     statistics = staticmethod(SequenceReader.statistics)
 

@@ -80,6 +80,8 @@ class RowReader:
     reads_sequences = (False,)
     #: Whether what the engine reads as sequences are images, a step for each pixel.
     reads_images = False
+    #: Whether X is samples to be made, which stand in rows.
+    reads_samples = False
 
     def validate(self, est, X, y, reset, dtype=None):
         """Checked X and y; `dtype` is that of weights there are, and `reset` is as in scikit-learn."""

@@ -82,6 +82,7 @@ OPTIONAL = {
     "_n_axes": _is_anything,  # of sequences; files of the first versions have none
 }
 OF_CLASSIFIERS = {"classes_": _is_anything}
+OF_SAMPLES = {"sample_shape_": _is_anything, "coverage_": is_number}
 OF_IMAGES = {"image_shape_": _is_anything, "_n_axes": _is_anything}
 OF_SEQUENCES = {"_n_channels": _is_anything, "_table": _is_anything, "n_timesteps_in_": _is_anything}
 #: What users may set before the first fit.
@@ -113,6 +114,10 @@ def check_saved(est, state):
     if is_fitted and issubclass(cls, ClassifierMixin):
         needed |= OF_CLASSIFIERS
     network = network_of(cls, state)
+    if is_fitted and cls._reader.reads_samples:
+        needed |= OF_SAMPLES
+        if state.get("classes_") is not None:
+            needed |= OF_CLASSIFIERS
     if is_fitted and holds_images(cls, state):
         needed |= OF_IMAGES
     elif is_fitted and network[0].n_timesteps > 0:

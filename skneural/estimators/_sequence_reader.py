@@ -41,6 +41,7 @@ class SequenceReader:
 
     reads_sequences = (True,)
     reads_images = False
+    reads_samples = False
 
     statistics = staticmethod(statistics)
 

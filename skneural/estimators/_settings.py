@@ -39,7 +39,7 @@ def settings_of(est):
     """
     settings = SimpleNamespace()
     # Also those that the signature of a subclass leaves out, and its parent's constructor has set.
-    for name in dict.fromkeys([*est._rows, *est._get_param_names()]):
+    for name in dict.fromkeys([*est.__dataclass_fields__, *est._get_param_names()]):
         if hasattr(est, name):
             value = getattr(est, name)
             setattr(settings, name, value if type(value) in PLAIN else _plain(est, name, value))

@@ -14,7 +14,9 @@ from skneural.backends.inputs import are_finite
 from skneural.maths.losses import LOSSES
 
 #: What regressors can minimise; the others are those of `ClassTargets`.
-REAL_LOSSES = tuple(name for name in LOSSES if not name.endswith(("log_loss", "focal")))
+REAL_LOSSES = tuple(
+    name for name, row in LOSSES.items() if not (name.endswith(("log_loss", "focal")) or row.adversarial)
+)
 
 
 def without_last_axis(y):

@@ -76,6 +76,9 @@ def prepare(est, dtypes):
     RuntimeError
         If the device of an estimator that is not fitted is a GPU that cannot be used.
     """
+    if est._reader.reads_samples:
+        est._make_ready(dtypes)
+        return
     if hasattr(est, "_params"):
         predictor_of(est, **est._reader.variant(est._reader.one_sample(est, est._params.dtype)))
         return

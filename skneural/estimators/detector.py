@@ -58,7 +58,8 @@ class AutoencoderDetector(OutlierMixin, Autoencoder):
         doc="""Share of outliers in the data of the fit, in (0, 0.5]: decides `offset_`.""",
     )
 
-    def _fit_ends(self, request):
+    def _fit_ends(self, task, state):
+        request = task.request
         scores = self.score_samples(request.X)
         weights = np.ones(len(scores))
         if request.sample_weight is not None:

@@ -9,16 +9,18 @@ Options of an entry: `link`, the output activation as scikit-learn names it (``o
 the reported value is divided by the number of outputs, as scikit-learn reports squared errors; `settings`, which
 estimator parameters arrive in `settings`, in order; `n_settings`, how many numbers these are, a function of the number
 of outputs, if not one each; `least`, the smallest target there may be, and `open` if not even that; `exponent`, a
-function ``(raw, out)`` that writes a row of exponents. Where there is one, `gradient` arrives holding e to these
-exponents: the exponentials of all rows are taken at once, since rows are too short for vector code.
+function ``(raw, out)`` that writes a row of exponents; `adversarial`, whether it is for discriminators alone. Where
+there is an `exponent`, `gradient` arrives holding e to these exponents: the exponentials of all rows are taken at once,
+since rows are too short for vector code.
 """
 
 from skneural.maths.elementary import exp, log, log1p
 from skneural.maths.registry import Registry
 
 LOSSES = Registry(
-    "loss", link="identity", averaged=False, settings=(), n_settings=None, least=None, open=False, exponent=None
-)
+    "loss", link="identity", averaged=False, settings=(), n_settings=None, least=None, open=False, exponent=None,
+    adversarial=False,
+)  # fmt: skip
 LINKS = Registry("link", exponent=None)
 
 
@@ -254,6 +256,39 @@ def focal(raw, target, gradient, settings):
         gradient[j] *= -derivative / total
     gradient[y] = derivative * q
     return -factor * log_p
+
+
+@LOSSES.register("hinge", adversarial=True)
+def hinge(raw, target, gradient, settings):
+    r"""Hinge loss of a discriminator, :math:`\max(0, 1 - y z)`, summed over the outputs.
+
+    `target` is 1 for real and -1 for generated samples. One that is larger than 1 is what a generator aims at, for
+    which there is no margin: :math:`-z`.
+    """
+    zero = type(raw[0])(0)
+    one = type(raw[0])(1)
+    total = zero
+    for j in range(len(raw)):
+        is_aim = target[j] > one
+        y = one if is_aim else target[j]
+        margin = one - y * raw[j]
+        if is_aim:
+            total += margin - one
+        else:
+            total += zero if margin <= zero else margin
+        gradient[j] = -y if is_aim or margin > zero else zero
+        gradient[j] = gradient[j] if raw[j] == raw[j] else raw[j]
+    return total
+
+
+@LOSSES.register("wasserstein", adversarial=True)
+def wasserstein(raw, target, gradient, settings):
+    r"""Difference of means, :math:`-y z` (Arjovsky et al., 2017), summed over the outputs; y is 1 for real samples."""
+    total = type(raw[0])(0)
+    for j in range(len(raw)):
+        gradient[j] = -target[j] if raw[j] == raw[j] else raw[j]
+        total -= target[j] * raw[j]
+    return total
 
 
 @LINKS.register("identity")

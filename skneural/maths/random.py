@@ -29,6 +29,7 @@ AUGMENTATION = 6
 CHANNEL_SCALE = 7
 MIXUP = 8
 SAMPLING = 9
+LATENT = 10
 
 
 def stir(x, shift, factor):

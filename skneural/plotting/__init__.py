@@ -1,4 +1,4 @@
-"""Displays in the manner of scikit-learn's: of trainings, forecasts, images, codes, and what predictions rest on.
+"""Displays in the manner of scikit-learn's: of trainings, forecasts, images, codes, samples, and what predictions rest on.
 
 They read fitted attributes and arrays, and draw with Matplotlib, which is imported when something is drawn.
 """
@@ -11,11 +11,12 @@ from skneural.plotting._image_predictions import ImagePredictionDisplay
 from skneural.plotting._importance import TimestepImportanceDisplay
 from skneural.plotting._latent import LatentDisplay
 from skneural.plotting._reconstruction import ReconstructionDisplay
+from skneural.plotting._samples import SampleDisplay
 from skneural.plotting._sequence_augmentation import SequenceAugmentationDisplay
 from skneural.plotting._training import GradientNormDisplay, TrainingCurveDisplay
 
 __all__ = [
     "AugmentationDisplay", "FilterDisplay", "ForecastDisplay", "GradientNormDisplay", "ImageImportanceDisplay",
-    "ImagePredictionDisplay", "LatentDisplay", "ReconstructionDisplay", "SequenceAugmentationDisplay",
+    "ImagePredictionDisplay", "LatentDisplay", "ReconstructionDisplay", "SampleDisplay", "SequenceAugmentationDisplay",
     "TimestepImportanceDisplay", "TrainingCurveDisplay",
 ]  # fmt: skip

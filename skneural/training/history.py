@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Epochs:
     training_score : float or None
         On the training rows.
     gradient_norms : list of ndarray of shape (n_layers,) or None
+    columns : dict of list
+        What only some estimators note, by name.
     """
 
     losses: list
@@ -34,6 +36,7 @@ class Epochs:
     score: float = np.nan
     training_score: float | None = None
     gradient_norms: list | None = None
+    columns: dict = field(default_factory=dict)
 
 
 def note(state, epochs, n_rows, n_layers):
@@ -60,6 +63,8 @@ def note(state, epochs, n_rows, n_layers):
     scores = None if epochs.training_score is None else [epochs.training_score]
     _fill_in(state, columns, "training_score", scores, n, np.nan)
     _fill_in(state, columns, "gradient_norm", epochs.gradient_norms, n, np.full(n_layers, np.nan))
+    for name, values in epochs.columns.items():
+        _fill_in(state, columns, name, values, n, np.nan)
     curves = [(state.history[name], values) for name, values in columns.items()]
     curves.append((state.loss_curve, epochs.losses))
     if state.validation_scores is not None:

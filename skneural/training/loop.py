@@ -79,6 +79,10 @@ class Watch:
     verbose : bool
     incremental : bool
         Whether this is a call of `partial_fit`, of one epoch.
+    converges : bool
+        Whether a fit that has come to `max_iter` is said not to have converged.
+    columns : callable or None
+        Returns what else is noted of so many epochs that a trainer has run: lists by name.
     """
 
     state: FitState
@@ -89,6 +93,8 @@ class Watch:
     evaluate_training: Callable | None = None
     verbose: bool = False
     incremental: bool = False
+    converges: bool = True
+    columns: Callable | None = None
 
     def __post_init__(self):
         self.begin = time.perf_counter()
@@ -149,7 +155,7 @@ def fit_stochastic(trainer, schedule, watch, settings, *, first_pass):
             stop = _run_epochs(trainer, schedule, watch, settings, n_epochs)
         if not state.is_finite:
             _recover(trainer, watch, first_pass)
-        elif not (stop or watch.incremental or schedule.entry.ends):
+        elif watch.converges and not (stop or watch.incremental or schedule.entry.ends):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged "
                 "yet.",
@@ -175,6 +181,8 @@ def _run_epochs(trainer, schedule, watch, settings, n_epochs):
     epochs = Epochs(losses, rates[: len(losses), -1].tolist(), seconds)
     if trainer.monitor:
         epochs.gradient_norms = list(trainer.layer_norms[: len(losses)])
+    if watch.columns:
+        epochs.columns = watch.columns(trainer, len(losses))
     if watch.validation:
         epochs.validation_loss, epochs.score = watch.validation.measure()
         epochs.seconds = [watch.seconds()]

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
+from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, make_records
 from skneural.backends.cpu import crew
 from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit
 from skneural.backends.cpu.buffers import BEHIND, Spare, buffers_for
@@ -23,7 +23,8 @@ from skneural.backends.cpu.threads import run_together
 from skneural.backends.cpu.weights import lay_out_weights, panels_of
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
-from skneural.backends.records import PASS
+from skneural.backends.passes import check_passes, one_pass, source_of
+from skneural.backends.records import NOTES
 from skneural.network.memory import aligned_zeros
 
 #: Rows of a chunk of a batch, at the most: larger batches are run in chunks, so buffers stay small.
@@ -47,18 +48,6 @@ _WORTH_A_CLAIM = 5e-4
 _WORTH_PANELS = 96
 #: How many times longer than planned a call on several threads may take.
 OVERRUN = 2
-
-
-def check_passes(passes, n_ops):
-    """Raise unless passes name operations that there are; in compiled code nobody would look."""
-    if passes.dtype != PASS or passes.ndim != 1 or not len(passes):
-        raise ValueError(f"Passes must be an array of {PASS.names}, got one of {passes.dtype} of shape {passes.shape}.")
-    for begin, end in (("begin", "end"), ("back", "end"), ("update_begin", "update_end")):
-        if (passes[begin] < 0).any() or (passes[begin] >= passes[end]).any() or (passes[end] > n_ops).any():
-            raise ValueError(f"Passes go from {begin!r} to {end!r}, within {n_ops} operations.")
-    if (passes["back"] > passes["update_begin"]).any():
-        raise ValueError("Passes go back at least to the first operation whose parameters they update.")
-    return np.ascontiguousarray(passes)
 
 
 def frame_fields(program, params, ops, settings):
@@ -227,6 +216,9 @@ class Trainer(BaseTrainer):
         At most.
     passes : ndarray of `records.PASS`, default=None
         What a step consists of: by default one pass over all operations, which updates all parameters.
+    sources : list of dict, default=None
+        For every pass what differs in where its samples come from, by the names of `records.SOURCE`. With them the
+        trainer takes notes of every pass, in `notes`: see `records.NOTES`.
 
     Raises
     ------
@@ -234,7 +226,7 @@ class Trainer(BaseTrainer):
         If a pass names operations that there are not.
     """
 
-    def __init__(self, program, params, X, targets, weights, *, n_threads, passes=None, **settings):
+    def __init__(self, program, params, X, targets, weights, *, n_threads, passes=None, sources=None, **settings):
         super().__init__(program, params, X, targets, weights, **settings)
         self.ops, self.n_work = bind_training(program, constrain=self.template["max_norm"] > 0)
         self.n_threads = n_threads
@@ -243,7 +235,8 @@ class Trainer(BaseTrainer):
         self.transposed = aligned_zeros(max(program.n_transposed, 1), program.dtype)
         self.panels = aligned_zeros(program.n_params, program.dtype)
         self._snapshots = [params.copy(), params.copy()]
-        self.passes = one_pass(program) if passes is None else check_passes(passes, len(program.ops))
+        self.passes = one_pass(program) if passes is None else check_passes(passes, program)
+        self.sources = sources
         set_inputs(self.template, X)
         self.template.update(
             **frame_fields(program, params, self.ops, self.settings),
@@ -275,10 +268,12 @@ class Trainer(BaseTrainer):
         row_block = STRIP if is_shared else STRIPS * STRIP  # threads can share small ones more evenly
         self.work = buffers_for(program, self.n_work, capacity)
         self.losses = np.zeros(capacity)
+        self.hits = None if self.sources is None else np.zeros(capacity)
         self.statistics = aligned_zeros(max(program.n_statistics, 1), dtype)
         f.update(
             work=data(self.work),
             losses=data(self.losses),
+            hits=data(self.hits),
             statistics=data(self.statistics),
             capacity=capacity,
             row_block=row_block,
@@ -289,7 +284,8 @@ class Trainer(BaseTrainer):
         splits = splits and work * STRIPS * STRIP / min(batch, n_rows) > _WORTH_A_CLAIM
         self._number_slots(row_block)
         stores = any(operation.traits.stores_gradient for operation in program.operations)
-        if batch > capacity or f["clip_norm"] > 0 or stores:
+        self._name_sources()
+        if batch > capacity or f["clip_norm"] > 0 or stores or self.passes["gathers"].any():
             self.gradient = aligned_zeros(program.n_params, dtype)
             f["gradient"] = data(self.gradient)
         size = self.n_threads if is_shared else 1
@@ -333,8 +329,20 @@ class Trainer(BaseTrainer):
                 op["n_slots"] = sum(-(-n_rows // together) for n_rows in weights) + 1
                 count += int(op["n_slots"])
         self.penalties = np.zeros(count)
-        self.squares = np.zeros(count) if self.monitor or f["clip_norm"] > 0 else None
+        measures = self.monitor or self.sources is not None or f["clip_norm"] > 0
+        self.squares = np.zeros(count) if measures else None
         f.update(penalties=data(self.penalties), squares=data(self.squares), n_slots=count)
+
+    def _name_sources(self):
+        """Tell the passes where their samples come from."""
+        if self.sources is None:
+            return
+        self._records = [source_of(self.template, changes) for changes in self.sources]
+        self.passes["source"] = [data(record) for record in self._records]
+
+    def _begin_notes(self, n_epochs):
+        if self.sources is not None:
+            self.notes = make_records(self.notes, n_epochs, len(self.passes), len(NOTES))
 
     def refresh(self):
         """Lay the weights out for products, after a change from outside."""
@@ -356,7 +364,7 @@ class Trainer(BaseTrainer):
 
     def can_renew(self, n_rows):
         """Whether `renew` can follow, with so many rows: as many as before, for which buffers and orders were made."""
-        works_alone = self.frames is not None and len(self.frames) == 1
+        works_alone = self.frames is not None and len(self.frames) == 1 and self.sources is None
         return works_alone and n_rows == self.template["n_rows"]
 
     def renew(self, X, targets, weights):
@@ -402,7 +410,7 @@ class Trainer(BaseTrainer):
         if steps > left:  # calls end with an epoch: what is noted of its time is its own
             steps = left + (steps - left) // self.steps_per_epoch * self.steps_per_epoch
         steps = min(steps, len(rates) * self.steps_per_epoch - done)
-        self.step_constants = self.constants(rates, done, steps)
+        self.step_constants = self._constants_of_passes(rates, done, steps)
         first.update(
             constants=data(self.step_constants),
             steps_left=steps,
@@ -410,8 +418,18 @@ class Trainer(BaseTrainer):
             order_keys=data(self.order_keys),
             epoch_losses=data(self.losses_of_epochs),
             layer_norms=data(self.layer_norms),
+            notes=data(self.notes),
         )
         self._run(size, steps, lambda: first["steps_done"])
+
+    def _constants_of_passes(self, rates, done, steps):
+        """Constants of the optimizer for every pass of every step."""
+        parts = []
+        for part in self.passes:
+            factor = float(part["rate"]) or 1.0
+            every = max(int(part["every"]), 1)
+            parts.append(self.constants(rates, done, steps, every, factor))
+        return parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
 
     def best_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""

@@ -39,6 +39,14 @@ def sum_of_squares(a, count, zero):
 
 
 @register_jitable(**HELPER)
+def keep_within(params, count, limit, dtype):
+    """Keep the size of parameters within a limit (Arjovsky, Chintala and Bottou, 2017)."""
+    p = vector(params, dtype)
+    for j in range(count):
+        p[j] = clip(p[j], dtype(limit))
+
+
+@register_jitable(**HELPER)
 def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype):
     """Store, measure or apply the gradient of `count` parameters from `at`, as the phase has it.
 
@@ -60,6 +68,8 @@ def use_gradient(f, frame_address, at, count, fresh, slot, weights, size, dtype)
         state_v = f.state_v + at * size
         arguments = (params, state_s, state_v, gradient, count, weights, frame_address)
         vector(f.penalties, np.float64)[slot] = call_optimizer(f.optimizer, arguments)
+        if f.weight_limit > 0:
+            keep_within(params, count, f.weight_limit, dtype)
 
 
 @register_jitable(**HELPER)

@@ -34,7 +34,7 @@ from skneural.backends.cpu.layout import ARRIVALS, RELEASES, STRIPS, TIMEOUTS
 from skneural.backends.cpu.product import rows_at_a_time
 from skneural.backends.cpu.rows import mixed_weight
 from skneural.backends.cpu.shares import begin_walk, next_piece
-from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, PASS, SOURCE
+from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, NOTES, PASS, SOURCE
 from skneural.maths import random, stopping
 from skneural.network.operations import OP
 
@@ -54,6 +54,8 @@ _OP_SIZE = OP.itemsize
 _PASS_SIZE = PASS.itemsize
 _CLOCK = FRAME.fields["clock"][1]
 _SOURCE_FIELDS = len(SOURCE)
+_NOTES_SIZE = 8 * len(NOTES)
+_LOSS, _HITS, _ROWS, _NORM, _RUNS = range(len(NOTES))
 _bits = formula(random.bits)
 formula(stopping.count_epoch)
 end_batch = formula(stopping.end_batch)
@@ -172,7 +174,9 @@ def walk_statistics(f, frame_address, kernel, combine, at, chunk):
 def walk_rows(f, frame_address, part, chunk, first, last):
     """Some rows of a chunk, forward through the operations of a pass and back; or some steps of all of them."""
     done = NOTHING
-    for i in range(part.begin, part.end):
+    for i in range(f.begin, part.end):
+        if part.gap_begin <= i < part.gap_end:
+            continue
         at = f.ops + i * _OP_SIZE
         op = op_at(at)
         if op.statistics_forward != 0:
@@ -229,16 +233,43 @@ def choose_source(f, frame_address, part):
 
 
 @register_jitable(**HELPER)
-def note_layer_norms(f):
-    """Add the norm of every layer's gradient to those of the epoch."""
+def note_layer_norms(f, part):
+    """Add the norm of the gradient of every layer that a pass updates to those of the epoch."""
     norms = vector(f.layer_norms + f.epochs_done * f.n_layers * 8, np.float64)
     for layer in range(f.n_layers):
         squares = 0.0
-        for i in range(f.n_ops):
+        for i in range(part.update_begin, part.update_end):
             op = op_at(f.ops + i * _OP_SIZE)
             if op.update != 0 and op.layer == layer:
                 squares += sum_of(f.squares + op.slot * 8, op.n_slots)
         norms[layer] += math.sqrt(squares)
+
+
+@register_jitable(**HELPER)
+def take_notes(f, part, loss, rows):
+    """Add what there is to note of a pass that has run to what is known of the epoch."""
+    notes = vector(f.noted, np.float64)
+    notes[_LOSS] += loss
+    notes[_ROWS] += rows
+    notes[_RUNS] += 1.0
+    if f.squares != 0 and part.gathers == 0:
+        notes[_NORM] += norm_of_gradient(f, part)
+
+
+@register_jitable(**HELPER)
+def average_parameters(f, part, dtype):
+    """Let the averages follow the parameters that a pass has updated: this thread's share of them.
+
+    At first they follow faster: what they begin with, random parameters, is soon forgotten.
+    """
+    updates = (f.step + 1) // max(part.every, 1)
+    decay = min(part.decay, (1.0 + updates) / (10.0 + updates))
+    share = dtype(1.0 - decay)
+    params = vector(f.params, dtype)
+    first = f.rank * part.n_averaged // f.n_threads
+    last = (f.rank + 1) * part.n_averaged // f.n_threads
+    for j in range(first, last):
+        params[part.averages + j] += share * (params[j] - params[part.averages + j])
 
 
 @register_jitable(**HELPER)
@@ -251,10 +282,11 @@ def keep_parameters(f, dtype):
 
 
 @register_jitable(**HELPER)
-def walk_chunks(f, frame_address, part, start, rows):
+def walk_chunks(f, frame_address, part, start, rows, gathered):
     """Rows of a batch, through a pass, in chunks that fit the buffers; sum of their losses.
 
-    Every thread takes its share of the rows of a chunk, then its share of the parameters.
+    Every thread takes its share of the rows of a chunk, then its share of the parameters. The pass before has gathered
+    the gradient of so many rows, to which that of these is added.
     """
     loss = 0.0
     done = 0
@@ -262,10 +294,12 @@ def walk_chunks(f, frame_address, part, start, rows):
         chunk = min(f.capacity, rows - done)
         f.start = start + done
         f.chunk = chunk
-        f.done = done
+        f.done = gathered + done
         share_rows(f, frame_address, part, chunk)
         wait_at_barrier(f)
         loss += sum_of(f.losses, chunk)
+        if f.noted != 0 and f.rank == 0 and f.hits != 0:
+            vector(f.noted, np.float64)[_HITS] += sum_of(f.hits, chunk)
         walk_parameters(f, frame_address, part, chunk, False)
         if HAS_CLOCK and f.rank == 0 and f.deadline > 0:
             # The first thread looks at the clock; all see what it decided after the barrier.
@@ -278,14 +312,21 @@ def walk_chunks(f, frame_address, part, start, rows):
 
 
 @register_jitable(**HELPER)
-def run_pass(f, frame_address, part, rows):
+def run_pass(f, frame_address, part, rows, gathered):
     """One pass of a step: forward and back, then the update; sum of the losses."""
     choose_source(f, frame_address, part)
     f.factor = 1.0
-    f.phase = COLLECT if rows > f.capacity or f.clip_norm > 0 else FUSED
-    loss = walk_chunks(f, frame_address, part, f.row, rows)
+    f.weight_limit = part.weight_limit
+    f.begin = part.reuses if part.reuses > 0 and rows <= f.capacity else part.begin
+    gathers = part.gathers != 0
+    f.phase = COLLECT if rows > f.capacity or f.clip_norm > 0 or gathers or gathered > 0 else FUSED
+    loss = walk_chunks(f, frame_address, part, f.row, rows, gathered)
+    if f.noted != 0 and f.rank == 0:
+        take_notes(f, part, loss, rows)
+    if gathers:
+        return loss
     if f.layer_norms != 0 and f.rank == 0:
-        note_layer_norms(f)
+        note_layer_norms(f, part)
     if f.phase == COLLECT:
         if f.clip_norm > 0:
             norm = norm_of_gradient(f, part)
@@ -335,11 +376,19 @@ def make_train(dtype):
             rows = min(f.batch, f.n_rows - f.row)
             weight = weight_of(f, rows, dtype)
             f.scale = 1.0 / weight if weight > 0 else 0.0
-            f.now = f.constants + f.steps_done * constants_size
             loss = 0.0
+            gathered = 0
             for i in range(f.n_passes):
                 part = pass_at(f.passes + i * _PASS_SIZE)
-                loss += part.counts * run_pass(f, frame_address, part, rows)
+                if part.every > 1 and (f.step + 1) % part.every != 0:
+                    continue
+                f.now = f.constants + (f.steps_done * f.n_passes + i) * constants_size
+                if f.notes != 0:
+                    f.noted = f.notes + (f.epochs_done * f.n_passes + i) * _NOTES_SIZE
+                loss += part.counts * run_pass(f, frame_address, part, rows, gathered)
+                gathered = gathered + rows if part.gathers != 0 else 0
+                if part.averages > 0:
+                    average_parameters(f, part, dtype)
             penalty = f.alpha * sum_of(f.penalties, f.n_slots) if f.alpha > 0 else 0.0
             end_batch(f, loss, penalty, rows)
             f.steps_left -= 1
@@ -363,10 +412,13 @@ def make_loss_and_gradient():
         f = frame_at(frame_address)
         f.phase = COLLECT
         f.sum_loss = 0.0
+        gathered = 0
         for i in range(f.n_passes):
             part = pass_at(f.passes + i * _PASS_SIZE)
             choose_source(f, frame_address, part)
-            f.sum_loss += part.counts * walk_chunks(f, frame_address, part, 0, f.n_rows)
+            f.begin = part.begin
+            f.sum_loss += part.counts * walk_chunks(f, frame_address, part, 0, f.n_rows, gathered)
+            gathered = gathered + f.n_rows if part.gathers != 0 else 0
 
     return (types.int64,), loss_and_gradient
 

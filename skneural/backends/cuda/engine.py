@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, one_pass
+from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
 from skneural.backends.cuda import hub, memory
 from skneural.backends.cuda.binding import layer_ranges, roles_of
 from skneural.backends.cuda.launches import THREADS, Launch, over
@@ -25,6 +25,7 @@ from skneural.backends.cuda.streaming import Stream
 from skneural.backends.cuda.updates import MEASURING, make_clip, make_measure, make_optimizer
 from skneural.backends.frame import Frame
 from skneural.backends.inputs import Inputs
+from skneural.backends.passes import one_pass
 from skneural.backends.records import N_CONSTANTS
 
 #: Bytes of buffers that chunks of a batch, or of rows to predict, may take.

@@ -1,0 +1,216 @@
+"""Display of samples that a network has made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from skneural._wrapped import innermost
+from skneural.plotting._image_panels import check_count, columns_of, limits_of, make_grid, show, shown_images
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class SampleDisplay:
+    """Samples that a network has made: points in a plane over those of the data, or images.
+
+    Use :meth:`from_estimator` to make one. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    samples : array-like of shape (n_samples, n_features), (n_samples, height, width) or with channels
+        The samples. Of rows two features are shown.
+    labels : array-like of shape (n_samples,), default=None
+        Their classes. Points have a colour for each, images a row of panels.
+    data : array-like of shape (n_rows, n_features), default=None
+        Rows of the data, shown under points.
+    features : tuple of int, default=(0, 1)
+        The columns that are shown of rows.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The first panel.
+    axes_ : ndarray of matplotlib Axes
+        The panels.
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from skneural import GAN
+    >>> from skneural.plotting import SampleDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal([5, -2], [1.0, 0.2], size=(1000, 2))
+    >>> gan = GAN((32, 32), n_components=2, batch_size=50, max_iter=100, random_state=0).fit(X)
+    >>> display = SampleDisplay.from_estimator(gan, 300, X=X)
+    >>> display.samples.shape
+    (300, 2)
+    >>> plt.close(display.figure_)
+    """
+
+    samples: ArrayLike
+    labels: ArrayLike | None = None
+    data: ArrayLike | None = None
+    features: tuple = (0, 1)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        n_samples: int | None = None,
+        *,
+        X: ArrayLike | None = None,
+        image_shape: tuple | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+        features: tuple = (0, 1),
+        ax: Axes | ArrayLike | None = None,
+        **options: Any,
+    ) -> Self:
+        """Make samples, and draw them.
+
+        Parameters
+        ----------
+        estimator : GAN, or anything fitted that has a method ``sample``
+            Of a conditional one there are as many samples of each class.
+        n_samples : int, default=None
+            How many, of each class if there are any. None: 1,000 points, 24 images or 10 of each class.
+        X : array-like of shape (n_rows, n_features), default=None
+            Rows of the data, to be shown under points.
+        image_shape : tuple of int, default=None
+            (height, width) or (height, width, n_channels) where rows are images.
+        random_state : int, RandomState instance or None, default=0
+            Another number draws other samples.
+        features : tuple of int, default=(0, 1)
+            The columns that are shown of rows.
+        ax, **options
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        display : SampleDisplay
+
+        Raises
+        ------
+        TypeError
+            If `estimator` makes no samples.
+        ValueError
+            If the samples cannot be shown.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        model = innermost(estimator)
+        if not hasattr(model, "sample"):
+            raise TypeError(f"{type(model).__name__} makes no samples: an estimator with a method sample is needed.")
+        classes = getattr(model, "classes_", None)
+        is_image = image_shape is not None or len(getattr(model, "sample_shape_", (1,))) > 1
+        if n_samples is None:
+            n_samples = (24 if classes is None else 10) if is_image else 1000
+        n_samples = check_count(n_samples, "n_samples")
+        labels = None if classes is None else np.repeat(classes, n_samples)
+        if labels is None:
+            samples = model.sample(n_samples, random_state=random_state)
+        else:
+            samples = model.sample(y=labels, random_state=random_state)
+        if image_shape is not None:
+            samples = np.reshape(samples, (len(samples), *image_shape))
+        return cls(samples=samples, labels=labels, data=X, features=features).plot(ax, **options)
+
+    def plot(
+        self,
+        ax: Axes | ArrayLike | None = None,
+        *,
+        n_columns: int | None = None,
+        cmap: Any = "gray",
+        image_kw: dict[str, Any] | None = None,
+        scatter_kw: dict[str, Any] | None = None,
+    ) -> Self:
+        """Draw the samples.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array-like of them, default=None
+            Where to draw: one for points; for images one for each, or one of a grid of Axes, which is divided. None
+            makes a new figure.
+        n_columns : int, default=None
+            Columns of images. By default as many as there are of a class.
+        cmap : str or matplotlib Colormap, default='gray'
+            Shades of images of one channel.
+        image_kw, scatter_kw : dict, default=None
+            Keywords for Matplotlib's `imshow` and `scatter`.
+
+        Returns
+        -------
+        display : SampleDisplay
+
+        Raises
+        ------
+        ValueError
+            If the samples cannot be shown, or there are fewer Axes than panels.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        samples = np.asarray(self.samples)
+        if samples.ndim == 2:
+            self._plot_points(ax, samples, scatter_kw or {})
+        elif samples.ndim in (3, 4):
+            self._plot_images(ax, samples, n_columns, {"cmap": cmap, **(image_kw or {})})
+        else:
+            raise ValueError(f"Rows and images can be shown, got samples of shape {samples.shape}.")
+        self.ax_ = self.axes_.ravel()[0]
+        self.figure_ = self.ax_.figure
+        return self
+
+    def _plot_points(self, ax, samples, scatter_kw):
+        n_features = samples.shape[1]
+        if len(self.features) != 2 or not all(0 <= i < n_features for i in self.features):
+            raise ValueError(f"features must be two columns of {n_features}, got {self.features!r}.")
+        first, second = self.features
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(4.5, 4.2), layout="constrained")
+        axes = np.ravel(ax)
+        ax = axes[0]
+        style = {"s": 6, "linewidths": 0, **scatter_kw}
+        if self.data is not None:
+            data = np.asarray(self.data)
+            ax.scatter(data[:, first], data[:, second], **{**style, "color": "0.75", "label": "data"})
+        labels = None if self.labels is None else np.asarray(self.labels)
+        if labels is None:
+            ax.scatter(samples[:, first], samples[:, second], **{"label": "samples", **style})
+        else:
+            for label in np.unique(labels):
+                own = samples[labels == label]
+                ax.scatter(own[:, first], own[:, second], **{"label": str(label), **style})
+        ax.set_xlabel(f"feature {first}")
+        ax.set_ylabel(f"feature {second}")
+        if self.data is not None or labels is not None:
+            ax.legend(loc="best", fontsize="small", markerscale=2)
+        self.axes_ = axes[:1]
+
+    def _plot_images(self, ax, samples, n_columns, image_kw):
+        channels = samples.shape[3:] or (1,)
+        values = shown_images(samples.reshape(*samples.shape[:3], *channels))
+        labels = None if self.labels is None else np.asarray(self.labels)
+        if labels is not None:
+            order = np.argsort(labels, kind="stable")
+            values = values[order]
+            labels = labels[order]
+            counts = np.unique(labels, return_counts=True)[1]
+            if n_columns is None and (counts == counts[0]).all():
+                n_columns = counts[0]
+        n_columns = columns_of(n_columns, len(values))
+        axes = make_grid(ax, len(values), n_columns, side=0.7)
+        options = {**limits_of(values), **image_kw}
+        for i, (panel, value) in enumerate(zip(axes, values, strict=True)):
+            show(panel, value, **options)
+            is_first = labels is not None and (i == 0 or labels[i] != labels[i - 1])
+            if is_first:
+                panel.set_ylabel(str(labels[i]), rotation=0, ha="right", va="center", fontsize="small")
+        self.axes_ = np.array(axes)
