@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from skneural.persistence import load, save
 
 __all__ = [
-    "Autoencoder", "AutoencoderDetector", "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor", "GAN",
+    "GAN", "Autoencoder", "AutoencoderDetector", "CNNClassifier", "CNNRegressor", "FCNClassifier", "FCNRegressor",
     "GRUClassifier", "GRURegressor", "LSTMClassifier", "LSTMRegressor", "MLPClassifier", "MLPRegressor",
-    "NetworkClassifier", "NetworkRegressor", "RNNClassifier", "RNNRegressor", "ResNetClassifier",
-    "ResNetRegressor", "VariationalAutoencoder", "layers", "load", "save", "warmup",
+    "NetworkClassifier", "NetworkRegressor", "RNNClassifier", "RNNRegressor", "ResNetClassifier", "ResNetRegressor",
+    "VariationalAutoencoder", "layers", "load", "save", "warmup",
 ]  # fmt: skip
 __version__ = "0.1.0"
 

@@ -101,6 +101,7 @@ class GAN(GameParameters, BaseNetwork):
 
     _reader = SampleReader()
     _converges = False
+    _runs_on_gpus = False
     _batch_norm = "batch normalization (in layers)"
     _numeric_targets = False
 

@@ -2,7 +2,8 @@
 
 from skneural.layers.activation import Activation
 from skneural.layers.activity import ActivityRegularization
-from skneural.layers.adversarial import Adversarial, LabelChannels
+from skneural.layers.adversarial import Adversarial as Adversarial  # of one estimator, and not for lists of layers
+from skneural.layers.adversarial import LabelChannels as LabelChannels
 from skneural.layers.augmentation import Augmentation, SequenceAugmentation
 from skneural.layers.convolution import Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D
 from skneural.layers.dense import Dense

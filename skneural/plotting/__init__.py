@@ -1,4 +1,4 @@
-"""Displays in the manner of scikit-learn's: of trainings, forecasts, images, codes, samples, and what predictions rest on.
+"""Displays in the manner of scikit-learn's: of trainings, forecasts, images, codes, samples and explanations.
 
 They read fitted attributes and arrays, and draw with Matplotlib, which is imported when something is drawn.
 """
