@@ -4,8 +4,8 @@ A variational autoencoder keeps its codes near the standard normal distribution,
 digits like those that it has learnt from. An ordinary autoencoder does not: between its codes there are gaps, in which
 nothing of a digit is left. The brightness of a pixel is taken for the probability that it is ink (``loss="log_loss"``).
 
-To see: the codes of test images in a plane, which lie around 0, and what the places between them stand for. Then samples,
-and below them what an autoencoder makes of codes that are drawn from a normal distribution as wide as its own. What is
+To see: the codes of test images in a plane, which lie around 0, and what the places between them stand for. Then
+samples, and below them what an autoencoder makes of codes that are drawn from a normal distribution as wide as its own. What is
 printed is the bound of the log-likelihood of the test images: it rises with the numbers of a code, until there are
 enough.
 """
@@ -74,13 +74,13 @@ drawn = np.random.default_rng(0).multivariate_normal(codes.mean(axis=0), np.cov(
 others = ae.inverse_transform(drawn)
 
 
-def side_by_side(images, n_columns=18):
+def side_by_side(images, n_columns=12):
     """Rows of 8 x 8 pixels as one picture, with a pixel of paper between them."""
     framed = np.pad(images.reshape(-1, n_columns, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
     return framed.transpose(0, 2, 1, 3).reshape(len(images) // n_columns * 10, -1)
 
 
-figure, axes = plt.subplots(2, 1, figsize=(9, 2.8), layout="constrained")
+figure, axes = plt.subplots(2, 1, figsize=(9, 5.4), layout="constrained")
 for panel, images, title in zip(
     axes, (samples, others), ("Samples of the variational autoencoder", "Of an autoencoder's codes"), strict=True
 ):
