@@ -5,9 +5,9 @@ digits like those that it has learnt from. An ordinary autoencoder does not: bet
 nothing of a digit is left. The brightness of a pixel is taken for the probability that it is ink (``loss="log_loss"``).
 
 To see: the codes of test images in a plane, which lie around 0, and what the places between them stand for. Then
-samples, and below them what an autoencoder makes of codes that are drawn from a normal distribution as wide as its own. What is
-printed is the bound of the log-likelihood of the test images: it rises with the numbers of a code, until there are
-enough.
+samples, and below them what an autoencoder makes of codes that are drawn from a normal distribution as wide as its own.
+What is printed is the bound of the log-likelihood of the test images: it rises with the numbers of a code, until there
+are enough.
 """
 
 import warnings
