@@ -56,22 +56,27 @@ class NestedLayers:
         prefixes = tuple(f"{holder}__" for holder in self._holders)
         nested = {name: value for name, value in params.items() if name.startswith(prefixes)}
         super().set_params(**{name: value for name, value in params.items() if name not in nested})
-        for holder, prefix in zip(self._holders, prefixes, strict=True):
-            changes = {name: value for name, value in nested.items() if name.startswith(prefix)}
-            if changes:
-                held = getattr(self, holder)
-                self._check_names(holder, held, changes)
-                changes = {name.removeprefix(prefix): value for name, value in changes.items()}
-                setattr(self, holder, replaced(held, changes))
+        for holder in self._holders:
+            self._change(holder, nested)
         return self
 
-    def _check_names(self, holder, held, nested):
-        """Raise unless the names of nested parameters begin as there are layers or settings."""
-        known = [f"{holder}__{name}" for name in children_of(held)]
-        for name in nested:
-            first = "__".join(name.split("__")[:2])
+    def _change(self, holder, nested):
+        """Give a parameter layers with other settings, where nested parameters name some of it."""
+        prefix = f"{holder}__"
+        held = getattr(self, holder)
+        known = children_of(held)
+        changes = {}
+        for name, value in nested.items():
+            if not name.startswith(prefix):
+                continue
+            path = name.removeprefix(prefix)
+            first, _, _ = path.partition("__")
             if first not in known:
+                valid = [prefix + child for child in known]
                 raise ValueError(
-                    f"Invalid parameter {first!r} for estimator {type(self).__name__} with {holder}={held!r}. "
-                    f"Valid parameters are: {known or [holder]!r}."
+                    f"Invalid parameter {prefix + first!r} for estimator {type(self).__name__} with {holder}={held!r}. "
+                    f"Valid parameters are: {valid or [holder]!r}."
                 )
+            changes[path] = value
+        if changes:
+            setattr(self, holder, replaced(held, changes))
