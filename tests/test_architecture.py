@@ -83,6 +83,7 @@ ALLOWED = {
     "skneural.estimators": [
         "skneural.estimators", "skneural.training", "skneural.backends", "skneural.layers", "skneural.network",
         "skneural.maths", "skneural._compat", "skneural._declare", "skneural._tooltips", "skneural._frames",
+        "skneural._image_layout",
     ],
     "skneural._declare": [],
     "skneural._tooltips": [],
@@ -114,6 +115,7 @@ LATE = {
     "skneural.timeseries._forecaster": ["skneural"],
     "skneural.plotting._importance": ["skneural.inspection"],
     "skneural.plotting._augmentation": ["skneural.estimators._preview"],
+    "skneural.plotting._sequence_augmentation": ["skneural.estimators._preview"],
     "skneural.layers.augmentation": ["skneural.plotting"],
     "skneural.plotting._filters": ["skneural.inspection"],
     "skneural.plotting._image_importance": ["skneural.inspection"],

@@ -623,7 +623,11 @@ REFUSED = {
     ),
     "objects": (changed(LONG.astype(object), 0, 0, 0, 0, value="a"), "could not convert string to float: 'a'"),
     "text": (LONG.astype(str), "dtype='numeric' is not compatible with arrays of bytes/strings"),
-    "complex numbers": (LONG * 1j, "Complex data not supported"),
+    "complex numbers": (LONG * 1j, "Complex data not supported: X must hold real numbers, got complex128"),
+    "complex numbers in lists": (list(LONG * 1j), "Complex data not supported: X must hold real numbers"),
+    "dates": (LONG.astype("M8[s]"), r"X must hold real numbers, got datetime64\[s\]"),
+    "names of files": (["a.png"] * 40, "X must hold images, not names of files, as 'a.png': read them beforehand"),
+    "a dict": ({}, "Expected images as an array or a list of arrays, got dict"),
     "images of two sizes": (
         [*LONG[:4], LONG[4, 1:], *LONG[5:8], LONG[8, :, 2:]],
         r"Image 4 has shape \(4, 6, 2\), image 0 has \(5, 6, 2\): all images must be of one shape",
@@ -767,11 +771,14 @@ def test_parameters_that_are_refused(name, value):
             {"normalization": "batch"},
             "What 40 samples become in .* takes .* GB: take a smaller batch_size or",
         ),
-        ({"filters": 10**5}, "What 1 samples become in .* takes .* GB: take smaller samples or fewer"),
+        (
+            {"filters": 10**5, "kernel_size": 1, "global_pooling": "mean"},
+            "What 1 samples become in .* takes .* GB: take smaller samples or fewer",
+        ),
     ],
 )
 def test_networks_larger_than_the_memory_are_errors(settings, words, monkeypatch):
-    monkeypatch.setattr(buffers, "physical_memory", lambda: 1e5 if "normalization" in settings else 1e6)
+    monkeypatch.setattr(buffers, "physical_memory", lambda: 1e5 if "normalization" in settings else 4e7)
     X, y = images()
     clf = small(**{"batch_size": 40, "hidden_layer_sizes": (), **settings})
     with pytest.raises(MemoryError, match=words):

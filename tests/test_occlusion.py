@@ -261,13 +261,13 @@ def test_sequences():
     [
         ({"X": images()}, r"Expected X of shape .* got an array of shape \(6,\)"),
         ({"X": np.zeros((0, 4, 5))}, "got an array of shape"),
-        ({"X": None}, "X must hold real numbers, got object"),
+        ({"X": None}, "Expected images as an array or a list of arrays, got NoneType"),
         ({"X": np.array([["a", "b"], ["c", "d"]])}, "X must hold real numbers"),
-        ({"X": [np.zeros((2, 3)), np.zeros((3, 3))]}, "All samples must be of one shape"),
+        ({"X": [np.zeros((2, 3)), np.zeros((3, 3))]}, r"Image 1 has shape \(3, 3\), image 0 has \(2, 3\)"),
         ({"X": images(15)}, "image_shape must say what images the rows of 15 numbers are"),
         (
             {"X": images(15), "image_shape": (4, 4)},
-            r"but images of shape \(4, 4, 1\) hold 16",
+            r"image_shape=\(4, 4\) describes images of 16 numbers, but X has 15 features",
         ),
         ({"X": images(15), "image_shape": (15,)}, "image_shape must be two or three integers"),
         ({"y": ["a", "b"]}, "inconsistent numbers of samples"),

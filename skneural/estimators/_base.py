@@ -245,7 +245,11 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
             raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
 
     def _check_program(self, task):
-        """Raise if the network is not for these batches, or not the one of the fit that goes on."""
+        """Raise if the network is too large, not for these batches, or not the one of the fit that goes on."""
+        if task.first_pass and self.device_ == "cpu":
+            from skneural.backends.cpu.buffers import check_weights
+
+            check_weights(task.program)
         size = task.settings.batch_size
         if task.program.n_statistics and (task.n_rows == 1 or size == 1):
             found = f"batch_size={size}" if task.n_rows > 1 else "n_samples=1"

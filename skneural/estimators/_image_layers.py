@@ -5,6 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skneural._image_layout import are_sizes
 from skneural.estimators._settings import on_inputs, sizes_of, with_dropout
 from skneural.layers import (
     Activation,
@@ -19,13 +20,6 @@ from skneural.layers import (
     Standardize,
 )
 from skneural.network.builder import Builder
-
-
-def are_sizes(values, counts):
-    """Whether something is a sequence of integers from 1 up, of which there may be so many."""
-    if isinstance(values, str) or not hasattr(values, "__len__") or len(values) not in counts:
-        return False
-    return all(isinstance(n, Integral) and not isinstance(n, bool | np.bool_) and n >= 1 for n in values)
 
 
 def _pair_of(est, name):

@@ -6,10 +6,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from skneural._image_layout import EXPECTED, check_real, full_shape, in_form, in_order, shape_of_rows, stacked
 from skneural.backends.inputs import INTEGERS, Sequences, are_finite, are_whole
 from skneural.estimators import _images
-from skneural.estimators._image_layers import are_sizes, for_images
-from skneural.estimators._images import check_finite, check_images, stacked
+from skneural.estimators._image_layers import for_images
+from skneural.estimators._images import check_finite, check_images
 from skneural.estimators._rows import BLOCK, plain_targets
 from skneural.estimators._sequences import NO_TARGETS
 from skneural.estimators._settings import network_dtype
@@ -19,48 +20,8 @@ from skneural.estimators._targets import without_last_axis
 SIDES = [2**exponent for exponent in range(5, 13)]
 
 
-def check_image_shape(est):
-    """Raise unless the parameter `image_shape` is one."""
-    shape = est.image_shape
-    if shape is not None and not are_sizes(shape, (2, 3)):
-        raise ValueError(
-            "image_shape must be two or three integers from 1 up: (height, width), with the number of channels after "
-            f"them (channels_first: before them) where there are several. Got {shape!r}."
-        )
-
-
-def _shape_of_parameter(est):
-    """The parameter `image_shape` as (height, width, n_channels)."""
-    shape = tuple(int(n) for n in est.image_shape)
-    if len(shape) == 2:
-        return (*shape, 1)
-    return (*shape[1:], shape[0]) if est.input_format == "channels_first" else shape
-
-
-def _shape_of_rows(est, n_features):
-    """Shape of the images that stand in rows, at the first fit."""
-    if est.image_shape is None:
-        side = math.isqrt(n_features)
-        return (side, side, 1) if side * side == n_features else (1, n_features, 1)
-    shape = _shape_of_parameter(est)
-    if math.prod(shape) != n_features:
-        raise ValueError(
-            f"image_shape={est.image_shape} describes images of {math.prod(shape)} numbers, but X has {n_features} "
-            "features: a row must hold an image."
-        )
-    return shape
-
-
-def _in_order(X, image_shape, input_format):
-    """Images of one of the forms that X may have, of shape (n_images, height, width, n_channels): a view."""
-    is_channels_first = input_format == "channels_first"
-    if X.ndim == 2:
-        height, width, n_channels = image_shape
-        shape = (n_channels, height, width) if is_channels_first else image_shape
-        X = X.reshape(len(X), *shape)
-    if X.ndim == 3:
-        return X[:, :, :, None]
-    return np.moveaxis(X, 1, 3) if is_channels_first else X
+def _is_channels_first(est):
+    return est.input_format == "channels_first"
 
 
 def _as_steps(images):
@@ -92,12 +53,7 @@ class ImageReader:
 
     def as_given(self, est, X):
         """Checked X as users hand it over."""
-        images = X.reshape(len(X), *est.image_shape_)
-        if est._n_axes == 3:
-            return images[:, :, :, 0]
-        if est.input_format == "channels_first":
-            images = np.moveaxis(images, 3, 1)
-        return images.reshape(len(X), -1) if est._n_axes == 2 else images
+        return in_form(X.reshape(len(X), *est.image_shape_), est._n_axes, _is_channels_first(est))
 
     def one_sample(self, est, dtype):
         """X that an estimator reads, as of rows; one that is not fitted notes its shape, as a fit would."""
@@ -127,6 +83,7 @@ class ImageReader:
     def _check(self, est, X, y, reset, dtype):
         """X of shape (n_images, n_pixels, n_channels), finite, and y; `dtype` is that of weights there are."""
         X = stacked(X)
+        check_real(X, others="OSU")
         n_axes = len(X.shape)
         if n_axes < 3:
             X, y = self._check_rows(est, X, y, reset)
@@ -135,7 +92,7 @@ class ImageReader:
         if reset:
             shape = self._shape_of(est, X)
             self._learn(est, shape, n_axes)
-        images = _in_order(X, est.image_shape_, est.input_format)
+        images = in_order(X, est.image_shape_, _is_channels_first(est))
         self._check_shape(est, X, images)
         dtype = network_dtype(est, X) if dtype is None else dtype
         pixels = _as_steps(images)
@@ -150,7 +107,7 @@ class ImageReader:
     def _check_rows(self, est, X, y, reset):
         """X with a row for each image, whose columns may have names, and y."""
         if not reset and getattr(X, "shape", None) == est.image_shape_[:2] and X.shape[1] != est.n_features_in_:
-            raise ValueError(f"{_images.EXPECTED}, got shape {X.shape}: one image is X[None].")
+            raise ValueError(f"{EXPECTED}, got shape {X.shape}: one image is X[None].")
         options = {"dtype": "numeric", "ensure_all_finite": False, "reset": reset}
         if y is NO_TARGETS:
             return validate_data(est, X, **options), y
@@ -158,10 +115,12 @@ class ImageReader:
 
     def _shape_of(self, est, X):
         """Shape of the images of the first fit: (height, width, n_channels)."""
+        is_channels_first = _is_channels_first(est)
         if X.ndim == 2:
-            return _shape_of_rows(est, X.shape[1])
-        shape = _in_order(X, None, est.input_format).shape[1:]
-        if est.image_shape is not None and shape != _shape_of_parameter(est):
+            n_features = X.shape[1]
+            return shape_of_rows(n_features, est.image_shape, is_channels_first) or (1, n_features, 1)
+        shape = in_order(X, None, is_channels_first).shape[1:]
+        if est.image_shape is not None and shape != full_shape(est.image_shape, is_channels_first):
             raise ValueError(f"X of shape {X.shape} does not hold images of image_shape={est.image_shape}.")
         return shape
 
@@ -178,8 +137,13 @@ class ImageReader:
         found = images.shape[1:]
         if found == est.image_shape_:
             return
-        single = X.ndim == 3 and _in_order(X[None], None, est.input_format).shape[1:] == est.image_shape_
-        hint = " One image is X[None]." if single else ""
+        is_channels_first = _is_channels_first(est)
+        hint = ""
+        if X.ndim == 3 and in_order(X[None], None, is_channels_first).shape[1:] == est.image_shape_:
+            hint = " One image is X[None]."
+        if X.ndim == 4 and in_order(X, None, not is_channels_first).shape[1:] == est.image_shape_:
+            place = "last" if is_channels_first else "first"
+            hint = f" The channels of X come {place}, but input_format={est.input_format!r}."
         raise ValueError(
             f"X has images of shape {found}, but {type(est).__name__} is expecting images of shape "
             f"{est.image_shape_}, as in fit: (height, width, n_channels).{hint}"
@@ -201,7 +165,7 @@ def _is_plain(est, X, dtype):
 def _any_shape(est):
     """Shape of images that the layers of an estimator can read."""
     if est.image_shape is not None:
-        return _shape_of_parameter(est)
+        return full_shape(est.image_shape, _is_channels_first(est))
     layers = est._hidden_layers()
     for side in SIDES[:-1]:
         try:

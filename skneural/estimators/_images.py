@@ -3,72 +3,26 @@
 import numpy as np
 from sklearn.utils.validation import check_array, check_X_y
 
+from skneural._image_layout import EXPECTED
 from skneural.backends.inputs import are_finite
 from skneural.estimators._sequences import CACHED, NO_TARGETS, blocks, scale_of
 
-#: What every message about the form of X begins with.
-EXPECTED = (
-    "Expected X of shape (n_images, height, width), (n_images, height, width, n_channels) (channels_first: (n_images, "
-    "n_channels, height, width)), or (n_images, n_features) with a row for each image"
-)
-
-
-def _is_array(value):
-    """Whether something in a list is an array of numbers, or a list of them, rather than a number or a text."""
-    if isinstance(value, list | tuple):
-        return True
-    can_be_array = hasattr(value, "__array__") or hasattr(value, "__array_interface__")
-    return can_be_array and getattr(value, "ndim", 1) > 0
-
-
-def stacked(X):
-    """A list of images, or a column that holds images, as one array; arrays and tables as they are.
-
-    Raises
-    ------
-    ValueError
-        If they are of different shape, naming the first that is.
-    """
-    is_column = getattr(X, "ndim", 0) == 1 and X.dtype == object
-    if hasattr(X, "shape") and not is_column:
-        return X
-    items = list(X) if is_column or isinstance(X, list | tuple) else []
-    if not items or not _is_array(items[0]):
-        return np.asarray(X)
-    images = [_image(item, i) for i, item in enumerate(items)]
-    shape = images[0].shape
-    for i, image in enumerate(images):
-        if image.shape != shape:
-            raise ValueError(
-                f"Image {i} has shape {image.shape}, image 0 has {shape}: all images must be of one shape. Crop, pad "
-                "or resize them beforehand."
-            )
-    return np.stack(images)
-
-
-def _image(item, i):
-    """One image of a list as an array."""
-    try:
-        return np.asarray(item)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{EXPECTED}, got something that is no array as image {i}: {error}") from None
-
 
 def check_images(X, y, numeric):
-    """Images as an array of numbers with three or four axes, and y unless that is `NO_TARGETS`.
+    """Images, an array of any kind with three or four axes, as one of numbers, and y unless that is `NO_TARGETS`.
 
     Raises
     ------
     ValueError
         As scikit-learn's checks do, but for what is not finite: see `check_finite`; and if there are no pixels.
     """
+    if len(X.shape) not in (3, 4):
+        raise ValueError(f"{EXPECTED}, got an array with {len(X.shape)} dimensions.")
     options = {"dtype": "numeric", "allow_nd": True, "ensure_all_finite": False}
     if y is NO_TARGETS:
         X = check_array(X, input_name="X", **options)
     else:
         X, y = check_X_y(X, y, multi_output=True, y_numeric=numeric, **options)
-    if X.ndim not in (3, 4):
-        raise ValueError(f"{EXPECTED}, got an array with {X.ndim} dimensions.")
     if X.size == 0:
         raise ValueError(
             f"Found array with 0 pixel(s) or channel(s) (shape={X.shape}) while a minimum of 1 is required."

@@ -20,7 +20,7 @@ def _fields(layer):
     return {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer) if field.init}
 
 
-def _children(value):
+def children_of(value):
     """What has a name of its own within a value: settings of a layer, or layers of a list."""
     if isinstance(value, Layer):
         return _fields(value)
@@ -42,7 +42,7 @@ def walk(layers):
     """
     if isinstance(layers, Layer):
         yield layers
-    for item in _children(layers).values():
+    for item in children_of(layers).values():
         yield from walk(item)
 
 
@@ -145,7 +145,7 @@ def nested_of(value):
     dict
     """
     found = {}
-    for name, item in _children(value).items():
+    for name, item in children_of(value).items():
         found[name] = item
         found |= {f"{name}__{inner}": value for inner, value in nested_of(item).items()}
     return found
@@ -165,7 +165,7 @@ def replaced(value, changes):
     ValueError
         If there is no parameter of a name.
     """
-    children = _children(value)
+    children = children_of(value)
     within = {}
     for path, change in changes.items():
         name, delimiter, rest = path.partition("__")

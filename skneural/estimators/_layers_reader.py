@@ -30,6 +30,17 @@ def are_sequences(X):
     return not (flat and isinstance(X, list | tuple))
 
 
+def _check_axes(est, X):
+    """Raise for an array with more axes than three: mostly images."""
+    if getattr(X, "ndim", 0) > 3:
+        shape = tuple(X.shape)
+        raise ValueError(
+            f"{type(est).__name__} reads rows or sequences, got X of shape {shape}: give images as rows, "
+            f"X.reshape(len(X), -1), and put Reshape({shape[1:]}) before the layers that read images; CNNClassifier "
+            "and CNNRegressor read them as they are."
+        )
+
+
 class LayersReader:
     """How estimators whose layers read anything check X, and what the engine reads of it: see `RowReader`."""
 
@@ -71,6 +82,7 @@ class LayersReader:
 
     def validate(self, est, X, y, reset, dtype=None):
         """As of rows."""
+        _check_axes(est, X)
         if not (are_sequences(X) if reset else "_n_channels" in vars(est)):
             if reset:
                 for name in OF_SEQUENCES:
@@ -83,6 +95,7 @@ class LayersReader:
 
     def validate_prediction(self, est, X):
         """As of rows."""
+        _check_axes(est, X)
         if not est._program.n_timesteps:
             return self._rows.validate_prediction(est, X)
         X = self._sequences.validate_prediction(est, X)

@@ -1,13 +1,15 @@
-"""What augmentation makes of images, as training would see them."""
+"""What augmentation makes of images and sequences, as training would see them."""
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skneural._image_layout import stacked
 from skneural.backends import devices
 from skneural.backends.inputs import Sequences
-from skneural.estimators._images import check_finite, check_images, stacked, statistics
+from skneural.estimators import _images, _sequences
+from skneural.estimators._handover import read_listed, rectangular
 from skneural.estimators._sequences import NO_TARGETS
-from skneural.layers import Augmentation, Dense, GlobalPool, Reshape, Standardize
+from skneural.layers import Augmentation, Dense, GlobalPool, Reshape, SequenceAugmentation, Standardize
 from skneural.network.initializers import initialize
 from skneural.network.program import lower
 
@@ -45,56 +47,109 @@ def augmented_images(augmentation, X, n_versions, seed):
             "Expected X of shape (n_images, height, width) or (n_images, height, width, n_channels), got an array of "
             f"shape {X.shape}."
         )
-    X, _ = check_images(X, NO_TARGETS, numeric=False)
+    X, _ = _images.check_images(X, NO_TARGETS, numeric=False)
     n_images, height, width = X.shape[:3]
     n_channels = X.shape[3] if X.ndim == 4 else 1
     pixels = X.reshape(n_images, height * width, n_channels).astype(np.float32)
-    check_finite(pixels, width)
-    layers = [
-        Standardize(),
-        Reshape((height, width, n_channels)),
-        augmentation,
-        GlobalPool(),
-        Dense(1),
-    ]
-    program = lower(
-        layers,
-        n_channels,
-        n_timesteps=height * width,
-        dtype=np.float32,
-        loss="squared_error",
-    )
-    params = initialize(program, 0)
-    mean, deviation = statistics(Sequences(pixels, None), None)
-    scale = program.norm_views(params)[0]
-    scale["mean"][:] = mean
-    scale["deviation"][:] = deviation
-    seed = check_random_state(seed).randint(2**31)
-    versions = np.empty((n_images, n_versions, *pixels.shape[1:]), np.float32)
-    for i in range(n_images):
-        for k in range(n_versions):
-            own_seed = seed + i * n_versions + k
-            versions[i, k] = _one_version(program, params, pixels[i : i + 1], own_seed)
-    versions = versions * deviation + mean
+    _images.check_finite(pixels, width)
+    images = Sequences(pixels, None)
+    layers = [Reshape((height, width, n_channels)), augmentation]
+    versions = _versions(layers, images, _images.statistics(images, None), n_versions, seed)
     return _as_type(versions.reshape(n_images, n_versions, *X.shape[1:]), X.dtype)
 
 
-def _one_version(program, params, image, seed):
-    """What the network makes of one image before anything is learnt of it."""
+def augmented_sequences(augmentation, X, n_versions, seed):
+    """Versions of sequences.
+
+    They are scaled as `standardize` does it, by their own mean and deviation, and back.
+
+    Parameters
+    ----------
+    augmentation : SequenceAugmentation
+    X : array-like of shape (n_samples, n_timesteps, n_features) or (n_samples, n_timesteps), or list of sequences
+    n_versions : int
+        Of each.
+    seed : int, RandomState or None
+
+    Returns
+    -------
+    sequences : ndarray of shape (n_samples, n_timesteps, n_features) or (n_samples, n_timesteps)
+        X as one array, NaN after the ends.
+    versions : ndarray of shape (n_samples, n_versions, n_timesteps, n_features) or without features
+        Likewise.
+
+    Raises
+    ------
+    TypeError
+        If `augmentation` is none.
+    ValueError
+        If X are no sequences, or are not finite; if a setting of the augmentation is out of range.
+    """
+    if not isinstance(augmentation, SequenceAugmentation):
+        raise TypeError(f"augmentation must be a layers.SequenceAugmentation, got {augmentation!r}.")
+    X = rectangular(X)
+    arrays, has_one_axis = read_listed(X, channels_first=False)
+    X = _sequences.as_array(X) if arrays is None else _sequences.stack(arrays)
+    if X.ndim == 2:
+        has_one_axis = True
+        X = X[:, :, np.newaxis]
+    X, _ = _sequences.check_sequences(X, NO_TARGETS, [np.float64, np.float32], numeric=False)
+    lengths = _sequences.check_finite(X)
+    sequences = _sequences.read(X)
+    versions = _versions([augmentation], sequences, _sequences.statistics(sequences, None), n_versions, seed)
+    if lengths is not None:
+        is_behind = np.arange(X.shape[1]) >= lengths[:, np.newaxis]
+        rows, steps = np.nonzero(is_behind)
+        versions[rows, :, steps] = np.nan
+    return (X[..., 0], versions[..., 0]) if has_one_axis else (X, versions)
+
+
+def _versions(layers, samples, scale, n_versions, seed):
+    """Versions of samples that are scaled before the last of some layers changes them, and scaled back.
+
+    Of shape (n_samples, n_versions, n_steps, n_channels).
+    """
+    n_samples, n_steps, n_channels = samples.values.shape
+    dtype = samples.values.dtype
+    program = lower(
+        [Standardize(), *layers, GlobalPool(), Dense(1)],
+        n_channels,
+        n_timesteps=n_steps,
+        dtype=dtype.type,
+        loss="squared_error",
+    )
+    params = initialize(program, 0)
+    mean, deviation = scale
+    norm = program.norm_views(params)[0]
+    norm["mean"][:] = mean
+    norm["deviation"][:] = deviation
+    seed = check_random_state(seed).randint(2**31)
+    versions = np.empty((n_samples, n_versions, n_steps, n_channels), dtype)
+    for i in range(n_samples):
+        lengths = None if samples.lengths is None else samples.lengths[i : i + 1]
+        sample = Sequences(samples.values[i : i + 1], lengths)
+        for k in range(n_versions):
+            own_seed = seed + i * n_versions + k
+            versions[i, k] = _one_version(program, params, sample, own_seed)
+    return versions * deviation + mean
+
+
+def _one_version(program, params, sample, seed):
+    """What the network makes of one sample before anything is learnt of it."""
     trainer = devices.make_trainer(
         "cpu",
         "full",
         program,
         params,
-        Sequences(image, None),
-        np.zeros((1, 1), np.float32),
+        sample,
+        np.zeros((1, 1), params.dtype),
         None,
         alpha=0.0,
         seed=seed,
         n_threads=1,
     )
     trainer.loss_and_gradient()
-    value = next(op.output for op in program.operations if op.kind == "augment_images")
+    value = next(op.output for op in program.operations if op.kind in ("augment_images", "augment_sequences"))
     version = trainer.values_of(value)[0]
     trainer.close()
     return version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skneural._declare import declare, parameter
+from skneural.estimators._nested import NestedLayers
 from skneural.estimators._sequence_reader import SequenceReader
 from skneural.estimators._training_parameters import MIXUP
 from skneural.layers import SequenceAugmentation
@@ -18,7 +19,7 @@ STANDARDIZE = parameter(
 
 
 @declare
-class SequenceNetwork:
+class SequenceNetwork(NestedLayers):
     """Mixin of the networks that read sequences.
 
     Attributes
@@ -37,8 +38,8 @@ class SequenceNetwork:
         type="layers.SequenceAugmentation or None",
         stochastic=True,
         doc="""How sequences are changed at random in training, every time that they are seen, as
-        ``SequenceAugmentation(jitter=0.05, time_warp=0.1)``. A search tries whole
-        objects. Not with 'lbfgs', nor on a GPU.""",
+        ``SequenceAugmentation(jitter=0.05, time_warp=0.1)``. Its settings are nested parameters:
+        ``set_params(augmentation__jitter=0.1)``. Not with 'lbfgs', nor on a GPU.""",
     )
     mixup: float = MIXUP
     input_noise: float = parameter(
@@ -47,6 +48,7 @@ class SequenceNetwork:
         features with `standardize`. Not with 'lbfgs'.""",
     )
 
+    _holders = ("augmentation",)
     _reader = SequenceReader()
 
     def __sklearn_tags__(self):

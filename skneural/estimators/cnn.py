@@ -5,8 +5,10 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from skneural._declare import COUNT, SHARE_BELOW_1, declare, options, parameter
+from skneural._image_layout import check_image_shape
 from skneural.estimators._image_layers import for_images, image_layers
-from skneural.estimators._image_reader import ImageReader, check_image_shape
+from skneural.estimators._image_reader import ImageReader
+from skneural.estimators._nested import NestedLayers
 from skneural.estimators._settings import require_stochastic
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
 from skneural.estimators._training_parameters import MAX_NORM, MIXUP
@@ -16,16 +18,16 @@ from skneural.maths.activations import ACTIVATIONS
 #: What images may be: a part of the docstring of every class.
 INPUT = """\
 `X` has shape (n_images, height, width) for images of one channel, or (n_images, height, width, n_channels); with
-``input_format='channels_first'`` (n_images, n_channels, height, width). A list of arrays, one for each image, is read
-as one array. All images must have one shape; prediction needs that of the fit.
+``input_format='channels_first'`` (n_images, n_channels, height, width). A list of arrays, one for each image, is copied
+into one array of their type by every call. All images must have one shape; prediction needs that of the fit.
 
 With two axes `X` has a row for each image, pixel after pixel as ``images.reshape(n_images, -1)`` lays them out;
 `image_shape` says what they are. Without it, a row whose length is a square is a square image of one channel, and any
 other an image of one row.
 
 Arrays of uint8, uint16, bool, float32 and float64, memory-mapped ones too, are read where they are; with
-`early_stopping`, which divides `X`, they are copied, in their own type, and so are lists, and parts that are cut out of
-larger images. On a GPU integers are converted as a whole. Those of another type are converted as a whole:
+`early_stopping`, which divides `X`, they are copied, in their own type, and so are parts that are cut out of larger
+images. On a GPU integers are converted as a whole. Those of another type are converted as a whole:
 to float32 where their numbers have 8 or 16 bits, and else to float64."""
 
 LAYERS = """\
@@ -140,7 +142,7 @@ class ConvolutionalArchitecture:
 
 
 @declare
-class ImageNetwork:
+class ImageNetwork(NestedLayers):
     """Mixin of the networks that read images: which layers there are.
 
     Attributes
@@ -177,8 +179,8 @@ class ImageNetwork:
         type="layers.Augmentation or None",
         stochastic=True,
         doc="""How images are changed at random in training, every time that they are seen, as
-        ``Augmentation(rotation=15, horizontal_flip=True)``. A search tries whole
-        objects. Not with 'lbfgs', nor on a GPU.""",
+        ``Augmentation(rotation=15, horizontal_flip=True)``. Its settings are nested parameters:
+        ``set_params(augmentation__rotation=5)``. Not with 'lbfgs', nor on a GPU.""",
     )
     mixup: float = MIXUP
     input_noise: float = parameter(
@@ -192,6 +194,7 @@ class ImageNetwork:
         else float64. A fit that goes on with the weights of one before keeps their precision.""",
     )
 
+    _holders = ("augmentation",)
     _reader = ImageReader()
 
     @property
@@ -213,7 +216,7 @@ class ImageNetwork:
 
     def _check_settings(self, incremental):
         super()._check_settings(incremental)
-        check_image_shape(self)
+        check_image_shape(self.image_shape)
         if self.normalization in ("batch", "batch_after"):
             require_stochastic(self, self._batch_norm)
 

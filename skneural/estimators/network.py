@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
-from skneural._declare import declare, parameter
-from skneural.estimators._layers import check_layers, nested_of, replaced, with_noise
+from skneural._declare import POSITIVE, declare, parameter
+from skneural.estimators._layers import check_layers, with_noise
 from skneural.estimators._layers_reader import LayersReader
-from skneural.estimators._settings import require_stochastic
+from skneural.estimators._nested import NestedLayers
+from skneural.estimators._settings import check_kinds
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
-from skneural.estimators._training_parameters import INPUT_FORMAT, MAX_NORM
+from skneural.estimators._training_parameters import INPUT_FORMAT
 from skneural.layers import Dense
 from skneural.maths.activations import ACTIVATIONS
 
-#: How the names of nested parameters begin.
-PREFIX = "layers__"
-
 
 @declare
-class LayerStack:
+class LayerStack(NestedLayers):
     """Mixin of networks whose layers are a parameter.
 
     Attributes
@@ -53,62 +49,18 @@ class LayerStack:
         {table}""",
     )
     input_format: str = INPUT_FORMAT
-    max_norm: float | None = MAX_NORM
+    max_norm: float | None = parameter(
+        default=None,
+        constraint=[POSITIVE, None],
+        stochastic=True,
+        doc="""Largest norm of the incoming weights of each unit or filter of all dense layers and convolutions but the
+        last layer: they are scaled down after every step. Recurrent layers have no such limit: with one among `layers`
+        it is an error. Not with 'lbfgs'.""",
+    )
 
+    _holders = ("layers",)
     _reader = LayersReader()
     _batch_norm = "batch normalization (in layers)"
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters of the estimator, and with `deep` of its layers.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to return the settings of layers, too: ``layers__0``, ``layers__0__units``, and of layers within
-            others ``layers__1__layers__0__units``.
-
-        Returns
-        -------
-        params : dict
-            Values by name.
-        """
-        params = super().get_params(deep=deep)
-        if deep:
-            params |= {PREFIX + name: value for name, value in nested_of(self.layers).items()}
-        return params
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters of the estimator and of its layers.
-
-        The list of layers, and the layers, are replaced by others: those that the user has stay as they are.
-
-        Parameters
-        ----------
-        **params : dict
-            Values by name: see :meth:`get_params`. The list of layers is set first, then a layer in its place, then
-            settings of layers.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-        """
-        nested = {name: value for name, value in params.items() if name.startswith(PREFIX)}
-        super().set_params(**{name: value for name, value in params.items() if name not in nested})
-        known = nested_of(self.layers)
-        changes = {}
-        for name, value in nested.items():
-            path = name.removeprefix(PREFIX)
-            number = path.partition("__")[0]
-            if number not in known:
-                raise ValueError(
-                    f"Invalid parameter {PREFIX + number!r} for estimator {self}. "
-                    f"Valid parameters are: {self._get_param_names()!r}."
-                )
-            changes[path] = value
-        if changes:
-            self.layers = replaced(self.layers, changes)
-        return self
 
     def _hidden_layers(self):
         check_layers(self)
@@ -116,8 +68,7 @@ class LayerStack:
 
     def _check_program(self, task):
         super()._check_program(task)
-        for kind in task.program.needs_batches:
-            require_stochastic(self, f"{kind} in layers")
+        check_kinds(self, task.program, "layers")
 
 
 @declare

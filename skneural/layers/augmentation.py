@@ -176,12 +176,43 @@ class SequenceAugmentation(Layer):
     --------
     >>> from skneural.layers import GlobalPool, Recurrent, SequenceAugmentation, Standardize
     >>> hidden = [Standardize(), SequenceAugmentation(jitter=0.05, time_warp=0.1), Recurrent("gru", 16), GlobalPool()]
+
+    What training would see:
+
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> display = SequenceAugmentation(scaling=0.2, time_shift=0.1).preview(np.sin(np.arange(40) / [[5], [3]]), n=4)
+    >>> display.versions.shape
+    (2, 4, 40)
+    >>> plt.close(display.figure_)
     """
 
     jitter: float = 0.0
     scaling: float = 0.0
     time_shift: float = 0.0
     time_warp: float = 0.0
+
+    def preview(self, X, n=7, **options):
+        """Draw sequences and versions of them that training would see.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timesteps) or (n_samples, n_timesteps, n_features)
+            A few sequences, or a list of some of different length.
+        n : int, default=7
+            Versions of each.
+        **options
+            As :meth:`skneural.plotting.SequenceAugmentationDisplay.from_sequences` has them: `random_state`, `ax`,
+            `sequence_kw`, `version_kw`.
+
+        Returns
+        -------
+        SequenceAugmentationDisplay
+            The versions are its attribute `versions`, of shape (n_samples, n, n_timesteps) or with features.
+        """
+        from skneural.plotting import SequenceAugmentationDisplay  # stands above this module
+
+        return SequenceAugmentationDisplay.from_sequences(self, X, n, **options)
 
     def build(self, net, x):
         """See `Layer.build`."""

@@ -11,10 +11,11 @@ from skneural.plotting._image_predictions import ImagePredictionDisplay
 from skneural.plotting._importance import TimestepImportanceDisplay
 from skneural.plotting._latent import LatentDisplay
 from skneural.plotting._reconstruction import ReconstructionDisplay
+from skneural.plotting._sequence_augmentation import SequenceAugmentationDisplay
 from skneural.plotting._training import GradientNormDisplay, TrainingCurveDisplay
 
 __all__ = [
     "AugmentationDisplay", "FilterDisplay", "ForecastDisplay", "GradientNormDisplay", "ImageImportanceDisplay",
-    "ImagePredictionDisplay", "LatentDisplay", "ReconstructionDisplay", "TimestepImportanceDisplay",
-    "TrainingCurveDisplay",
+    "ImagePredictionDisplay", "LatentDisplay", "ReconstructionDisplay", "SequenceAugmentationDisplay",
+    "TimestepImportanceDisplay", "TrainingCurveDisplay",
 ]  # fmt: skip

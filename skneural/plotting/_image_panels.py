@@ -24,7 +24,7 @@ def columns_of(n_columns, count, widest=8):
     return min(count, widest, math.ceil(math.sqrt(1.6 * count)))
 
 
-def make_grid(ax, count, n_columns, *, side=SIDE, lines=0):
+def make_grid(ax, count, n_columns, *, side=SIDE, width=None, lines=0):
     """Axes for so many panels, row after row: new ones, one that is given divided, or those that are given.
 
     Parameters
@@ -33,6 +33,8 @@ def make_grid(ax, count, n_columns, *, side=SIDE, lines=0):
     count, n_columns : int
     side : float
         Inches of a panel of a new figure.
+    width : float, default=None
+        The same of panels that are wider than they are high.
     lines : int
         Lines of text above each.
 
@@ -50,7 +52,7 @@ def make_grid(ax, count, n_columns, *, side=SIDE, lines=0):
     if ax is None:
         import matplotlib.pyplot as plt
 
-        figsize = (max(n_columns * (side + 0.1), 2.2), max(n_rows * (side + 0.05 + lines * LINE), 1.6))
+        figsize = (max(n_columns * ((width or side) + 0.1), 2.2), max(n_rows * (side + 0.05 + lines * LINE), 1.6))
         figure = plt.figure(figsize=figsize, layout="constrained")
         axes = list(figure.subplots(n_rows, n_columns, squeeze=False).ravel())
     else:

@@ -10,6 +10,9 @@ from skneural.network.memory import aligned_zeros
 #: copied by whole vectors.
 BEHIND = 16
 
+#: As often weights are there in training, at least: laid out for products, too, and two snapshots of them.
+COPIES = 4
+
 
 def physical_memory():
     """Bytes of memory that this machine has; infinitely many where it does not say."""
@@ -17,6 +20,22 @@ def physical_memory():
     if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
         return np.inf
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def check_weights(program):
+    """Raise if weights, and what training keeps of them, are larger than the memory.
+
+    Raises
+    ------
+    MemoryError
+        Before they are drawn, which takes long.
+    """
+    n_bytes = program.n_params * program.dtype.itemsize
+    if COPIES * n_bytes >= physical_memory():
+        raise MemoryError(
+            f"The weights of this network take {n_bytes / 1e9:,.1f} GB, and training keeps {COPIES} times as much: "
+            "take fewer units or filters, or pool more before dense layers."
+        )
 
 
 def buffers_for(program, n_numbers, n_rows):
