@@ -317,6 +317,22 @@ def test_forms_of_images():
     assert other.reconstruct(colours).shape == colours.shape
 
 
+def test_settings_of_layers_are_nested_parameters():
+    ae = Autoencoder(encoder=ENCODER, decoder=DECODER, max_iter=2, random_state=0)
+    assert ae.get_params()["encoder__0__filters"] == 4
+    ae.set_params(encoder__3__units=5, decoder__0__activation="tanh")
+    assert ae.encoder[3] == Dense(5)
+    assert ae.decoder[0] == Dense(64, "tanh")
+    assert ENCODER[3] == Dense(6)
+    assert clone(ae).fit_transform(IMAGES).shape == (200, 5)
+    search = GridSearchCV(ae, {"encoder__3__units": [1, 8]}, cv=2).fit(IMAGES)
+    assert search.best_estimator_.transform(IMAGES).shape[1] in (1, 8)
+    with pytest.raises(ValueError, match="Invalid parameter 'encoder__9' for estimator Autoencoder"):
+        ae.set_params(encoder__9__units=5)
+    with pytest.raises(ValueError, match="Invalid parameter 'encoder__0'"):
+        Autoencoder().set_params(encoder__0__units=5)
+
+
 def test_codes_that_are_images_are_rows():
     encoder = [Conv2D(4, 3, 2, activation="relu"), Conv2D(2, 3, 2, activation="tanh")]
     decoder = [UpSample(), Conv2D(4, activation="relu"), UpSample(), Conv2D(4, activation="relu")]

@@ -41,8 +41,16 @@ def test_checks_of_sklearn(estimator, check):
     check(estimator)
 
 
+def expected_to_fail(estimator):
+    """Nothing but what noise rules out."""
+    if not estimator.input_noise:
+        return {}
+    names = ["check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"]
+    return dict.fromkeys(names, "rows that are repeated are each spoilt in another way")
+
+
 @pytest.mark.slow
-@parametrize_with_checks(MORE)
+@parametrize_with_checks(MORE, expected_failed_checks=expected_to_fail)
 def test_checks_of_sklearn_with_other_settings(estimator, check):
     check(estimator)
 

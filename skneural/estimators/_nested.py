@@ -8,17 +8,17 @@ from skneural.estimators._layers import children_of, nested_of, replaced
 
 
 class NestedLayers:
-    """Mixin of estimators with a parameter that holds layers.
+    """Mixin of estimators with parameters that hold layers.
 
     scikit-learn's own way would need layers that are estimators, which `set_params` changes in place. Layers are
     frozen: here the estimator is given others.
     """
 
-    #: Name of the parameter.
-    _holder: str
+    #: Names of the parameters.
+    _holders: tuple[str, ...]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters of the estimator, and with `deep` the settings of the layers that one of them holds.
+        """Parameters of the estimator, and with `deep` the settings of the layers that they hold.
 
         Parameters
         ----------
@@ -32,13 +32,13 @@ class NestedLayers:
             Values by name.
         """
         params = super().get_params(deep=deep)
-        if deep:
-            held = nested_of(getattr(self, self._holder))
-            params |= {f"{self._holder}__{name}": value for name, value in held.items()}
+        for holder in self._holders if deep else ():
+            held = nested_of(getattr(self, holder))
+            params |= {f"{holder}__{name}": value for name, value in held.items()}
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters of the estimator and settings of the layers that one of them holds.
+        """Set parameters of the estimator and settings of the layers that they hold.
 
         Layers, and a list of them, are replaced by others: those that the user has stay as they are.
 
@@ -53,23 +53,30 @@ class NestedLayers:
         self : object
             The estimator.
         """
-        prefix = f"{self._holder}__"
-        nested = {name: value for name, value in params.items() if name.startswith(prefix)}
+        prefixes = tuple(f"{holder}__" for holder in self._holders)
+        nested = {name: value for name, value in params.items() if name.startswith(prefixes)}
         super().set_params(**{name: value for name, value in params.items() if name not in nested})
-        if nested:
-            held = getattr(self, self._holder)
-            self._check_names(held, nested)
-            changes = {name.removeprefix(prefix): value for name, value in nested.items()}
-            setattr(self, self._holder, replaced(held, changes))
+        for holder in self._holders:
+            self._change(holder, nested)
         return self
 
-    def _check_names(self, held, nested):
-        """Raise unless the names of nested parameters begin as there are layers or settings."""
-        known = [f"{self._holder}__{name}" for name in children_of(held)]
-        for name in nested:
-            first = "__".join(name.split("__")[:2])
+    def _change(self, holder, nested):
+        """Give a parameter layers with other settings, where nested parameters name some of it."""
+        prefix = f"{holder}__"
+        held = getattr(self, holder)
+        known = children_of(held)
+        changes = {}
+        for name, value in nested.items():
+            if not name.startswith(prefix):
+                continue
+            path = name.removeprefix(prefix)
+            first, _, _ = path.partition("__")
             if first not in known:
+                valid = [prefix + child for child in known]
                 raise ValueError(
-                    f"Invalid parameter {first!r} for estimator {type(self).__name__} with {self._holder}={held!r}. "
-                    f"Valid parameters are: {known or [self._holder]!r}."
+                    f"Invalid parameter {prefix + first!r} for estimator {type(self).__name__} with {holder}={held!r}. "
+                    f"Valid parameters are: {valid or [holder]!r}."
                 )
+            changes[path] = value
+        if changes:
+            setattr(self, holder, replaced(held, changes))

@@ -48,7 +48,7 @@ class SequenceNetwork(NestedLayers):
         features with `standardize`. Not with 'lbfgs'.""",
     )
 
-    _holder = "augmentation"
+    _holders = ("augmentation",)
     _reader = SequenceReader()
 
     def __sklearn_tags__(self):

@@ -194,6 +194,26 @@ def require_stochastic(est, name):
         raise ValueError(f"{name} needs a stochastic solver (one of {solvers}): {est.solver} does not support it.")
 
 
+def check_kinds(est, program, holder):
+    """Raise if what layers of users do in training does not go with parameters.
+
+    Parameters
+    ----------
+    est : estimator
+    program : Program
+    holder : str
+        What the parameters are called that hold the layers.
+    """
+    for kind in program.needs_batches:
+        require_stochastic(est, f"{kind} in {holder}")
+    has_states = any(operation.kind == "recurrent" for operation in program.operations)
+    if est.max_norm is not None and has_states:
+        raise ValueError(
+            "max_norm limits the weights of dense layers and convolutions, those of recurrent layers it does not: with "
+            f"Recurrent in {holder} it must be None. weight_decay and clip_norm are for both."
+        )
+
+
 def check_held_out(X_val, y_val, sample_weight_val):
     """Raise unless validation data is complete."""
     if (X_val is None) != (y_val is None):

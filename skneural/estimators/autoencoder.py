@@ -14,18 +14,19 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skneural._declare import COUNT, SHARE_BELOW_1, declare, options, parameter
+from skneural._image_layout import check_image_shape
 from skneural.backends import devices
 from skneural.backends.inputs import Sequences
 from skneural.estimators._autoencoder_layers import corruption, described, halves_for
 from skneural.estimators._autoencoder_reader import AutoencoderReader
 from skneural.estimators._base import BaseNetwork
-from skneural.estimators._image_reader import check_image_shape
 from skneural.estimators._kept import Request, remembers
+from skneural.estimators._nested import NestedLayers
 from skneural.estimators._parameters import current_predictors
 from skneural.estimators._parts import HALVES
 from skneural.estimators._reconstruction import LOSS_NAMES, Reconstruction
 from skneural.estimators._sequences import lengths_of
-from skneural.estimators._settings import require_stochastic, sizes_of
+from skneural.estimators._settings import check_kinds, sizes_of
 from skneural.estimators._tasks import is_stochastic
 from skneural.estimators._training_parameters import INPUT_FORMAT, MAX_NORM
 from skneural.layers import Dense
@@ -41,7 +42,7 @@ width), unless `encoder` reads sequences, as :class:`layers.Recurrent` and :clas
 
 
 @declare
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
+class BaseAutoencoder(NestedLayers, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
     """Base of the autoencoders: what they read and return.
 
     Subclasses have ``_hidden_sizes()``, units of the encoder's hidden layers where `encoder` names none;
@@ -61,7 +62,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         constraint=[list, tuple, None],
         type="list or tuple of Layer, or None",
         doc="""Layers of :mod:`skneural.layers` in the place of `hidden_layer_sizes`. What the last one returns is the
-        code; codes that are sequences or images are handed over as rows.""",
+        code; codes that are sequences or images are handed over as rows. Settings of layers are nested parameters:
+        ``set_params(encoder__0__units=64)``.""",
     )
     decoder: list | tuple | None = parameter(
         default=None,
@@ -120,6 +122,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
     input_format: str = INPUT_FORMAT
     max_norm: float | None = MAX_NORM
 
+    _holders = ("encoder", "decoder")
     _reader = AutoencoderReader()
     _batch_norm = "batch normalization (in layers)"
     _numeric_targets = False
@@ -156,12 +159,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _check_settings(self, incremental):
         super()._check_settings(incremental)
-        check_image_shape(self)
+        check_image_shape(self.image_shape)
 
     def _check_program(self, task):
         super()._check_program(task)
-        for kind in task.program.needs_batches:
-            require_stochastic(self, f"{kind} in layers")
+        check_kinds(self, task.program, "encoder and decoder")
         if not (task.first_pass and self._may_copy) or corruption(self):
             return
         n_codes = self._halves(task.targets.shape).n_codes

@@ -194,7 +194,7 @@ class ImageNetwork(NestedLayers):
         else float64. A fit that goes on with the weights of one before keeps their precision.""",
     )
 
-    _holder = "augmentation"
+    _holders = ("augmentation",)
     _reader = ImageReader()
 
     @property

@@ -6,7 +6,7 @@ from skneural._declare import POSITIVE, declare, parameter
 from skneural.estimators._layers import check_layers, with_noise
 from skneural.estimators._layers_reader import LayersReader
 from skneural.estimators._nested import NestedLayers
-from skneural.estimators._settings import require_stochastic
+from skneural.estimators._settings import check_kinds
 from skneural.estimators._tasks import BaseClassifier, BaseRegressor
 from skneural.estimators._training_parameters import INPUT_FORMAT
 from skneural.layers import Dense
@@ -58,7 +58,7 @@ class LayerStack(NestedLayers):
         it is an error. Not with 'lbfgs'.""",
     )
 
-    _holder = "layers"
+    _holders = ("layers",)
     _reader = LayersReader()
     _batch_norm = "batch normalization (in layers)"
 
@@ -68,14 +68,7 @@ class LayerStack(NestedLayers):
 
     def _check_program(self, task):
         super()._check_program(task)
-        for kind in task.program.needs_batches:
-            require_stochastic(self, f"{kind} in layers")
-        has_states = any(operation.kind == "recurrent" for operation in task.program.operations)
-        if self.max_norm is not None and has_states:
-            raise ValueError(
-                "max_norm limits the weights of dense layers and convolutions, those of recurrent layers it does not: "
-                "with Recurrent in layers it must be None. weight_decay and clip_norm are for both."
-            )
+        check_kinds(self, task.program, "layers")
 
 
 @declare
