@@ -2,14 +2,15 @@
 
     python benchmarks/generative.py [--smoke]
 
-Float32, all cores, Adam, a new order of the samples every epoch. Ours are fits of two epochs: the second one by the clock
-of `history_`, as warm as what it is held against. PyTorch runs the same layers with the fused Adam, eager and compiled
-(of the adversarial networks each network with its loss; the convolutions in both layouts of memory), whichever is the
-fastest, warmed up, for as many steps. Both do all that a step needs: random numbers are drawn anew, of the adversarial
-networks both are updated once. A step of these is one batch of real and one of generated samples.
+Float32, all cores, Adam, a new order of the samples every epoch. Ours are fits of two epochs: the second one by the
+clock of `history_`, as warm as what it is held against. PyTorch runs the same layers with the fused Adam, eager and
+compiled (of the adversarial networks each network with its loss; the convolutions in both layouts of memory), whichever
+is the fastest, warmed up, for as many steps. Both do all that a step needs: random numbers are drawn anew, and of the
+adversarial networks both are updated once, by a batch of real samples and as many generated ones.
 """
 
 import importlib.util
+import itertools
 import logging
 import os
 
@@ -96,7 +97,7 @@ def dense_of(sizes, activation):
     import torch
 
     layers = []
-    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+    for before, after in itertools.pairwise(sizes):
         layers += [torch.nn.Linear(before, after), activation()]
     return torch.nn.Sequential(*layers[:-1])
 

@@ -21,6 +21,7 @@ BENCHMARKS = (
     "convolutions",
     "convolution_layers",
     "images",
+    "generative",
     "recurrent",
     "predict",
     "incremental",
