@@ -23,8 +23,9 @@ MILLI = 1e-3
 BATCH = 128
 OURS, FIT = "skneural, second epoch", "skneural, whole fit"
 COMMON = {"batch_size": BATCH, "max_iter": 2, "tol": 0, "n_iter_no_change": np.inf, "random_state": 0}
-LATENT = 16
-HIDDEN = 128
+#: Of the example `gan_ring.py`.
+LATENT = 2
+HIDDEN = 64
 
 
 def rows(random, n_rows):
