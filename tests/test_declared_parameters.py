@@ -28,6 +28,7 @@ POSITIONAL = {
     "NetworkRegressor": ["layers"],
     "ResNetClassifier": ["filters"],
     "ResNetRegressor": ["filters"],
+    "VariationalAutoencoder": ["n_components", "hidden_layer_sizes"],
 }
 
 

@@ -768,7 +768,7 @@ HOSTILE = {
     "inputs large": (_in_network("n_features", 2**31 - 1), "parameters of"),
     "another precision": (_in_network("dtype", "float32"), "dtype float64"),
     "a precision that is none": (_in_network("dtype", "float16"), "has the dtype"),
-    "loss of the future": (_in_network("loss", "hinge"), "no loss 'hinge'"),
+    "loss of the future": (_in_network("loss", "triplet"), "no loss 'triplet'"),
     "other loss": (_in_network("loss", "binary_log_loss"), "out_activation_ is"),
     "settings": (_in_network("settings", ["a"]), "settings"),
     "argument of the future": (_in_network("heads", 3), "other words"),
