@@ -74,7 +74,7 @@ for name, estimator in (("PCA", pca), ("Autoencoder", ae)):
     )
 
 shown = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
-figure, axes = plt.subplots(3, 10, figsize=(9, 3), layout="constrained")
+figure, axes = plt.subplots(3, 10, figsize=(9, 3.6), layout="constrained")
 for rows, estimator in ((axes[[0, 2]], pca), (axes[[0, 1]], ae)):
     ReconstructionDisplay.from_estimator(estimator, X_test[shown], n_samples=10, image_shape=(8, 8), ax=rows)
 for row, label in zip(axes, ("digits", "autoencoder", "PCA"), strict=True):
