@@ -101,7 +101,7 @@ display = ReconstructionDisplay.from_estimator(
     n_samples=10,
     image_shape=(8, 8),
 )
-display.figure_.savefig(folder / "digits_denoised.png", dpi=90)
+display.figure_.savefig(folder / "digits_denoised.png", dpi=110)
 
 # %%
 # In a plane
