@@ -179,10 +179,17 @@ class Report:
 
     def command(self):
         """What was typed, short of paths."""
-        return " ".join(["python", f"benchmarks/{self.name}.py", *self.options.typed])
+        instructions = os.environ.get("SKNEURAL_SIMD")
+        variable = [f"SKNEURAL_SIMD={instructions}"] if instructions else []
+        return " ".join([*variable, "python", f"benchmarks/{self.name}.py", *self.options.typed])
+
+    def file(self):
+        """Name of the files of results: where an instruction set was asked for, it is in the name."""
+        instructions = os.environ.get("SKNEURAL_SIMD")
+        return f"{self.name}_{instructions}" if instructions else self.name
 
     def write(self):
-        """Write NAME.json and NAME.md, and say where."""
+        """Write the results as JSON and as Markdown, and say where."""
         if self.options.smoke or self.options.repeats or self.options.only:  # CI must leave the tree as it was
             folder = pathlib.Path(tempfile.mkdtemp(prefix="skneural-benchmarks-"))
         else:
@@ -190,10 +197,10 @@ class Report:
         folder.mkdir(exist_ok=True)
         record = {"benchmark": self.name, "command": self.command(), "environment": self.environment}
         record |= {"load_before": self.load_before, "load_after": load(), "results": self.results}
-        (folder / f"{self.name}.json").write_text(json.dumps(record, indent=1) + "\n")
+        (folder / f"{self.file()}.json").write_text(json.dumps(record, indent=1) + "\n")
         parts = [f"# {self.name}", self.heading, *self.parts, *([self.note] if self.note else []), self.where()]
-        (folder / f"{self.name}.md").write_text("\n\n".join(parts) + "\n")
-        print(f"{self.where()}\nWritten to {folder / self.name}.md and .json", flush=True)
+        (folder / f"{self.file()}.md").write_text("\n\n".join(parts) + "\n")
+        print(f"{self.where()}\nWritten to {folder / self.file()}.md and .json", flush=True)
 
 
 def figure(x):
