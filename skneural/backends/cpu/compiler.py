@@ -9,6 +9,7 @@ Every kernel closes over `DIGEST`, a hash of all that decides what it computes (
 import os
 import pathlib
 from functools import cache
+from types import FunctionType
 
 from numba import cfunc, types
 from numba.core.caching import FunctionCache
@@ -39,14 +40,14 @@ HELPER = {"fastmath": STRICT, "no_cfunc_wrapper": True, "no_cpython_wrapper": Tr
 SUM = {**HELPER, "fastmath": STRICT | {"reassoc"}, "forceinline": True}
 
 
-def helper(function, *key):
+def helper(function, *key, options=HELPER):
     """A function that only kernels call and that closes over values, under a name that `key` makes its own.
 
     A kernel brings its helpers along. Where two that are loaded from the cache, compiled by different processes, bring
     helpers of one name, the linker keeps one for both: a network would run with the cell or the precision of another.
     """
     function.__qualname__ = "_".join([function.__name__, *map(str, key)])
-    return register_jitable(**HELPER)(function)
+    return register_jitable(**options)(function)
 
 
 #: Kernels by how they were made: a kernel's address is only valid while the object that holds its code lives.
@@ -58,6 +59,13 @@ def formula(function):
     """Let compiled code call a plain Python function, inlined: a loop over numbers that calls does not vectorise."""
     register_jitable(**HELPER, forceinline=True)(function)
     return function
+
+
+@cache
+def merged(function):
+    """A twin of a plain function that becomes a part of its caller before that is compiled: with its options."""
+    twin = FunctionType(function.__code__, function.__globals__, function.__name__, None, function.__closure__)
+    return register_jitable(inline="always")(twin)
 
 
 def compile_kernel(name, arguments, function, returns=types.void):

@@ -40,9 +40,7 @@ def for_each(typingctx, function, count, dtype, arguments):
     block = INTERLEAVED * INSTRUCTION_SET.vector_bytes // size
 
     def codegen(context, builder, sig, args):
-        for argument in builder.function.args:
-            if isinstance(argument.type, ir.PointerType):
-                argument.add_attribute("noalias")
+        _promise(builder.function)
         body = context.get_function(function, called)
         context.add_linking_libs(getattr(body, "libs", ()))
         arrays = cgutils.unpack_tuple(builder, args[3])
@@ -56,6 +54,24 @@ def for_each(typingctx, function, count, dtype, arguments):
         return context.get_dummy_value()
 
     return types.void(function, types.int64, dtype, arguments), codegen
+
+
+@intrinsic
+def no_overlaps(typingctx):
+    """Promise that what the function that calls this got as its arguments does not overlap, as `for_each` does."""
+
+    def codegen(context, builder, sig, args):
+        _promise(builder.function)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _promise(function):
+    """Let the compiler know that the memory behind a function's arguments does not overlap."""
+    for argument in function.args:
+        if isinstance(argument.type, ir.PointerType):
+            argument.add_attribute("noalias")
 
 
 def _behind(context, builder, kind, array, count):

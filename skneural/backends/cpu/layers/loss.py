@@ -5,12 +5,39 @@ Sizes: B rows of the batch, I outputs of the last layer.
 
 import numpy as np
 
-from skneural.backends.cpu.compiler import digest_of, formula
+from skneural.backends.cpu.compiler import SUM, digest_of, formula, helper, merged
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, frame_at, op_at, row, vector
+from skneural.backends.cpu.loops import no_overlaps
 from skneural.backends.cpu.registry import layer_kernel
 from skneural.backends.cpu.rows import copy_numbers, partner_of, row_at, sample_of, share_of
 from skneural.maths.elementary import exp
 from skneural.maths.losses import LOSSES, no_exponent
+
+#: Outputs from which the loss of a row is summed in as many parts as a vector has numbers.
+WIDE = 32
+
+
+def make_loss_of_row(dtype, entry):
+    """The loss of a row, which writes its gradient: in vector code where there are many outputs.
+
+    The order of the sums must not depend on where arrays stand. So the compiler is told that they do not overlap: left
+    to look, it takes arrays that are near each other for such as might.
+    """
+    one_by_one = formula(entry.formula)
+    merged_formula = merged(entry.formula)
+
+    def loss_in_lanes(raw, target, gradient, settings):
+        no_overlaps()
+        return merged_formula(raw, target, gradient, settings)
+
+    def loss_of_row(raw, target, gradient, settings):
+        if len(raw) < WIDE:
+            return one_by_one(raw, target, gradient, settings)
+        return in_lanes(raw, target, gradient, settings)
+
+    key = entry.name, dtype.__name__
+    in_lanes = helper(loss_in_lanes, *key, options=SUM)
+    return helper(loss_of_row, *key)
 
 
 @layer_kernel("loss", "forward", registry=LOSSES)
@@ -18,9 +45,9 @@ def make_loss_forward(dtype, entry):
     """Loss of every row, and its gradient by the outputs, weighted and divided by the batch's sum of weights."""
     size = dtype().itemsize
     exponentials = entry.exponent is not None
-    loss = formula(entry.formula)
+    loss = make_loss_of_row(dtype, entry)
     exponent = formula(entry.exponent or no_exponent)
-    digest = digest_of(loss, exponent)
+    digest = digest_of(entry.formula, exponent)
     zero = dtype(0)
 
     def loss_forward(op_address, frame_address, first, last):
