@@ -4,10 +4,10 @@
 
 Three blocks of two convolutions (32, 64, 128 filters), batch normalisation after their activations, pooling, dropout of
 0.25; a dense layer of 512 units with batch normalisation and dropout of 0.5. Adam, batches of 32, a rate of 0.001 that
-comes down by a cosine to 0. Trained on the 20,000 images of the data folder, as they are and augmented (rotation by up
-to 15 degrees, shifts and zoom by up to a tenth, mirrored left to right), tested on the 10,000 of the standard test. No
-setting was chosen by a test result. Two trainings run side by side, on one core each: accuracy
-does not depend on speed.
+comes down by a cosine to 0. Initial weights by the rule of Glorot and Bengio and biases of 0, as Keras has them, in
+both. Trained on the 20,000 images of the data folder, as they are and augmented (rotation by up to 15 degrees, shifts
+and zoom by up to a tenth, mirrored left to right), tested on the 10,000 of the standard test. No setting was chosen by
+a test result. Two trainings run side by side, on one core each: accuracy does not depend on speed.
 """
 
 import argparse
@@ -56,6 +56,7 @@ def ours(data, seed, epochs, augmented):
         learning_rate_init=RATE,
         max_iter=epochs,
         n_iter_no_change=np.inf,
+        weight_init="glorot_uniform",
         alpha=0.0,
         n_jobs=1,
         random_state=seed,
@@ -96,6 +97,10 @@ def theirs(data, seed, epochs, augmented):
             before = filters
         layers += [nn.MaxPool2d(2), nn.Dropout(0.25)]
     layers += [nn.Flatten(), nn.Linear(2048, 512), nn.ReLU(), nn.BatchNorm1d(512), nn.Dropout(0.5), nn.Linear(512, 10)]
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
     net = nn.Sequential(*layers).to(memory_format=torch.channels_last)
     X, y, X_test, y_test = data
     mean = X.mean(axis=(0, 1, 2))

@@ -73,6 +73,6 @@ def linear(p):
 
 
 @initializers.INITIALIZERS.register("new_rule")
-def narrow(u, activation):
+def narrow(u, fans, activation):
     """Uniform within sqrt(3 / (n_in + n_out))."""
-    return np.sqrt(3 / sum(u.shape)) * (2 * u - 1)
+    return np.sqrt(3 / sum(fans)) * (2 * u - 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from skneural.layers import Dense, GlobalPool, Recurrent
+from skneural.layers import Conv2D, ConvTranspose2D, Dense, Flatten, GlobalPool, Recurrent, Reshape
 from skneural.maths.random import WEIGHTS, bits, key
 from skneural.network.initializers import INITIALIZERS, initialize
 from skneural.network.program import lower
@@ -54,6 +54,19 @@ def test_mean_and_variance(name, dtype):
         # Five standard errors; the variance of a squared normal number is 2, that of a squared uniform one 0.8.
         assert abs(z.mean()) < 5 / np.sqrt(w.size)
         assert abs((z**2).mean() - 1) < 5 * np.sqrt(2 / w.size)
+
+
+@pytest.mark.parametrize("name", sorted(set(VARIANCE) - {"orthogonal"}))
+def test_variance_of_convolutions(name):
+    # Each pixel goes into as many pixels of a filter as a kernel has: so PyTorch, Keras and JAX count.
+    layers = [Reshape((6, 6, 8)), Conv2D(40, (3, 5)), Conv2D(60, 3, groups=4), ConvTranspose2D(30, 2), Flatten()]
+    program = lower([*layers, Dense(1)], 8, dtype=np.float64, loss="squared_error", n_timesteps=36)
+    weights = program.coefs(initialize(program, 0, name))
+    fans = [(8 * 15, 40 * 15), (10 * 9, 15 * 9), (60 * 4, 30 * 4)]
+    for w, (n_in, n_out) in zip(weights, fans, strict=False):
+        assert len(w) == n_in
+        share = (w**2).mean() / VARIANCE[name](n_in, n_out)
+        assert abs(share - 1) < 5 * np.sqrt(2 / w.size)
 
 
 @pytest.mark.parametrize("name", ["auto", "glorot_uniform", "he_uniform"])

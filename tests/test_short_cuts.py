@@ -360,8 +360,8 @@ def test_initial_numbers_do_not_depend_on_blocks(monkeypatch):
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])
 def test_orthogonal_matrices_of_a_stack(shape):
     drawn = initializers.uniform(3 * shape[0] * shape[1], 1, 0).reshape(3, *shape)
-    stack = initializers.orthogonal(drawn, None)
-    assert_array_equal(stack, [initializers.orthogonal(part, None) for part in drawn])
+    stack = initializers.orthogonal(drawn, shape, None)
+    assert_array_equal(stack, [initializers.orthogonal(part, shape, None) for part in drawn])
 
 
 # -- scores ------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Initial weights: rules by name, each a function of uniform numbers.
 
-``rule(u, activation)`` gets numbers `u` in [0, 1) of shape (n_in, n_out) and the name of the layer's activation, and
-returns the weights. Biases begin at 0, unless the rule says `biases`: then `u` and the result have a row more, the
-first, for them.
+``rule(u, fans, activation)`` gets numbers `u` in [0, 1) of the shape of the weights, how many inputs an output of the
+layer is made of and how many outputs an input goes into, and the name of the layer's activation; it returns the
+weights. Biases begin at 0, unless the rule says `biases`: then `u` and the result have a row more, the first, for them.
 """
 
 from functools import cache
@@ -48,43 +48,41 @@ def normal(u):
 
 
 @INITIALIZERS.register("auto", biases=True)
-def auto(u, activation):
+def auto(u, fans, activation):
     """As scikit-learn: glorot_uniform, with factor 2 for the logistic activation, and for biases too."""
-    n_in = len(u) - 1  # without the row of biases
-    n_out = u.shape[1]
     factor = 2.0 if activation == "logistic" else 6.0
-    bound = np.sqrt(factor / (n_in + n_out))
+    bound = np.sqrt(factor / sum(fans))
     return bound * (2 * u - 1)
 
 
 @INITIALIZERS.register("glorot_uniform")
-def glorot_uniform(u, activation):
+def glorot_uniform(u, fans, activation):
     """Uniform within sqrt(6 / (n_in + n_out)) (Glorot and Bengio, 2010)."""
-    return np.sqrt(6 / sum(u.shape)) * (2 * u - 1)
+    return np.sqrt(6 / sum(fans)) * (2 * u - 1)
 
 
 @INITIALIZERS.register("glorot_normal")
-def glorot_normal(u, activation):
+def glorot_normal(u, fans, activation):
     """Normal with variance 2 / (n_in + n_out) (Glorot and Bengio, 2010)."""
-    return np.sqrt(2 / sum(u.shape)) * normal(u)
+    return np.sqrt(2 / sum(fans)) * normal(u)
 
 
 @INITIALIZERS.register("he_uniform")
-def he_uniform(u, activation):
+def he_uniform(u, fans, activation):
     """Uniform within sqrt(6 / n_in), for relu and its kin (He et al., 2015)."""
-    return np.sqrt(6 / len(u)) * (2 * u - 1)
+    return np.sqrt(6 / fans[0]) * (2 * u - 1)
 
 
 @INITIALIZERS.register("he_normal")
-def he_normal(u, activation):
+def he_normal(u, fans, activation):
     """Normal with variance 2 / n_in, for relu and its kin (He et al., 2015)."""
-    return np.sqrt(2 / len(u)) * normal(u)
+    return np.sqrt(2 / fans[0]) * normal(u)
 
 
 @INITIALIZERS.register("lecun_normal")
-def lecun_normal(u, activation):
+def lecun_normal(u, fans, activation):
     """Normal with variance 1 / n_in (LeCun et al., 1998), for selu (Klambauer et al., 2017)."""
-    return np.sqrt(1 / len(u)) * normal(u)
+    return np.sqrt(1 / fans[0]) * normal(u)
 
 
 @cache
@@ -94,7 +92,7 @@ def _blas():
 
 
 @INITIALIZERS.register("orthogonal")
-def orthogonal(u, activation):
+def orthogonal(u, fans, activation):
     """A random matrix with orthonormal columns, or rows where they are fewer (Saxe et al., 2014)."""
     # Or a stack of matrices: all gates of a layer at once.
     wide = u.shape[-2] < u.shape[-1]
@@ -146,17 +144,25 @@ def initialize(program, seed, weight_init="auto", activation=None):
             _initialize_recurrent(views, cell, seed, layer, weight_init)
             before = activation
         elif "weights" in views:
-            _initialize_dense(views, groups, seed, layer, weight_init, before)
+            _initialize_dense(views, (_n_taps(operations), groups), seed, layer, weight_init, before)
     for block in program.blocks:
         if not isinstance(block.initial, str) and block.initial != 0:
             block.view(params)[:] = block.initial
     return params
 
 
-def _initialize_dense(views, groups, seed, layer, weight_init, activation):
+def _n_taps(operations):
+    """How many outputs of a filter of a layer an input goes into: one for each pixel of a convolution's kernel."""
+    details = operations[0].details
+    return details.get("kernel_y", 1) * details.get("kernel_x", 1)
+
+
+def _initialize_dense(views, taps_and_groups, seed, layer, weight_init, activation):
     """Weights by the rule, of each group by itself, and biases where it draws them, too."""
     coefs = views["weights"]
     n_in, n_out = coefs.shape
+    n_taps, groups = taps_and_groups
+    fans = n_in, n_taps * n_out // groups
     columns = [slice(end - n_out // groups, end) for end in range(n_out // groups, n_out + 1, n_out // groups)]
     if callable(weight_init):
         rng = np.random.default_rng((seed, layer))
@@ -166,7 +172,7 @@ def _initialize_dense(views, groups, seed, layer, weight_init, activation):
     rule = INITIALIZERS[weight_init]
     drawn = uniform((n_in + rule.biases) * n_out, seed, layer).reshape(-1, n_out)
     for group in columns:
-        values = rule.formula(drawn[:, group], activation)
+        values = rule.formula(drawn[:, group], fans, activation)
         if rule.biases:
             views["bias"][group] = values[0]
             values = values[1:]
@@ -186,8 +192,8 @@ def _initialize_recurrent(views, cell, seed, layer, weight_init):
         if callable(weight_init):
             coef[:] = _weights_of(weight_init, coef, rng, layer)
         else:
-            coef[:] = INITIALIZERS[name].formula(drawn[gate, :n_in], "tanh")
-    views["orthogonal"][:] = orthogonal(drawn[:, n_in:], "tanh").swapaxes(0, 1)
+            coef[:] = INITIALIZERS[name].formula(drawn[gate, :n_in], (n_in, units), "tanh")
+    views["orthogonal"][:] = orthogonal(drawn[:, n_in:], (units, units), "tanh").swapaxes(0, 1)
     for gate, bias in cell.bias.items():
         views["bias"][cell.gates.index(gate)] = bias
 
