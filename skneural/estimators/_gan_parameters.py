@@ -119,6 +119,15 @@ class GameParameters:
         - 'wasserstein': the discriminator, a critic, maximises the difference of the mean outputs; its weights are kept
           small by `weight_clip`. The authors use the solver 'rmsprop', a rate of 0.00005, and ``n_critic=5``.""",
     )
+    categorical_features: ArrayLike | str | None = parameter(
+        default="from_dtype",
+        constraint=["array-like", options("from_dtype"), None],
+        type="array-like of bool, int or str, 'from_dtype' or None",
+        doc="""Which features of rows are categories, as a mask, by their numbers or by their names. 'from_dtype' is the
+        columns of a DataFrame that are of a type for categories (pandas' category, Categorical and Enum of polars),
+        None is none. A feature of such a type has the categories that the type names; another one has those of the
+        first fit, or of the first call of :meth:`partial_fit`.""",
+    )
     scaling: str | None = parameter(
         default="auto",
         constraint=[options("auto", "standard", "range"), None],
