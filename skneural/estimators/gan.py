@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from numbers import Integral
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,6 +52,10 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
     `X` is rows, or images of shape (n_images, height, width) or (n_images, height, width, n_channels), which come out
     in the same form. It is scaled inside; samples are in the units of `X`.
 
+    Rows may hold categories (`categorical_features`) among numbers, which the generator draws by a Gumbel-softmax
+    (Jang, Gu and Poole, 2017). Samples are then arrays of the type of `X`, and of a DataFrame always a DataFrame, with
+    columns of the same names and types; integers are rounded. Missing values are an error.
+
     After :meth:`fit` a `ConvergenceWarning` says in words what has gone wrong, if anything has. *The discriminator has
     won* where its accuracy on real and on generated rows was at least 0.99, on average over the last tenth of the
     epochs; *the generator has won* where the mean of both was at most 0.25. *Modes have collapsed* where `coverage_` is
@@ -85,6 +89,8 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
 
     Mao et al. (2017), "Least squares generative adversarial networks", ICCV.
 
+    Jang, Gu and Poole (2017), "Categorical reparameterization with Gumbel-softmax", ICLR.
+
     Yazici et al. (2019), "The unusual effectiveness of averaging in GAN training", ICLR.
 
     Examples
@@ -99,6 +105,14 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
     (1000, 2)
     >>> bool(np.all(np.abs(samples.mean(axis=0) - [5, -2]) < 0.5))
     True
+
+    A table of ages and colours, which are categories:
+
+    >>> table = [[34, "red"], [62, "blue"], [38, "red"], [60, "blue"]] * 50
+    >>> gan = GAN((16,), 2, categorical_features=[1], batch_size=20, max_iter=100, random_state=0).fit(table)
+    >>> age, colour = gan.sample(random_state=0)[0]
+    >>> isinstance(age, int), colour in ("red", "blue")
+    (True, True)
     """
 
     _holders = ("generator", "discriminator")
@@ -118,7 +132,7 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         ----------
         X : array-like of shape (n_samples, n_features), (n_images, height, width) or \
 (n_images, height, width, n_channels)
-            The samples.
+            The samples. A table of numbers and categories is a DataFrame, or an array of numbers or objects.
         y : array-like of shape (n_samples,), default=None
             Their classes, for a conditional network.
         resume_from : str or path-like, default=None
@@ -133,15 +147,16 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         Raises
         ------
         ValueError
-            If the data is empty, not finite or of the wrong shape; if y is not of classes; if there is but one sample
-            in a batch; if training diverges in its first epoch; if `resume_from` is damaged, or of another fit.
+            If the data is empty, not finite or of the wrong shape; if categories are missing, or there are no such
+            features; if y is not of classes; if there is but one sample in a batch; if training diverges in its first
+            epoch; if `resume_from` is damaged, or of another fit.
         """
         return self._fit(Request(X, y, resume_from=resume_from))
 
     @remembers
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: ArrayLike | None = None, classes: ArrayLike | None = None) -> Self:
-        """Go on with a single pass over the given samples. Their scale is that of the first call.
+        """Go on with a single pass over the given samples. Their scale and categories are those of the first call.
 
         Parameters
         ----------
@@ -338,7 +353,7 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         y: ArrayLike | None = None,
         *,
         random_state: int | np.random.RandomState | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Make samples.
 
         Parameters
@@ -352,7 +367,7 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features), or of images as in fit
+        X : ndarray of shape (n_samples, n_features), of images as in fit, or a DataFrame where the data was one
             In the units of the data.
 
         Raises
