@@ -94,7 +94,7 @@ print(shown["patients"][1][["age", "sex", "bmi", "bp"]].head())
 # What it looks like
 # ------------------
 
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained", width_ratios=[1, 1.2, 1.2])
+figure, axes = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained", width_ratios=[1, 1.2, 1.2])
 places = np.arange(len(tables))
 for shift, source, kind in ((-0.2, 0, "real rows"), (0.2, 1, "synthetic rows")):
     axes[0].bar(places + shift, [means[name][source] for name in tables], 0.38, label=kind)
