@@ -163,7 +163,7 @@ GUARDED = {
         "skneural.estimators", "skneural.training", "skneural.callbacks", "skneural.timeseries", "skneural.plotting",
         "skneural.inspection", "skneural._compat", "skneural._declare", "skneural.__main__",
     ),
-    ("pandas",): ("skneural.timeseries",),  # late, where there is an index of it
+    ("pandas",): ("skneural.timeseries", "skneural._frames"),  # late, where there is an index or a table of it
     ("polars", "pyarrow", "torch", "jax"): (),
     ("matplotlib",): ("skneural.plotting",),
     ("safetensors",): ("skneural.persistence",),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from skneural.estimators._layers import shape_after
 from skneural.estimators._settings import activations, dropout_rates, sizes_of
-from skneural.layers import Activation, Adversarial, Dense, Dropout, Flatten, LabelChannels, Reshape
+from skneural.layers import Activation, Adversarial, Dense, Dropout, Flatten, LabelChannels, MixedRow, Reshape
 
 
 @dataclass(frozen=True)
@@ -16,15 +16,19 @@ class Form:
 
     Parameters
     ----------
-    n_features : int
+    n_numbers : int
+        Columns that are numbers.
+    widths : tuple of int
+        Columns of each category.
     n_labels : int
     image : tuple of int or None
         (height, width, n_channels) of images.
     activation : str or None
-        Of the generator's outputs.
+        Of the numbers that the generator makes.
     """
 
-    n_features: int
+    n_numbers: int
+    widths: tuple
     n_labels: int
     image: tuple | None
     activation: str | None
@@ -33,6 +37,8 @@ class Form:
 def image_of(est):
     """Shape of the images that samples are: those of X, or what the discriminator makes of rows first of all."""
     shape = est.sample_shape_
+    if est.categories_ is not None:
+        return None
     if len(shape) > 1:
         return (*shape, 1)[:3]
     first = next(iter(est.discriminator or ()), None)
@@ -78,7 +84,8 @@ def generator_of(est, form):
     layers = default_layers(est) if est.generator is None else list(est.generator)
     made = shape_after(layers, (int(est.n_components) + form.n_labels,))
     if len(made) == 1:
-        return (*layers, Dense(form.n_features, form.activation))
+        end = MixedRow(form.n_numbers or None, form.widths, form.activation)
+        return (*layers, end if form.widths else Dense(form.n_numbers, form.activation))
     if form.image is None or made != form.image:
         wanted = f"rows or images of shape {form.image}" if form.image else "rows"
         raise ValueError(f"generator must end in {wanted}, as the samples of X are; it ends in shape {made}.")

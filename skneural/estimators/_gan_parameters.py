@@ -51,6 +51,10 @@ class GameParameters:
     classes_ : ndarray of shape (n_classes,)
         Class labels, of a conditional network.
 
+    categories_ : list of (ndarray or None), or None
+        The categories of each feature, in the order of their type, else sorted; None for a feature that is a number.
+        None where all features are numbers.
+
     sample_shape_ : tuple of int
         Of one sample: (n_features,), (height, width) or (height, width, n_channels).
 
@@ -81,7 +85,8 @@ class GameParameters:
         type="list or tuple of Layer, or None",
         doc="""Layers of the generator, of :mod:`skneural.layers`, in the place of `hidden_layer_sizes`. They read rows
         of `n_components` numbers, with a column for each class behind them. Where they end in rows, a dense layer with
-        a column for each feature is added; where samples are images, they may end in images of that shape.""",
+        a column for each feature is added; where samples are images, they may end in images of that shape. Settings of
+        layers are nested parameters: ``set_params(generator__0__units=64)``.""",
     )
     discriminator: list | tuple | None = parameter(
         default=None,
@@ -89,7 +94,8 @@ class GameParameters:
         type="list or tuple of Layer, or None",
         doc="""Layers of the discriminator. A dense layer with one unit is added. Where `X` is images they read images,
         with a channel for each class behind those of `X`; with a first layer ``Reshape((height, width, n_channels))``
-        they read rows as such images.""",
+        they read rows as such images. Rows have their numbers first, then a column for each category, then those of the
+        classes. Settings of layers are nested parameters: ``set_params(discriminator__0__units=64)``.""",
     )
     activation: str | ArrayLike = parameter(
         default="leaky_relu",
@@ -119,10 +125,19 @@ class GameParameters:
         - 'wasserstein': the discriminator, a critic, maximises the difference of the mean outputs; its weights are kept
           small by `weight_clip`. The authors use the solver 'rmsprop', a rate of 0.00005, and ``n_critic=5``.""",
     )
+    categorical_features: ArrayLike | str | None = parameter(
+        default="from_dtype",
+        constraint=["array-like", options("from_dtype"), None],
+        type="array-like of bool, int or str, 'from_dtype' or None",
+        doc="""Which features of rows are categories, as a mask, by their numbers or by their names. 'from_dtype' is the
+        columns of a DataFrame that are of a type for categories (pandas' category, Categorical and Enum of polars),
+        None is none. A feature of such a type has the categories that the type names; another one has those of the
+        first fit, or of the first call of :meth:`partial_fit`, and later ones are an error.""",
+    )
     scaling: str | None = parameter(
         default="auto",
         constraint=[options("auto", "standard", "range"), None],
-        doc="""How `X` is scaled inside: every column to mean 0 and standard deviation 1, or all numbers to a range from
+        doc="""How `X` is scaled inside: every number to mean 0 and standard deviation 1, or all numbers to a range from
         -1 to 1, which the generator keeps to by a last 'tanh'. 'auto' is 'range' for images, else 'standard'.""",
     )
     generator_learning_rate_init: float | None = parameter(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_array, check_consistent_length, column_or_1d, validate_data
 
+from skneural._frames import read_table
+from skneural.estimators import _tables
 from skneural.estimators._rows import RowReader
 from skneural.estimators._settings import input_dtypes, network_dtype
 
@@ -22,7 +25,10 @@ LOSSES_OF_GANS = {
 
 
 class SampleReader(RowReader):
-    """How X and y of generative networks are checked: rows, or images, which become rows of all their numbers."""
+    """How X and y of generative networks are checked: rows, or images, which become rows of all their numbers.
+
+    In the place of a category of a table there is its number.
+    """
 
     reads_samples = True
 
@@ -41,11 +47,17 @@ class SampleReader(RowReader):
         return self._check(est, X, False, est._params.dtype)
 
     def _check(self, est, X, reset, dtype):
+        table = None if sparse.issparse(X) else read_table(X)
         if isinstance(X, list):
-            X = np.asarray(X)
-        is_image = getattr(X, "ndim", 2) > 2
+            X = np.asarray(X, object if _tables.names_features(est.categorical_features) else None)
+        if reset:
+            _tables.learn_columns(est, X, table)
         dtypes = input_dtypes(est) if dtype is None else [dtype]
-        if not is_image:
+        if est.categories_ is not None:
+            validate_data(est, X, skip_check_array=True, reset=reset)
+            X = _tables.coded(X, table, est.categories_)
+            X = check_array(X, dtype=dtypes, order="C", input_name="X", estimator=est)
+        elif getattr(X, "ndim", 2) <= 2:
             X = validate_data(est, X, dtype=dtypes, order="C", reset=reset)
         else:
             if dtype is None:
@@ -75,6 +87,9 @@ class SampleReader(RowReader):
 class SampleTargets:
     """What is known of the samples to be made: their scale, and their classes.
 
+    Networks have samples as rows: all numbers, scaled, then for each feature that is a category a group of columns, one
+    of which is 1.
+
     Parameters
     ----------
     loss : str
@@ -82,6 +97,8 @@ class SampleTargets:
     y : ndarray of shape (n_samples,) or None
     classes : ndarray or None
         All that there will ever be, by default those in y.
+    widths : ndarray of shape (n_features,)
+        How many categories there are in each feature; 0 for numbers.
 
     Attributes
     ----------
@@ -92,18 +109,20 @@ class SampleTargets:
     classes_ : ndarray of shape (n_classes,) or None
     shares : ndarray of shape (n_classes,) or None
         Of the classes in the data.
-    center, scale : ndarray of shape (n_features,)
-        By which samples are scaled.
+    widths : ndarray of shape (n_features,)
+    center, scale : ndarray of shape (n_numbers,)
+        By which numbers are scaled.
     """
 
     n_outputs = 1
 
-    def __init__(self, loss, y=None, classes=None):
+    def __init__(self, loss, y, classes, widths):
         self.loss = LOSSES_OF_GANS[loss][0]
         self.classes_ = None
         self.shares = None
         self.center = None
         self.scale = None
+        self.widths = widths
         if y is not None:
             self.classes_ = np.unique(y if classes is None else classes)
             counts = np.bincount(self.codes(y), minlength=len(self.classes_))
@@ -114,15 +133,34 @@ class SampleTargets:
         """Columns that say of which class a sample is."""
         return 0 if self.classes_ is None else len(self.classes_)
 
+    @property
+    def n_numbers(self):
+        """Features that are numbers."""
+        return int(np.count_nonzero(self.widths == 0))
+
+    @property
+    def width(self):
+        """Columns of a sample."""
+        return self.n_numbers + int(self.widths.sum())
+
+    def groups(self):
+        """Of each category the feature, and its columns as a slice."""
+        features = np.flatnonzero(self.widths)
+        ends = self.n_numbers + np.cumsum(self.widths[features])
+        for feature, end in zip(features, ends.tolist(), strict=True):
+            yield feature, slice(end - int(self.widths[feature]), end)
+
     def constants(self, name, value):
         """Constants of the loss: labels are smoothed by what the passes aim at."""
         return [0.0]
 
     def learn_scale(self, X, scaling):
-        """Learn the scale of X by a rule: 'standard', 'range' or None."""
-        n_features = X.shape[1]
-        self.center = np.zeros(n_features)
-        self.scale = np.ones(n_features)
+        """Learn the scale of the numbers of X by a rule: 'standard', 'range' or None."""
+        self.center = np.zeros(self.n_numbers)
+        self.scale = np.ones(self.n_numbers)
+        X = self._numbers(X)
+        if X.shape[1] == 0:
+            return
         if scaling == "standard":
             self.center = X.mean(axis=0, dtype=np.float64)
             deviation = X.std(axis=0, dtype=np.float64)
@@ -133,6 +171,10 @@ class SampleTargets:
             high = float(X.max())
             self.center[:] = low / 2 + high / 2
             self.scale[:] = (high / 2 - low / 2) or 1.0
+
+    def _numbers(self, X):
+        """Features of X that are numbers."""
+        return X[:, self.widths == 0] if self.widths.any() else X
 
     def check_known(self, y):
         """Raise unless y is of the kind that was learnt: of known classes, or None."""
@@ -158,17 +200,32 @@ class SampleTargets:
         return codes
 
     def scaled(self, X, y, dtype):
-        """Samples as the network reads them: scaled, with a column for each class behind them."""
-        rows = np.zeros((len(X), X.shape[1] + self.n_labels), dtype)
-        rows[:, : X.shape[1]] = (X - self.center) / self.scale
+        """Samples as the network reads them: scaled, categories as columns, with one for each class behind them."""
+        rows = np.zeros((len(X), self.width + self.n_labels), dtype)
+        rows[:, : self.n_numbers] = (self._numbers(X) - self.center) / self.scale
+        for feature, columns in self.groups():
+            rows[np.arange(len(X)), columns.start + X[:, feature].astype(np.int64)] = 1.0
         if self.n_labels:
-            rows[:, X.shape[1] :] = self.indicators(y)
+            rows[:, self.width :] = self.indicators(y)
         return rows
 
     def indicators(self, y):
         """A column for each class: 1 where a sample is of it, else 0."""
         return np.eye(self.n_labels)[self.codes(y)]
 
+    def drawn(self, rows, random):
+        """What a generator has made, with categories drawn by the logarithms of weights that stand in their place."""
+        rows = rows.copy()
+        for _, columns in self.groups():
+            weights = rows[:, columns]
+            best = np.argmax(weights + random.gumbel(size=weights.shape), axis=1)
+            rows[:, columns] = np.eye(weights.shape[1])[best]
+        return rows
+
     def in_units(self, rows):
-        """Generated rows in the units of X."""
-        return (rows * self.scale + self.center).astype(rows.dtype)
+        """Generated rows in the units of X, with the number of each category."""
+        X = np.empty((len(rows), len(self.widths)), rows.dtype)
+        X[:, self.widths == 0] = rows[:, : self.n_numbers] * self.scale + self.center
+        for feature, columns in self.groups():
+            X[:, feature] = rows[:, columns].argmax(axis=1)
+        return X

@@ -5,7 +5,8 @@ import reprlib
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from skneural.estimators._state import ARRAYS, check_random, holds_images, is_count, is_number, network_of
+from skneural.estimators._state import check_random, holds_images, network_of
+from skneural.estimators._values import ARRAYS, is_count, is_number
 from skneural.training.state import HISTORY
 
 
@@ -82,7 +83,12 @@ OPTIONAL = {
     "_n_axes": _is_anything,  # of sequences; files of the first versions have none
 }
 OF_CLASSIFIERS = {"classes_": _is_anything}
-OF_SAMPLES = {"sample_shape_": _is_anything, "coverage_": is_number}
+OF_SAMPLES = {
+    "sample_shape_": _is_anything,
+    "coverage_": is_number,
+    "categories_": _is_anything,
+    "_table_form": _is_anything,
+}
 OF_IMAGES = {"image_shape_": _is_anything, "_n_axes": _is_anything}
 OF_SEQUENCES = {"_n_channels": _is_anything, "_table": _is_anything, "n_timesteps_in_": _is_anything}
 #: What users may set before the first fit.

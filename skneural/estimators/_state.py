@@ -6,25 +6,21 @@ that they will read against a network that it lowers anew, whichever way a state
 """
 
 import math
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 
 from skneural.backends.devices import is_device
 from skneural.estimators._layers import HOLDERS, plain_layers
 from skneural.estimators._reconstruction import LOSS_NAMES, Reconstruction
-from skneural.estimators._samples import LOSSES_OF_GANS, SampleTargets
+from skneural.estimators._samples import SampleTargets
+from skneural.estimators._samples_state import check_adversarial, check_samples
 from skneural.estimators._targets import REAL_LOSSES, ClassTargets, RealTargets
-from skneural.layers import Adversarial
+from skneural.estimators._values import ARRAYS, is_count, is_number
 from skneural.maths.losses import LOSSES
 from skneural.network.description import describe, lower_description
 from skneural.network.program import Program
 from skneural.training.state import SolverState
-
-#: Types of arrays: pickles that joblib maps into memory hold the second.
-ARRAYS = (np.ndarray, np.memmap)
-#: Counters stay below it: what is added to them fits into 64 bits, too.
-MOST = 2**62
 
 #: Attributes of targets, and what each may be.
 TARGETS = {
@@ -57,6 +53,7 @@ TARGETS = {
         "shares": (*ARRAYS, type(None)),
         "center": ARRAYS,
         "scale": ARRAYS,
+        "widths": ARRAYS,
     },
 }
 
@@ -189,7 +186,7 @@ def network_of(cls, state):
     _check_vector("_params", state["_params"], program)
     if "_state" in state:
         _check_solver(state["_state"], program)
-    _check_attributes(cls, state, program)
+    _check_attributes(cls, state, program, targets)
     _check_targets(targets, state.get("classes_"), program)
     return program, targets
 
@@ -264,7 +261,7 @@ def check_random(random):
             raise ValueError("the state of a random generator is not one.")
 
 
-def _check_attributes(cls, state, program):
+def _check_attributes(cls, state, program, targets):
     """Raise unless the fitted attributes are those of the network: numbers of inputs and outputs, and the rest."""
     n_features = program.source.n_features
     n_timesteps = program.n_timesteps
@@ -280,17 +277,16 @@ def _check_attributes(cls, state, program):
         raise ValueError("the network is not for the kind of data that the estimator reads.")
     is_table = False  # whose columns are time steps
     is_image = holds_images(cls, state)
-    n_labels = 0  # columns behind those of X
-    if cls._reader.reads_samples:
-        n_labels = _check_adversarial(state, program)
     if is_image:
         _check_images(state, program)
     elif reads_sequences:
         is_table = _is_table(state)
     if is_table:
         expected["_n_channels"] = 1
+    elif cls._reader.reads_samples:
+        expected["n_features_in_"] = check_adversarial(state, program, targets)
     else:
-        expected["n_features_in_"] = n_features * (n_timesteps if is_image else 1) - n_labels
+        expected["n_features_in_"] = n_features * (n_timesteps if is_image else 1)
     for name, value in expected.items():
         if name in state and not (isinstance(state[name], Integral | str) and state[name] == value):
             raise ValueError(f"{name} is {state[name]!r}, of the network {value}.")
@@ -317,45 +313,6 @@ def _is_table(state):
     if not is_count(n_axes) or n_axes not in ((2,) if is_table else (2, 3)):
         raise ValueError(f"X cannot have had {n_axes!r} axes.")
     return is_table
-
-
-def _check_adversarial(state, program):
-    """Raise unless the network is two, for samples of the shape that is said; how many of its inputs are labels."""
-    network = program.source.layers[0]
-    if not isinstance(network, Adversarial) or len(program.source.layers) != 1:
-        raise ValueError("the network is none of a generator and a discriminator.")
-    n_labels = network.n_labels or 0
-    shape = state.get("sample_shape_")
-    is_shape = type(shape) is tuple and len(shape) in (1, 2, 3) and all(map(is_count, shape))
-    if not is_shape or math.prod(shape) != program.source.n_features - n_labels:
-        raise ValueError(
-            f"sample_shape_ is {shape!r}, the network makes {program.source.n_features - n_labels} numbers."
-        )
-    return n_labels
-
-
-def _check_samples(targets, classes, program):
-    """Raise unless targets are those of samples that a network makes."""
-    network = program.source.layers[0]
-    if targets.loss not in [name for name, *_ in LOSSES_OF_GANS.values()]:
-        raise ValueError(f"the loss {targets.loss!r} is for no discriminator.")
-    for array in (targets.center, targets.scale):
-        if array.dtype != np.float64 or array.shape != (program.source.n_features - targets.n_labels,):
-            raise ValueError("the samples are not scaled by one number for each feature.")
-    if targets.n_labels != (network.n_labels or 0):
-        raise ValueError(f"there are {targets.n_labels} classes, the network has {network.n_labels}.")
-    if targets.classes_ is None:
-        if targets.shares is not None or classes is not None:
-            raise ValueError("the classes are not those of the targets.")
-        return
-    is_ascending = targets.classes_.ndim == 1 and bool(np.all(targets.classes_[1:] > targets.classes_[:-1]))
-    if not is_ascending or type(classes) not in ARRAYS or not np.array_equal(targets.classes_, classes):
-        raise ValueError("the classes are not sorted, or not those of the targets.")
-    shares = targets.shares
-    if shares is None or shares.dtype != np.float64 or shares.shape != classes.shape:
-        raise ValueError("the shares of the classes are none.")
-    if not (shares >= 0).all() or not math.isclose(shares.sum(), 1.0):
-        raise ValueError("the shares of the classes are none.")
 
 
 def _check_images(state, program):
@@ -400,7 +357,7 @@ def _check_targets(targets, classes, program):
     if isinstance(targets, Reconstruction):
         _check_reconstruction(targets, classes, program)
     elif isinstance(targets, SampleTargets):
-        _check_samples(targets, classes, program)
+        check_samples(targets, classes, program)
     elif isinstance(targets, RealTargets):
         if classes is not None or loss not in REAL_LOSSES:
             raise ValueError(f"the loss {loss!r} is for classes, and there are none.")
@@ -467,23 +424,6 @@ def _check_classes(targets, classes, n_outputs):
         raise ValueError(f"there are {n_classes} classes, but {n_outputs} outputs.")
     if link != ("softmax" if is_one_of_many else "logistic"):
         raise ValueError(f"the loss {targets.loss!r} is not for these classes.")
-
-
-# -- kinds of values ---------------------------------------------------------------------------------------------------
-
-
-def is_count(value):
-    """Whether something is an integer from 0 up that can be counted on from."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        return False
-    return 0 <= value < MOST
-
-
-def is_number(value):
-    """Whether something is one real number, and no integer beyond 64 bits."""
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return False
-    return isinstance(value, float | np.floating) or -MOST < value < MOST
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

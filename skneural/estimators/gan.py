@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from numbers import Integral
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,10 +22,12 @@ from skneural.estimators._base import BaseNetwork
 from skneural.estimators._gan_parameters import GameParameters
 from skneural.estimators._kept import Request, Task, remembers
 from skneural.estimators._layers import check_layers
+from skneural.estimators._nested import NestedLayers
 from skneural.estimators._parameters import current_predictors, weights_dtype
 from skneural.estimators._rows import Rows, Samples
 from skneural.estimators._samples import LOSSES_OF_GANS, SampleReader, SampleTargets
 from skneural.estimators._settings import find_device, network_dtype
+from skneural.estimators._tables import as_given, names_features
 from skneural.layers import Adversarial
 from skneural.layers.adversarial import Copied
 from skneural.maths.losses import LOSSES
@@ -39,7 +41,7 @@ PART = "squared_error"
 
 
 @declare
-class GAN(GameParameters, BaseNetwork):
+class GAN(NestedLayers, GameParameters, BaseNetwork):
     r"""Generative adversarial network: makes samples like those of X.
 
     Two networks are trained in turn (Goodfellow et al., 2014): a *generator* makes samples of normal random numbers, a
@@ -49,6 +51,10 @@ class GAN(GameParameters, BaseNetwork):
 
     `X` is rows, or images of shape (n_images, height, width) or (n_images, height, width, n_channels), which come out
     in the same form. It is scaled inside; samples are in the units of `X`.
+
+    Rows may hold categories (`categorical_features`) among numbers, which the generator draws by a Gumbel-softmax
+    (Jang, Gu and Poole, 2017). Samples are then arrays of the type of `X`, and of a DataFrame always a DataFrame, with
+    columns of the same names and types; integers are rounded. Missing values are an error.
 
     After :meth:`fit` a `ConvergenceWarning` says in words what has gone wrong, if anything has. *The discriminator has
     won* where its accuracy on real and on generated rows was at least 0.99, on average over the last tenth of the
@@ -83,6 +89,8 @@ class GAN(GameParameters, BaseNetwork):
 
     Mao et al. (2017), "Least squares generative adversarial networks", ICCV.
 
+    Jang, Gu and Poole (2017), "Categorical reparameterization with Gumbel-softmax", ICLR.
+
     Yazici et al. (2019), "The unusual effectiveness of averaging in GAN training", ICLR.
 
     Examples
@@ -97,8 +105,17 @@ class GAN(GameParameters, BaseNetwork):
     (1000, 2)
     >>> bool(np.all(np.abs(samples.mean(axis=0) - [5, -2]) < 0.5))
     True
+
+    A table of ages and colours, which are categories:
+
+    >>> table = [[34, "red"], [62, "blue"], [38, "red"], [60, "blue"]] * 50
+    >>> gan = GAN((16,), 2, categorical_features=[1], batch_size=20, max_iter=100, random_state=0).fit(table)
+    >>> age, colour = gan.sample(random_state=0)[0]
+    >>> isinstance(age, int), colour in ("red", "blue")
+    (True, True)
     """
 
+    _holders = ("generator", "discriminator")
     _reader = SampleReader()
     _converges = False
     _runs_on_gpus = False
@@ -115,7 +132,7 @@ class GAN(GameParameters, BaseNetwork):
         ----------
         X : array-like of shape (n_samples, n_features), (n_images, height, width) or \
 (n_images, height, width, n_channels)
-            The samples.
+            The samples. A table of numbers and categories is a DataFrame, or an array of numbers or objects.
         y : array-like of shape (n_samples,), default=None
             Their classes, for a conditional network.
         resume_from : str or path-like, default=None
@@ -130,15 +147,16 @@ class GAN(GameParameters, BaseNetwork):
         Raises
         ------
         ValueError
-            If the data is empty, not finite or of the wrong shape; if y is not of classes; if there is but one sample
-            in a batch; if training diverges in its first epoch; if `resume_from` is damaged, or of another fit.
+            If the data is empty, not finite or of the wrong shape; if categories are missing, or there are no such
+            features; if y is not of classes; if there is but one sample in a batch; if training diverges in its first
+            epoch; if `resume_from` is damaged, or of another fit.
         """
         return self._fit(Request(X, y, resume_from=resume_from))
 
     @remembers
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: ArrayLike | None = None, classes: ArrayLike | None = None) -> Self:
-        """Go on with a single pass over the given samples. Their scale is that of the first call.
+        """Go on with a single pass over the given samples. Their scale and categories are those of the first call.
 
         Parameters
         ----------
@@ -211,7 +229,9 @@ class GAN(GameParameters, BaseNetwork):
         if classes is not None and y is None:
             raise ValueError("classes were given without y.")
         vars(self).pop("classes_", None)
-        targets = SampleTargets(self.loss, y, classes)
+        known = self.categories_ or [None] * X.shape[1]
+        widths = np.array([0 if categories is None else len(categories) for categories in known])
+        targets = SampleTargets(self.loss, y, classes, widths)
         with np.errstate(over="ignore", invalid="ignore"):
             targets.learn_scale(X, self._scaling())
         if not np.isfinite(targets.scale).all() or not np.isfinite(targets.center).all():
@@ -229,7 +249,8 @@ class GAN(GameParameters, BaseNetwork):
 
     def _lower(self, layers, X, dtype, targets, settings):
         form = Form(
-            n_features=self.n_features_in_,
+            n_numbers=targets.n_numbers,
+            widths=tuple(targets.widths[targets.widths > 0].tolist()),
             n_labels=targets.n_labels,
             image=image_of(self),
             activation="tanh" if self._scaling() == "range" else None,
@@ -297,9 +318,9 @@ class GAN(GameParameters, BaseNetwork):
         seed = task.seed % 2**32
         rng = np.random.RandomState(seed)
         chosen = rng.permutation(len(train.inputs))[: _modes.LOOKED_AT]
-        labels = train.inputs[chosen, self.n_features_in_ :]
-        made = self._generate(rng.standard_normal((len(chosen), int(self.n_components))), labels)
-        self.coverage_ = _modes.coverage(train.inputs[chosen, : self.n_features_in_], made, seed)
+        real, labels = np.hsplit(train.inputs[chosen], [task.targets.width])
+        made = self._generate(rng.standard_normal((len(chosen), int(self.n_components))), labels, rng)
+        self.coverage_ = _modes.coverage(real, made, seed)
         _modes.warn(state.history, self.coverage_)
 
     # -- what is made of it ------------------------------------------------------------------------------------------
@@ -318,12 +339,13 @@ class GAN(GameParameters, BaseNetwork):
         predictor = devices.make_predictor("cpu", "full", program, params[: program.n_params], False)
         return predictor(np.ascontiguousarray(rows, dtype), n_threads=self._n_threads)[0]
 
-    def _generate(self, latent, labels):
+    def _generate(self, latent, labels, random):
         """Scaled samples."""
         network, params = self._parts()
         start, _ = averages_of(self._program)
         layers = (*network.generator, Copied())
-        return self._run(layers, np.hstack([latent, labels]), params[start:], PART)
+        made = self._run(layers, np.hstack([latent, labels]), params[start:], PART)
+        return self._target.drawn(made, random)
 
     def sample(
         self,
@@ -331,7 +353,7 @@ class GAN(GameParameters, BaseNetwork):
         y: ArrayLike | None = None,
         *,
         random_state: int | np.random.RandomState | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Make samples.
 
         Parameters
@@ -345,7 +367,7 @@ class GAN(GameParameters, BaseNetwork):
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features), or of images as in fit
+        X : ndarray of shape (n_samples, n_features), of images as in fit, or a DataFrame where the data was one
             In the units of the data.
 
         Raises
@@ -373,8 +395,8 @@ class GAN(GameParameters, BaseNetwork):
             raise ValueError(f"y must be one label, or one for each of {n_samples} samples, got shape {labels.shape}.")
         targets.check_known(labels)
         columns = np.zeros((n_samples, 0)) if labels is None else targets.indicators(labels)
-        made = targets.in_units(self._generate(latent, columns))
-        return made.reshape(n_samples, *self.sample_shape_)
+        made = targets.in_units(self._generate(latent, columns, rng)).reshape(n_samples, *self.sample_shape_)
+        return as_given(made, self._table_form, self.categories_)
 
     def discriminate(self, X: ArrayLike, y: ArrayLike | None = None) -> np.ndarray:
         """What the discriminator says of samples: the larger, the more real they look to it.
@@ -417,15 +439,17 @@ class GAN(GameParameters, BaseNetwork):
             self.discriminate(self.sample(1, y, random_state=0), y)
             return
         self._validate_params()
-        shape = likely_shape(self)
+        has_categories = names_features(self.categorical_features)
+        shape = (2,) if has_categories else likely_shape(self)
+        features = [1] if has_categories else None
         possible = [self.dtype] if self.dtype != "auto" else dtypes
         for dtype in possible:
             X = np.zeros((2, *shape), dtype)
             X[1] = 1
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                probe = clone(self).set_params(max_iter=1, batch_size=2, random_state=0, verbose=False).fit(X)
-            probe.discriminate(X)
+                probe = clone(self).set_params(categorical_features=features, max_iter=1, batch_size=2, random_state=0)
+                probe.set_params(verbose=False).fit(X).discriminate(X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

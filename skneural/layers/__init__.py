@@ -5,6 +5,7 @@ from skneural.layers.activity import ActivityRegularization
 from skneural.layers.adversarial import Adversarial as Adversarial  # of one estimator, and not for lists of layers
 from skneural.layers.adversarial import LabelChannels as LabelChannels
 from skneural.layers.augmentation import Augmentation, SequenceAugmentation
+from skneural.layers.categorical import MixedRow as MixedRow  # of one estimator, too
 from skneural.layers.convolution import Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D
 from skneural.layers.dense import Dense
 from skneural.layers.dropout import Dropout, SpatialDropout

@@ -30,6 +30,7 @@ CHANNEL_SCALE = 7
 MIXUP = 8
 SAMPLING = 9
 LATENT = 10
+CATEGORIES = 11
 
 
 def stir(x, shift, factor):

@@ -119,7 +119,7 @@ class SampleDisplay:
         else:
             samples = model.sample(y=labels, random_state=random_state)
         if image_shape is not None:
-            samples = np.reshape(samples, (len(samples), *image_shape))
+            samples = np.asarray(samples).reshape(len(samples), *image_shape)  # of a DataFrame it is one
         return cls(samples=samples, labels=labels, data=X, features=features).plot(ax, **options)
 
     def plot(

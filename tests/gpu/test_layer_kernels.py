@@ -17,7 +17,7 @@ from skneural.backends.cuda.engine import Predictor as PredictorOnGPU
 from skneural.backends.cuda.engine import Trainer as OnGPU
 from skneural.backends.cuda.launches import LAUNCHES
 from skneural.backends.inputs import Sequences
-from skneural.layers import BUILT_IN, Activation, Dense, GlobalPool, Layer, Noise, Recurrent
+from skneural.layers import BUILT_IN, Activation, Dense, GlobalPool, Layer, MixedRow, Noise, Recurrent
 from skneural.network.initializers import initialize
 from skneural.network.layer import CHOICES
 from skneural.network.program import lower
@@ -187,3 +187,9 @@ def random_stack(rng, n_steps):
 @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 24))])
 def test_random_stack(seed):
     check(random_stack(random.Random(seed), seed % 2 * N_STEPS), seed)
+
+
+def test_rows_of_numbers_and_categories():
+    program = network([Dense(N_FEATURES, "tanh"), MixedRow(2, (3, 1, 2), "tanh")], 0)
+    assert "categorical" in {operation.kind for operation in program.operations}
+    check(program)

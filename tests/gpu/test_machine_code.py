@@ -29,6 +29,7 @@ from skneural.layers import (
     LayerNorm,
     MaxPool1D,
     MaxPool2D,
+    MixedRow,
     Noise,
     Recurrent,
     Reshape,
@@ -68,6 +69,7 @@ NETWORKS = [
     [Dense(40, "relu", "layer"), Residual((Dense(40, "gelu"),)), Activation("tanh"), Dense(3)],
     [BatchNorm(), LayerNorm(), Dense(40), Activation("relu"), Dense(3)],
     [Dense(40, "relu"), ActivityRegularization(0.1), GaussianSampling(warmup=2), Dense(3)],
+    [Dense(40, "relu"), MixedRow(8, (3, 5)), Dense(3)],
 ]
 RECURRENT = [
     *([Recurrent(cell, 128), GlobalPool("last"), Dense(3)] for cell in CELLS),
