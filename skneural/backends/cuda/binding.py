@@ -166,9 +166,9 @@ class Binder:
 
 
 def layers_of(program, updated=None):
-    """Numbers of the layers whose parameters some operations have, by default all."""
+    """Numbers of the layers whose parameters to be learnt some operations have, by default all."""
     chosen = [operation for i, operation in enumerate(program.operations) if updated is None or i in updated]
-    return {block.layer for operation in chosen for block in operation.blocks}
+    return {block.layer for operation in chosen for block in operation.blocks if block.learnt}
 
 
 def roles_of(program, updated=None):
