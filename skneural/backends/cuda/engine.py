@@ -299,7 +299,7 @@ class Trainer(BaseTrainer):
                     fresh["notes"] = run.arena.put("notes", notes)
                 fresh["sum_loss"] = 0.0
                 run.push(fresh)
-                self._run_epoch(f["step"])
+                self._run_epoch()
                 run.pull(fresh)
                 f.follow(fresh, keep=OF_THE_HOST)
                 self.losses_of_epochs[done] = loss = f["sum_loss"]
@@ -316,9 +316,9 @@ class Trainer(BaseTrainer):
             for name, array in (("params", self.params), ("s", self.state.s), ("v", self.state.v)):
                 run.arena.get(name, array)
 
-    def _run_epoch(self, number):
-        """Run the epoch that begins with the step of a number."""
-        self.number = number
+    def _run_epoch(self):
+        """Run the epoch that begins with the step at which the frame stands."""
+        self.number = self.frame["step"]
         self.run.start(self.begin_epoch)
         if self.streamed:
             self.streamed.run_epoch(self._run_steps, self.steps_per_epoch)
