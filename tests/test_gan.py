@@ -464,7 +464,6 @@ ERRORS = [
     ({"loss": "log"}, {}, "'loss' parameter of GAN must be"),
     ({}, {"X": np.zeros((5, 2, 2, 2, 2))}, "Expected X of shape"),
     ({}, {"X": np.full((5, 2), np.nan)}, "Input X contains NaN"),
-    ({"device": "cuda"}, {}, "has no kernels for GPUs yet"),
 ]
 
 

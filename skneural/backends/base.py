@@ -8,7 +8,8 @@ from scipy.special import betaincinv
 
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs
-from skneural.backends.records import N_CONSTANTS
+from skneural.backends.passes import check_passes, one_pass
+from skneural.backends.records import N_CONSTANTS, NOTES
 from skneural.maths import random
 from skneural.maths.augmentation import N_SHARES
 from skneural.maths.losses import LOSSES, n_settings
@@ -105,15 +106,34 @@ class BaseTrainer:
         Parameter of the beta distribution of the shares with which samples are mixed; 0: they are not.
     monitor : bool, default=False
         Whether to measure the norms of the layers' gradients.
+    passes : ndarray of `records.PASS`, default=None
+        What a step consists of: by default one pass over all operations, which updates all parameters.
+    sources : list of dict, default=None
+        For every pass what differs in where its samples come from, by the names of `records.SOURCE`. With them the
+        trainer takes notes of every pass, in `notes`: see `records.NOTES`.
 
     Raises
     ------
     TypeError, ValueError
-        If an array is not what the program reads.
+        If an array is not what the program reads, or a pass names operations that there are not.
     """
 
     def __init__(
-        self, program, params, X, targets, weights, *, alpha, seed, l1_ratio=0.0, limits=None, mixup=0.0, monitor=False
+        self,
+        program,
+        params,
+        X,
+        targets,
+        weights,
+        *,
+        alpha,
+        seed,
+        l1_ratio=0.0,
+        limits=None,
+        mixup=0.0,
+        monitor=False,
+        passes=None,
+        sources=None,
     ):
         self.inputs = Inputs(program)
         self.inputs.check_training(params, X, targets, weights)
@@ -127,6 +147,8 @@ class BaseTrainer:
         self.monitor = monitor
         self.layer_norms = None
         self.notes = None
+        self.passes = one_pass(program) if passes is None else check_passes(passes, program)
+        self.sources = sources
         self.shares = quantiles_of_shares(mixup) if mixup > 0 else None
         self.template = Frame()
         self.template.update(clip_norm=0.0, clip_value=np.inf, max_norm=0.0)
@@ -213,7 +235,8 @@ class BaseTrainer:
         self.losses_of_epochs = np.zeros(n_epochs)
         if self.monitor:
             self.layer_norms = make_records(self.layer_norms, n_epochs, self.program.n_layers)
-        self._begin_notes(n_epochs)
+        if self.sources is not None:
+            self.notes = make_records(self.notes, n_epochs, len(self.passes), len(NOTES))
         self.order_keys = order_keys(self.template["seed"], frame["epoch"], n_epochs)
         frame.update(best_loss=best_loss, no_improvement=no_improvement, epochs_left=n_epochs, epochs_done=0)
         started = time.perf_counter() - begin
@@ -239,9 +262,6 @@ class BaseTrainer:
         epochs = list(zip(losses, seconds.tolist(), strict=True))
         return epochs, frame["best_loss"], frame["no_improvement"]
 
-    def _begin_notes(self, n_epochs):
-        """Make room for notes of the passes of epochs, where a backend takes any."""
-
     def constants(self, rates, first, count, every=1, factor=1.0):
         """What the next updates need: a row of constants of the optimizer each, and how much weights shrink.
 
@@ -264,6 +284,15 @@ class BaseTrainer:
             constants[:, i] = values
         constants[:, -1] = rates * self.weight_decay
         return constants
+
+    def constants_of_passes(self, rates, first, count):
+        """The same for every pass of every step: an array of a row each, in the order in which they run."""
+        parts = []
+        for part in self.passes:
+            factor = float(part["rate"]) or 1.0
+            every = max(int(part["every"]), 1)
+            parts.append(self.constants(rates, first, count, every, factor))
+        return parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
 
     def total_weight(self):
         """Sum of the sample weights."""

@@ -90,8 +90,6 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
     _reader = RowReader()
     #: Whether a fit is to end by its stopping rule, and the number of epochs is a limit.
     _converges = True
-    #: Whether there are kernels for GPUs.
-    _runs_on_gpus = True
     #: What asks for normalisation of the batch, in messages.
     _batch_norm = "normalization='batch'"
 

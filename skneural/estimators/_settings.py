@@ -222,16 +222,6 @@ def check_held_out(X_val, y_val, sample_weight_val):
         raise ValueError("sample_weight_val was given without X_val and y_val.")
 
 
-def _device_for(est):
-    """The device that an estimator means: the CPU for 'auto' where GPUs have no kernels for it."""
-    if est._runs_on_gpus or est.device == "cpu":
-        return devices.resolve(est.device)
-    if est.device == "auto":
-        return "cpu"
-    name = type(est).__name__
-    raise ValueError(f"device={est.device!r}, but {name} has no kernels for GPUs yet: use device='cpu'.")
-
-
 def find_device(est, dtype):
     """Where a fit runs: 'cpu' or 'cuda:N'.
 
@@ -246,10 +236,9 @@ def find_device(est, dtype):
     RuntimeError
         If `device` names a GPU that cannot be used.
     ValueError
-        If `precision` is not one that a GPU named by `device` has, or not one for the weights; or if `device` names a
-        GPU, and the estimator has no kernels for any.
+        If `precision` is not one that a GPU named by `device` has, or not one for the weights.
     """
-    device = _device_for(est)
+    device = devices.resolve(est.device)
     usable = devices.usable_precision(device, est.precision, np.float32 if dtype is None else dtype)
     if est.device != "auto" and est.precision != usable:
         why = f"{device} is too old for it"

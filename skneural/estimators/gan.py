@@ -118,7 +118,6 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
     _holders = ("generator", "discriminator")
     _reader = SampleReader()
     _converges = False
-    _runs_on_gpus = False
     _batch_norm = "batch normalization (in layers)"
     _numeric_targets = False
 
@@ -336,7 +335,8 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         dtype = self._params.dtype
         settings = (0.0,) * len(LOSSES[loss].settings)
         program = lower(layers, rows.shape[1], dtype=dtype.type, loss=loss, settings=settings, training=False)
-        predictor = devices.make_predictor("cpu", "full", program, params[: program.n_params], False)
+        device = devices.predicting_device(self.device_)
+        predictor = devices.make_predictor(device, self.precision, program, params[: program.n_params], False)
         return predictor(np.ascontiguousarray(rows, dtype), n_threads=self._n_threads)[0]
 
     def _generate(self, latent, labels, random):

@@ -1,12 +1,17 @@
 """The end of a batch and of an epoch: losses, the best epoch, and when to stop, as in scikit-learn's perceptrons.
 
-The first two functions change a frame, the record of where a run stands.
+The first three functions change a frame, the record of where a run stands.
 """
 
 
-def end_batch(f, loss, penalty, rows):
-    """Add the sum of a batch's losses and its penalty to those of the epoch, and go on to the next batch."""
+def add_loss(f, loss, penalty, rows):
+    """Add the sum of a batch's losses and its penalty to those of the epoch."""
     f.sum_loss += (loss * f.averaging + penalty) * f.scale * rows
+
+
+def end_batch(f, loss, penalty, rows):
+    """Add what is left of a batch's loss to that of the epoch, and go on to the next batch."""
+    add_loss(f, loss, penalty, rows)
     f.row += rows
     f.step += 1
     f.batches += 1

@@ -66,6 +66,7 @@ SANITIZED = (
     Stage("racecheck of products", 75, ("test_products.py",), tool=("--tool", "racecheck")),
     Stage("racecheck of loops", 75, ("test_recurrent_kernels.py",), tool=("--tool", "racecheck")),
     Stage("memcheck of steps", 75, ("test_row_training.py",), "twenty_steps", tool=("--tool", "memcheck")),
+    Stage("memcheck of passes", 75, ("test_adversarial_training.py",), "two_networks", tool=("--tool", "memcheck")),
     Stage("memcheck of windows", 75, ("test_image_kernels.py",), "comes_first", tool=("--tool", "memcheck")),
     Stage("initcheck of steps", 75, ("test_row_training.py",), "twenty_steps", tool=("--tool", "initcheck")),
 )

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from twins import compare
 
-from skneural import LSTMClassifier, MLPClassifier
+from skneural import GAN, LSTMClassifier, MLPClassifier
 from skneural.backends import devices
 from skneural.backends.cuda import engine, hub
 from skneural.backends.cuda.engine import Predictor, Trainer
@@ -33,6 +33,24 @@ def test_graphs_and_launches_have_the_same_bits(monkeypatch):
         monkeypatch.setattr(hub, "capture", lambda index, start_all: None)
     assert [fit.trainer.execution for fit in fits] == ["graph", "launches"]
     np.testing.assert_array_equal(fits[0].params, fits[1].params)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_two_networks_in_turn(monkeypatch):
+    # Steps are of three kinds: with the third one the generator learns.
+    angles = np.random.default_rng(0).integers(8, size=500) * np.pi / 4
+    X = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    facts = {"n_critic": 3, "generator_averaging": 0.9, "instance_noise": 0.1, "batch_size": 64, "max_iter": 5}
+    on_cpu = GAN((64, 32), 2, random_state=0, **facts).fit(X)
+    fits = []
+    for _ in range(2):
+        fits.append(GAN((64, 32), 2, random_state=0, device="cuda", **facts).fit(X))
+        monkeypatch.setattr(hub, "capture", lambda index, start_all: None)
+    np.testing.assert_array_equal(fits[0]._params, fits[1]._params)
+    np.testing.assert_allclose(fits[0]._params, on_cpu._params, atol=1e-3)
+    samples = [gan.sample(100, random_state=1) for gan in (on_cpu, *fits)]
+    np.testing.assert_array_equal(samples[1], samples[2])
+    np.testing.assert_allclose(samples[1], samples[0], atol=1e-2)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])

@@ -5,7 +5,15 @@ import pytest
 from test_machine_code import IMAGE, check, compile_for_gpu, launches, parameters
 
 from skneural.backends.cuda import steps
-from skneural.backends.cuda.layers import augmentation, convolution, convolution_groups, input, loss
+from skneural.backends.cuda.layers import (
+    activity,
+    augmentation,
+    convolution,
+    convolution_groups,
+    input,
+    loss,
+    sampling,
+)
 from skneural.backends.cuda.product import Tile
 from skneural.layers import Conv1D, Conv2D, Dense, Flatten, GlobalPool, MaxPool2D
 from skneural.maths.losses import LOSSES
@@ -83,12 +91,20 @@ def test_groups_in_double_precision(key):
     check(compile_for_gpu(key), DOUBLE[key])
 
 
+#: What adds to the loss of a row: weights are mixed as samples are.
+PENALTIES = [
+    activity.make_activity_penalty_forward, activity.make_activity_penalty_backward,
+    sampling.make_gaussian_divergence_forward, sampling.make_gaussian_divergence_backward,
+]  # fmt: skip
+
+
 def of_samples(dtype):
     """Keys of kernels that change samples: what is drawn for them is in double precision."""
     keys = [(augmentation.make_augment_images_forward, dtype), (augmentation.make_augment_sequences_forward, dtype)]
     keys += [(input.make_sequence_input_forward, dtype, True)]
     keys += [(loss.make_loss_forward, dtype, entry, True) for entry in LOSSES.values()]
-    return [*keys, (steps.make_step_begin, dtype, True, True), (steps.make_step_end, dtype, True)]
+    keys += [(make, dtype, True) for make in PENALTIES]
+    return [*keys, (steps.make_step_begin, dtype, True, True), (steps.make_step_end, dtype, True, True)]
 
 
 FEW = {augmentation.make_augment_images_forward, input.make_sequence_input_forward}

@@ -140,8 +140,7 @@ def test_every_layer_is_shown():
 
 def test_kinds_without_kernels_are_few_and_known():
     written_out = {"sparse_input", "sparse_dense"}  # sparse rows become dense ones on the device
-    on_the_cpu = {"gate", "label_channels", "latent", "verdict"}  # of generative adversarial networks
-    assert set(BUILT_IN) - {kind for kind, _ in LAUNCHES} == written_out | on_the_cpu
+    assert set(BUILT_IN) - {kind for kind, _ in LAUNCHES} == written_out
 
 
 def test_what_has_no_kernels_is_refused(monkeypatch):

@@ -15,6 +15,7 @@ from assembly import assemble
 from skneural.layers import (
     Activation,
     ActivityRegularization,
+    Adversarial,
     AveragePool1D,
     AveragePool2D,
     BatchNorm,
@@ -26,6 +27,7 @@ from skneural.layers import (
     Flatten,
     GaussianSampling,
     GlobalPool,
+    LabelChannels,
     LayerNorm,
     MaxPool1D,
     MaxPool2D,
@@ -51,7 +53,7 @@ if numba.config.ENABLE_CUDASIM:
 from skneural.backends import sources
 from skneural.backends.cuda import hub, steps, streaming, updates
 from skneural.backends.cuda.binding import Binder
-from skneural.backends.cuda.layers import convolution, dense, dropout, loss, noise
+from skneural.backends.cuda.layers import adversarial, convolution, dense, dropout, loss, noise
 from skneural.backends.cuda.product import Tile
 
 pytestmark = pytest.mark.apart
@@ -60,7 +62,7 @@ CAPABILITY, PROCESSORS = (9, 0), 132
 #: Registers of a multiprocessor, and bytes of shared memory that a block of an H100 may have.
 REGISTERS, SHARED = 65536, 227 * 1024
 #: Kernels that add up an epoch in double precision; all others compute in the precision of the network.
-BOOKKEEPING = {"step_begin", "step_end", "epoch_end"}
+BOOKKEEPING = {"step_begin", "step_end", "epoch_end", "pass_end", "average_parameters"}
 
 
 #: Networks that have every layer, and one that has every activation.
@@ -103,6 +105,14 @@ CONVOLUTIONAL = [
     [IMAGE, ConvTranspose2D(40, stride=1), ConvTranspose2D(128), GlobalPool("mean"), Dense(3)],
     [Conv1D(16), GlobalPool("mean"), Dense(3)],
 ]
+#: Of images with labels, as rows of 50 numbers.
+ADVERSARIAL = [
+    [
+        Adversarial(
+            (Dense(40, "relu"), Dense(48)), (LabelChannels((4, 4, 3)), Conv2D(16), Flatten(), Dense(1)), 8, 2, 0.1
+        )
+    ]
+]
 EVERY_ACTIVATION = [*(Dense(40, name, "layer") for name in ACTIVATIONS), Dense(3)]
 
 FACTS = [{"training": True}, {"training": True, "sparse": True}, {"training": False}]
@@ -128,14 +138,17 @@ def others(dtype):
     keys += [(make, dtype) for make in (updates.make_measure, updates.make_clip)]
     keys += [(make, dtype) for make in (dense.make_constrain, convolution.make_convolution_constrain)]
     keys += [(steps.make_step_begin, dtype, scaled, False) for scaled in (True, False)]
+    keys += [(steps.make_step_end, dtype, False, counts) for counts in (True, False)]
+    keys += [(make, dtype) for make in (steps.make_pass_begin, steps.make_pass_end, steps.make_average_parameters)]
     keys += [(make, dtype) for make in (steps.make_keep_parameters, steps.make_epoch_end)]
-    return keys + [(steps.make_step_end, dtype, False), (steps.make_shuffle,), (streaming.make_set_window,)]
+    return [*keys, (steps.make_shuffle,), (streaming.make_set_window,)]
 
 
 SINGLE = launches(NETWORKS, np.float32) | launches([EVERY_ACTIVATION], np.float32, capacities=(64,))
 SINGLE |= launches(RECURRENT, np.float32, capacities=(64,), n_timesteps=4)
 SINGLE |= launches(CONVOLUTIONAL, np.float32, capacities=(4, 10_000), n_timesteps=64)
-DOUBLE = launches(NETWORKS, np.float64, capacities=(64,))
+SINGLE |= launches(ADVERSARIAL, np.float32, capacities=(64,))
+DOUBLE = launches(NETWORKS + ADVERSARIAL, np.float64, capacities=(64,))
 DOUBLE |= launches(RECURRENT[:1], np.float64, capacities=(64,), n_timesteps=4)
 DOUBLE |= launches(CONVOLUTIONAL[:2], np.float64, capacities=(4, 10_000), n_timesteps=64)
 TENSOR = launches(NETWORKS, np.float32, "tf32")
@@ -151,8 +164,8 @@ def name_of(key):
 #: Makers whose first kernel every run of the tests compiles, of each group; all others are slow.
 SHOWN = {
     dense.make_dense_gradient, noise.make_noise_forward, dropout.make_dropout_forward,
-    convolution.make_convolution_backward,
-    updates.make_optimizer, steps.make_step_end,
+    convolution.make_convolution_backward, adversarial.make_gate_forward,
+    updates.make_optimizer, steps.make_step_end, steps.make_pass_end,
 }  # fmt: skip
 
 
@@ -215,7 +228,7 @@ def test_layer_in_double_precision(key):
     check(compile_for_gpu(key), DOUBLE[key])
 
 
-@pytest.mark.parametrize("key", parameters(others(np.float64)[-9:], shown=()))
+@pytest.mark.parametrize("key", parameters(others(np.float64)[-13:], shown=()))
 def test_other_kernel_in_double_precision(key):
     check(compile_for_gpu(key))
 

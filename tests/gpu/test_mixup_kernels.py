@@ -9,7 +9,7 @@ from skneural.backends.cpu.engine import Trainer as OnCPU
 from skneural.backends.cuda import streaming
 from skneural.backends.cuda.engine import Trainer as OnGPU
 from skneural.backends.inputs import Sequences
-from skneural.layers import Dense, GlobalPool, Standardize
+from skneural.layers import ActivityRegularization, Dense, GaussianSampling, GlobalPool, Standardize
 from skneural.network.initializers import initialize
 from skneural.network.program import lower
 
@@ -20,9 +20,13 @@ LENGTHS = np.array([4, 1, 3, 2, 4, 4, 2])
 LOSSES = ["log_loss", "squared_error", "binary_log_loss"]
 
 
-def make_network(loss, dtype=np.float64):
+#: What adds to the loss of a row, whose weight is mixed, too.
+PENALTIES = [ActivityRegularization(0.3, 0.2), Dense(4, "tanh"), GaussianSampling(0.5)]
+
+
+def make_network(loss, dtype=np.float64, penalties=()):
     """A program whose outputs are not linear in its inputs, and its parameters."""
-    layers = [Standardize(), GlobalPool("max"), Dense(3, "tanh"), Dense(N_OUTPUTS)]
+    layers = [Standardize(), GlobalPool("max"), Dense(3, "tanh"), *penalties, Dense(N_OUTPUTS)]
     facts = {"loss": loss, "settings": constants_of(loss, N_OUTPUTS), "n_timesteps": N_STEPS}
     program = lower(layers, N_FEATURES, dtype=dtype, **facts)
     params = initialize(program, 1)
@@ -48,9 +52,9 @@ def make_data(loss, weighted, ragged, dtype=np.float64):
     return Sequences(values, lengths), targets[loss].astype(dtype), weights
 
 
-def fits(loss="log_loss", dtype=np.float64, weighted=True, ragged=True, mixup=0.4, **facts):
+def fits(loss="log_loss", dtype=np.float64, weighted=True, ragged=True, mixup=0.4, penalties=(), **facts):
     """The same fit on both backends, which agree."""
-    program, params = make_network(loss, dtype)
+    program, params = make_network(loss, dtype, penalties)
     data = make_data(loss, weighted, ragged, dtype)
     facts = {"epochs": 2, "batch": 3, "mixup": mixup} | facts
     found = [Fit(backend, program, params, data, **facts) for backend in (OnCPU, OnGPU)]
@@ -77,7 +81,7 @@ def test_loss_and_gradient(loss):
 
 
 def test_fit_with_weights():
-    fits()
+    fits(penalties=PENALTIES)
 
 
 @pytest.mark.slow

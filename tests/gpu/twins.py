@@ -21,7 +21,7 @@ class Fit:
 
     def __init__(self, backend, program, params, data, *, epochs, solver="adam", batch=4, shuffle=True, **facts):
         X, targets, weights = data
-        self.params, self.losses, self.norms = params.copy(), [], []
+        self.params, self.losses, self.norms, self.notes = params.copy(), [], [], []
         self.state = OptimizerState.fresh(program)
         facts = {"alpha": 0.01, "l1_ratio": 0.3, "seed": 12345678901, "n_threads": 1} | facts
         self.trainer = backend(program, self.params, X, targets, weights, **facts)
@@ -36,6 +36,8 @@ class Fit:
             self.losses += [loss for loss, _ in found]
             if self.trainer.monitor:
                 self.norms.append(self.trainer.layer_norms[: len(found)].copy())
+            if self.trainer.notes is not None:
+                self.notes.append(self.trainer.notes[: len(found)].copy())
         self.best, self.improved = self.trainer.best_parameters()
         self.best = self.best.copy()
         self.trainer.close()
@@ -48,7 +50,9 @@ def assert_same(a, b, close):
     for name in ("s", "v"):
         ours, theirs = getattr(b.state, name), getattr(a.state, name)
         np.testing.assert_allclose(ours, theirs, rtol=close, atol=close, err_msg=name)
-    np.testing.assert_allclose(np.array(b.norms), np.array(a.norms), rtol=close, atol=close)
+    for name in ("norms", "notes"):
+        found, expected = (np.array(getattr(fit, name)) for fit in (b, a))
+        np.testing.assert_allclose(found, expected, rtol=close, atol=close, err_msg=name)
     counts = [(fit.state.step, fit.state.epoch, fit.state.batches, fit.improved) for fit in (a, b)]
     assert counts[0] == counts[1]
 

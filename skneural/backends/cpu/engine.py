@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings, make_records
+from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
 from skneural.backends.cpu import crew
 from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit
 from skneural.backends.cpu.buffers import BEHIND, Spare, buffers_for
@@ -23,8 +23,7 @@ from skneural.backends.cpu.threads import run_together
 from skneural.backends.cpu.weights import lay_out_weights, panels_of
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
-from skneural.backends.passes import check_passes, one_pass, source_of
-from skneural.backends.records import NOTES
+from skneural.backends.passes import source_of
 from skneural.network.memory import aligned_zeros
 
 #: Rows of a chunk of a batch, at the most: larger batches are run in chunks, so buffers stay small.
@@ -214,19 +213,9 @@ class Trainer(BaseTrainer):
     ----------
     n_threads : int
         At most.
-    passes : ndarray of `records.PASS`, default=None
-        What a step consists of: by default one pass over all operations, which updates all parameters.
-    sources : list of dict, default=None
-        For every pass what differs in where its samples come from, by the names of `records.SOURCE`. With them the
-        trainer takes notes of every pass, in `notes`: see `records.NOTES`.
-
-    Raises
-    ------
-    ValueError
-        If a pass names operations that there are not.
     """
 
-    def __init__(self, program, params, X, targets, weights, *, n_threads, passes=None, sources=None, **settings):
+    def __init__(self, program, params, X, targets, weights, *, n_threads, **settings):
         super().__init__(program, params, X, targets, weights, **settings)
         self.ops, self.n_work = bind_training(program, constrain=self.template["max_norm"] > 0)
         self.n_threads = n_threads
@@ -235,8 +224,6 @@ class Trainer(BaseTrainer):
         self.transposed = aligned_zeros(max(program.n_transposed, 1), program.dtype)
         self.panels = aligned_zeros(program.n_params, program.dtype)
         self._snapshots = [params.copy(), params.copy()]
-        self.passes = one_pass(program) if passes is None else check_passes(passes, program)
-        self.sources = sources
         set_inputs(self.template, X)
         self.template.update(
             **frame_fields(program, params, self.ops, self.settings),
@@ -340,10 +327,6 @@ class Trainer(BaseTrainer):
         self._records = [source_of(self.template, changes) for changes in self.sources]
         self.passes["source"] = [data(record) for record in self._records]
 
-    def _begin_notes(self, n_epochs):
-        if self.sources is not None:
-            self.notes = make_records(self.notes, n_epochs, len(self.passes), len(NOTES))
-
     def refresh(self):
         """Lay the weights out for products, after a change from outside."""
         lay_out_weights(self.program, self.template, self.program.matrices)
@@ -410,7 +393,7 @@ class Trainer(BaseTrainer):
         if steps > left:  # calls end with an epoch: what is noted of its time is its own
             steps = left + (steps - left) // self.steps_per_epoch * self.steps_per_epoch
         steps = min(steps, len(rates) * self.steps_per_epoch - done)
-        self.step_constants = self._constants_of_passes(rates, done, steps)
+        self.step_constants = self.constants_of_passes(rates, done, steps)
         first.update(
             constants=data(self.step_constants),
             steps_left=steps,
@@ -421,15 +404,6 @@ class Trainer(BaseTrainer):
             notes=data(self.notes),
         )
         self._run(size, steps, lambda: first["steps_done"])
-
-    def _constants_of_passes(self, rates, done, steps):
-        """Constants of the optimizer for every pass of every step."""
-        parts = []
-        for part in self.passes:
-            factor = float(part["rate"]) or 1.0
-            every = max(int(part["every"]), 1)
-            parts.append(self.constants(rates, done, steps, every, factor))
-        return parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
 
     def best_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""

@@ -35,7 +35,7 @@ from skneural.backends.cpu.product import rows_at_a_time
 from skneural.backends.cpu.rows import mixed_weight
 from skneural.backends.cpu.shares import begin_walk, next_piece
 from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, NOTES, PASS, SOURCE
-from skneural.maths import random, stopping
+from skneural.maths import averaging, random, stopping
 from skneural.network.operations import OP
 
 #: How a thread waits: it spins this often, then offers its core to others this often, then sleeps ever longer.
@@ -57,7 +57,9 @@ _SOURCE_FIELDS = len(SOURCE)
 _NOTES_SIZE = 8 * len(NOTES)
 _LOSS, _HITS, _ROWS, _NORM, _RUNS = range(len(NOTES))
 _bits = formula(random.bits)
+share_of_update = formula(averaging.average_share)
 formula(stopping.count_epoch)
+formula(stopping.add_loss)
 end_batch = formula(stopping.end_batch)
 end_epoch = formula(stopping.end_epoch)
 
@@ -258,13 +260,8 @@ def take_notes(f, part, loss, rows):
 
 @register_jitable(**HELPER)
 def average_parameters(f, part, dtype):
-    """Let the averages follow the parameters that a pass has updated: this thread's share of them.
-
-    At first they follow faster: what they begin with, random parameters, is soon forgotten.
-    """
-    updates = (f.step + 1) // max(part.every, 1)
-    decay = min(part.decay, (1.0 + updates) / (10.0 + updates))
-    share = dtype(1.0 - decay)
+    """Let the averages follow the parameters that a pass has updated: this thread's share of them."""
+    share = dtype(share_of_update(f.step, part.every, part.decay))
     params = vector(f.params, dtype)
     first = f.rank * part.n_averaged // f.n_threads
     last = (f.rank + 1) * part.n_averaged // f.n_threads

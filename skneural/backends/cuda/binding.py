@@ -97,7 +97,10 @@ class Binder:
             for field in fields:
                 make = LAUNCHES.get((self.operation(i).kind, field))
                 if make is not None and self._needs(i, field):
-                    launches += make(self, i)
+                    made = make(self, i)
+                    for launch in made:
+                        launch.is_gradient = field == "gradient"
+                    launches += made
         return launches
 
     def _needs(self, i, field):
@@ -162,20 +165,29 @@ class Binder:
         return product_launch(key, tile, self.size, rows, columns, i, parts * products, step)
 
 
+def layers_of(program, updated=None):
+    """Numbers of the layers whose parameters to be learnt some operations have, by default all."""
+    chosen = [operation for i, operation in enumerate(program.operations) if updated is None or i in updated]
+    return {block.layer for operation in chosen for block in operation.blocks if block.learnt}
+
+
 def roles_of(program, updated=None):
     """What each parameter is: see `updates`. With `updated`, numbers of operations, those of other layers stay."""
     roles = np.full(program.n_params, FIXED, np.int8)
-    layers = {operation.layer for i, operation in enumerate(program.operations) if updated is None or i in updated}
+    layers = layers_of(program, updated)
     for block in program.blocks:
         if block.learnt and block.layer in layers:
             block.view(roles)[...] = WEIGHT if block.penalised else LEARNT
     return roles
 
 
-def layer_ranges(program):
-    """Where the parameters of layers stand: (begin, end, layer, whether there was a range of that layer before)."""
+def layer_ranges(program, updated):
+    """Where the parameters of layers stand: (begin, end, layer, whether there was a range of that layer before).
+
+    Of the layers whose parameters the operations of the numbers `updated` have.
+    """
     ranges = []
-    for layer in range(program.n_layers):
+    for layer in sorted(layers_of(program, updated)):
         blocks = sorted((block.start, block.start + block.size) for block in program.blocks if block.layer == layer)
         merged = []
         for begin, end in blocks:

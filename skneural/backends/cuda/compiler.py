@@ -8,7 +8,7 @@ from skneural.backends.cuda import hub
 
 def digest():
     """Hash of everything that decides what a kernel computes, besides its own closure."""
-    return sources.digest("cuda", host={"engine", "run", "binding", "launches", "memory", "simulator"})
+    return sources.digest("cuda", host={"engine", "run", "binding", "launches", "memory", "passes", "simulator"})
 
 
 DIGEST = digest()

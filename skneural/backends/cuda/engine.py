@@ -11,22 +11,17 @@ import numpy as np
 
 from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
 from skneural.backends.cuda import hub, memory
-from skneural.backends.cuda.binding import layer_ranges, roles_of
+from skneural.backends.cuda.binding import roles_of
 from skneural.backends.cuda.launches import THREADS, Launch, over
+from skneural.backends.cuda.passes import Passes
 from skneural.backends.cuda.run import Run
-from skneural.backends.cuda.steps import (
-    make_epoch_end,
-    make_keep_parameters,
-    make_shuffle,
-    make_step_begin,
-    make_step_end,
-)
+from skneural.backends.cuda.steps import make_epoch_end, make_keep_parameters, make_shuffle, make_step_begin
 from skneural.backends.cuda.streaming import Stream
-from skneural.backends.cuda.updates import MEASURING, make_clip, make_measure, make_optimizer
+from skneural.backends.cuda.updates import MEASURING
 from skneural.backends.frame import Frame
 from skneural.backends.inputs import Inputs
 from skneural.backends.passes import one_pass
-from skneural.backends.records import N_CONSTANTS
+from skneural.backends.records import N_CONSTANTS, NOTES, SOURCE
 
 #: Bytes of buffers that chunks of a batch, or of rows to predict, may take.
 WORK_BYTES = 1 << 32
@@ -37,6 +32,8 @@ PREDICT_ROWS = 16 if hub.IS_SIMULATED else 1 << 14
 MOST_NODES = 2000
 #: Threads that draw the order of the rows.
 SHUFFLING = THREADS if hub.IS_SIMULATED else 1024
+#: What stays of a frame that comes back: passes have other sources.
+OF_THE_HOST = [name for name, _ in SOURCE]
 #: Which parameter to turn where memory does not suffice.
 KNOBS = "A smaller batch_size or smaller hidden layers need less; device='cpu' none."
 
@@ -166,14 +163,18 @@ class Trainer(BaseTrainer):
         self.precision = precision
         self.stepper = None
         self.graphs = {}
-        self.most_steps = 0
+        self.most_steps = 1
+        self.launched = 0
         self.execution = "graph"
         self.capture_error = None
         self.streamed = None
         self.frame = self.template
         self.template["n_rows"] = memory.n_rows_of(X)
         self.run = Run(program, device)
-        self.passes = one_pass(self.run.program)
+        is_alone = settings.get("passes") is None
+        if is_alone:
+            self.passes = one_pass(self.run.program)
+        self.is_usual = is_alone and self.sources is None
         self.mixes = self.shares is not None
 
     # -- getting ready -----------------------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ class Trainer(BaseTrainer):
         capacity, streamed = self._capacity(batch, kept)
         run.bind(self.precision, capacity, f, training=True, sparse=isinstance(self.X, tuple), mixes=self.mixes)
         n_rows = f["n_rows"]
-        blocks = over(program.n_params)[0]
+        blocks = over(program.n_params)[0] * len(self.passes)
         scratch = max(run.binder.n_scratch * run.size, n_rows * 8 if f["shuffle"] else 0)
         f.update(
             params=arena.put("params", self.params),
@@ -220,7 +221,8 @@ class Trainer(BaseTrainer):
             targets=arena.put("targets", self.targets),
             weights=arena.put("weights", self.weights),
             mixup=arena.put("mixup", self.shares),
-            losses=arena.zeros("losses", batch, dtype),
+            losses=arena.zeros("losses", batch * self.gathered, dtype),
+            hits=0 if self.sources is None else arena.zeros("hits", batch * self.gathered, dtype),
             penalties=arena.zeros("penalties", blocks, dtype),
             n_slots=blocks,
             scratch=arena.empty("scratch", scratch // 8 + 1, np.int64),
@@ -231,6 +233,16 @@ class Trainer(BaseTrainer):
         else:
             f.update(**memory.put_data(arena, self.X, dtype))
         self.chunks = -(-batch // capacity)
+
+    @property
+    def gathered(self):
+        """Passes whose gradients come together, at the most: each has its own losses."""
+        return 1 + int(np.count_nonzero(self.passes["gathers"]))
+
+    def _walk(self):
+        """What steps launch, when everything has its place."""
+        facts = {"sources": self.sources, "is_usual": self.is_usual, "mixes": self.mixes}
+        return Passes(self.run, self.template, self.passes, self.chunks, **facts)
 
     def start(self, optimizer, hyper, state, *, shuffle, batch, **rules):
         """Get ready to run epochs: see `BaseTrainer.start`."""
@@ -248,8 +260,8 @@ class Trainer(BaseTrainer):
                 best=arena.put("best", self.params),
                 snapshot=arena.empty("snapshot", n_params, run.dtype),
                 order=arena.empty("order", f["n_rows"], np.int64) if shuffle else 0,
-                constants=arena.empty("constants", self.steps_per_epoch * N_CONSTANTS, run.dtype),
-                squares=arena.zeros("squares", n_layers * MEASURING, run.dtype),
+                constants=arena.empty("constants", self.steps_per_epoch * len(self.passes) * N_CONSTANTS, run.dtype),
+                squares=arena.zeros("squares", n_layers * MEASURING + 1, run.dtype),
                 layer_norms=arena.zeros("layer_norms", n_layers, run.dtype) if self.monitor else 0,
             )
             self._bind_steps()
@@ -260,46 +272,12 @@ class Trainer(BaseTrainer):
         begin = [Launch((make_keep_parameters, dtype), grid=over(self.program.n_params))]
         if self.template["shuffle"]:
             begin.append(Launch((make_shuffle,), block=SHUFFLING))
-        begin.append(self._sums(make_step_begin, True, self.mixes))
+        walk = self._walk()
+        begin.append(walk.sums(make_step_begin, True, self.mixes))
         self.begin_epoch = begin
-        self.step = [launch for number, part in enumerate(self.passes) for launch in self._pass(number, part)]
-        self.step.append(self._sums(make_step_end, self.mixes))
+        measures = self.monitor or self.sources is not None or self.template["clip_norm"] > 0
+        self.steps = walk.steps(self.optimizer, measures)
         self.end_epoch = [Launch((make_epoch_end, dtype), block=1)]
-
-    def _sums(self, make, *options, **facts):
-        """Launch of a kernel whose blocks add up numbers."""
-        return Launch((make, self.run.dtype, *options), shared=THREADS * self.run.size, **facts)
-
-    def _rows(self, part, scaled):
-        """The launches of a pass over the rows of a batch, chunk by chunk, forward and back."""
-        binder = self.run.binder
-        forward = [launch for launch in binder.forward if part["begin"] <= launch.op < part["end"]]
-        backward = [launch for launch in binder.backward if part["back"] <= launch.op < part["end"]]
-        launches = []
-        for chunk in range(self.chunks):
-            if chunk > 0 or not scaled:  # the first chunk is begun where the step before ends
-                launches.append(self._sums(make_step_begin, scaled, self.mixes, step=chunk))
-            launches += forward + backward
-        return launches
-
-    def _pass(self, number, part):
-        """The launches of a pass: rows forward and back, then the update of parameters of some operations."""
-        arena = self.run.arena
-        f = self.template
-        launches = self._rows(part, True)
-        if self.monitor or f["clip_norm"] > 0:
-            ranges = layer_ranges(self.program)
-            address = arena.put("ranges", ranges)
-            for row in range(len(ranges)):
-                where = address + row * ranges[row].nbytes
-                launches.append(self._sums(make_measure, grid=(MEASURING, 1, 1), address=where))
-            launches.append(Launch((make_clip, self.run.dtype), block=1))
-        updated = range(part["update_begin"], part["update_end"])
-        roles = arena.put(f"roles {number}", roles_of(self.run.program, updated))
-        launches.append(self._sums(make_optimizer, self.optimizer, grid=(f["n_slots"], 1, 1), address=roles))
-        if f["max_norm"] > 0:
-            launches += [launch for launch in self.run.binder.after if launch.op in updated]
-        return launches
 
     # -- epochs ------------------------------------------------------------------------------------------------------
 
@@ -312,20 +290,26 @@ class Trainer(BaseTrainer):
             while True:
                 done = f["epochs_done"]
                 fresh = f.copy()
-                constants = self.constants(rates, done * self.steps_per_epoch, self.steps_per_epoch)
+                constants = self.constants_of_passes(rates, done * self.steps_per_epoch, self.steps_per_epoch)
                 fresh["constants"] = run.arena.put("constants", constants.astype(run.dtype))
                 if self.monitor:
                     fresh["layer_norms"] = run.arena.put("layer_norms", np.zeros(self.program.n_layers, run.dtype))
+                if self.sources is not None:
+                    notes = np.zeros((len(self.passes), len(NOTES)))
+                    fresh["notes"] = run.arena.put("notes", notes)
                 fresh["sum_loss"] = 0.0
                 run.push(fresh)
                 self._run_epoch()
                 run.pull(fresh)
-                f.follow(fresh, keep=())
+                f.follow(fresh, keep=OF_THE_HOST)
                 self.losses_of_epochs[done] = loss = f["sum_loss"]
                 if self.monitor:
                     norms = np.empty(self.program.n_layers, run.dtype)
                     run.arena.get("layer_norms", norms)
                     self.layer_norms[done] = norms
+                if self.sources is not None:
+                    run.arena.get("notes", notes)
+                    self.notes[done] = notes
                 stop = f["no_improvement"] > f["patience"] or not np.isfinite(loss) or f["epochs_left"] == 0
                 if stop or time.perf_counter() - begin > CALL_SECONDS:
                     break
@@ -333,42 +317,51 @@ class Trainer(BaseTrainer):
                 run.arena.get(name, array)
 
     def _run_epoch(self):
+        """Run the epoch that begins with the step at which the frame stands."""
+        self.number = self.frame["step"]
         self.run.start(self.begin_epoch)
         if self.streamed:
             self.streamed.run_epoch(self._run_steps, self.steps_per_epoch)
         else:
             self._run_steps(self.steps_per_epoch)
         self.run.start(self.end_epoch)
-        self.most_steps = max(1, MOST_NODES // len(self.step))
+        period = len(self.steps)
+        most = max(1, MOST_NODES // max(map(len, self.steps)))
+        self.most_steps = most - most % period if most > period else most  # then most graphs begin alike
 
     def _run_steps(self, count):
-        """Run steps: the first one by launches, which load the kernels, others replayed from graphs.
+        """Run steps: the first of each kind by launches, which load the kernels, others replayed from graphs.
 
         In the first epoch these are of one step: it is not known whether larger ones would be worth while.
         """
         while count > 0:
-            part = max(1, min(count, self.most_steps))
-            replay = self._graph(part) if self.most_steps else None
+            part = min(count, self.most_steps)
+            replay = self._graph(part) if self.launched >= len(self.steps) else None
             if replay is None:
-                self.run.start(self.step * part)
-                self.most_steps = self.most_steps or 1
+                self._start_steps(part)
+                self.launched += part
             else:
                 replay(self.run.stream)
+            self.number += part
             count -= part
+
+    def _start_steps(self, count, stream=None):
+        """Launch steps, from the one at hand on, or add them to a graph."""
+        for number in range(self.number, self.number + count):
+            self.run.start(self.steps[number % len(self.steps)], stream)
 
     def _graph(self, count):
         """A function of a stream that runs a graph of `count` steps; None where graphs cannot be had."""
-        if self.execution == "graph" and count not in self.graphs:
+        key = count, self.number % len(self.steps)
+        if self.execution == "graph" and key not in self.graphs:
             try:
-                self.graphs[count] = hub.capture(
-                    self.run.device, lambda stream: self.run.start(self.step * count, stream)
-                )
+                self.graphs[key] = hub.capture(self.run.device, lambda stream: self._start_steps(count, stream))
             except Exception as error:  # whatever it is, launching the steps one by one does the same
-                self.graphs[count] = None
+                self.graphs[key] = None
                 self.capture_error = error
-            if self.graphs[count] is None:
+            if self.graphs[key] is None:
                 self.execution = "launches"
-        return self.graphs.get(count) if self.execution == "graph" else None
+        return self.graphs.get(key) if self.execution == "graph" else None
 
     def best_parameters(self):
         """The parameters with which the epoch of the smallest loss began; whether they are others than at the start."""
@@ -390,15 +383,20 @@ class Trainer(BaseTrainer):
         with hub.readable_errors("training"), hub.on_device(run.device):
             if self.stepper is None:
                 self._prepare(n_rows, kept=2)
-                self.stepper = [launch for part in self.passes for launch in self._rows(part, False)]
-                self.losses = np.empty(n_rows, run.dtype)
+                walk = self._walk()
+                self.stepper = [(turn, walk.rows(*turn, False)) for turn in walk.running(-1)]
+                self.losses = np.empty(n_rows * self.gathered, run.dtype)
                 self.gradient = np.empty_like(self.params)
             run.arena.put("params", self.params)
             run.push(f)
-            run.start(self.stepper)
-            run.arena.get("losses", self.losses)
+            total = 0.0
+            for (number, gathered), launches in self.stepper:
+                run.start(launches)
+                run.arena.get("losses", self.losses)
+                own = self.losses[gathered * n_rows : (gathered + 1) * n_rows]
+                total += float(self.passes["counts"][number] * own.sum(dtype=np.float64))
             run.arena.get("gradient", self.gradient)
-        return float(self.losses.sum(dtype=np.float64)), self.gradient
+        return total, self.gradient
 
     def close(self):
         """Free the memory on the device."""

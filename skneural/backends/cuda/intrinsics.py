@@ -12,7 +12,7 @@ import numpy as np
 from skneural.backends import compiling
 from skneural.backends.cuda import hub
 from skneural.backends.cuda.hub import cuda, register
-from skneural.backends.records import FRAME
+from skneural.backends.records import FRAME, PASS
 from skneural.maths import elementary
 from skneural.network.operations import HEAD, KINDS, OP
 
@@ -38,6 +38,7 @@ if hub.IS_SIMULATED:
     op_at = record_view(_HEAD)
     frame_at = record_view(FRAME)
     record_at = frame_at
+    pass_at = record_view(PASS)
 
     @cache
     def details_view(kind):
@@ -109,6 +110,7 @@ else:
     #: What operations and frames are read as.
     Operation = namedtuple("Operation", _HEAD.names)
     Snapshot = namedtuple("Snapshot", FRAME.names)
+    Pass = namedtuple("Pass", PASS.names)
 
     def _reader(record, fields, offset=0):
         """A function that reads all fields of the record so many bytes behind an address into a tuple.
@@ -134,9 +136,10 @@ else:
 
         return read
 
-    #: The head of the operation, and the frame, at an address.
+    #: The head of the operation, the frame, and the pass, at an address.
     op_at = _reader(_HEAD, Operation)
     frame_at = _reader(FRAME, Snapshot)
+    pass_at = _reader(PASS, Pass)
 
     @cache
     def details_view(kind):

@@ -39,6 +39,8 @@ class Launch:
         Third argument of the kernel.
     address : int
         First argument of a kernel that belongs to no operation.
+    is_gradient : bool
+        Whether it is for the gradient by parameters alone: passes that do not update these leave it out.
     """
 
     key: tuple
@@ -48,6 +50,7 @@ class Launch:
     shared: int = 0
     step: int = 0
     address: int = 0
+    is_gradient: bool = False
     kernel: object = field(default=None, repr=False)
 
     def get_ready(self):

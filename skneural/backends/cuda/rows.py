@@ -141,6 +141,18 @@ def weight_of_sample(f, sample, dtype):
     return vector(f.weights, dtype)[sample] if f.weights != 0 else dtype(1)
 
 
+def make_loss_weight(dtype, mixes):
+    """A function: the weight of row r in the loss; of what is mixed, that of both."""
+
+    def loss_weight(f, r):
+        weight = dtype(1)
+        if f.weights != 0:
+            weight = dtype(mixed_weight(f, f.start + r, dtype)) if mixes else weight_of(f, r, dtype)
+        return weight
+
+    return register(loss_weight)
+
+
 @register
 def key_at(f, stream, number, row):
     """Random key of the time step of a row, in this step of the optimizer."""

@@ -9,7 +9,6 @@ import numpy as np
 from skneural.backends.cuda.compiler import DIGEST, digest_of, formula
 from skneural.backends.cuda.hub import cuda, register
 from skneural.backends.cuda.intrinsics import model_frame, model_record, vector
-from skneural.backends.records import N_CONSTANTS
 from skneural.maths.elementary import sqrt
 from skneural.maths.penalties import clip, elastic_net_gradient, lasso, ridge, shrink
 
@@ -46,19 +45,18 @@ def make_sum_block(dtype):
 def make_optimizer(dtype, entry):
     """One step of an optimizer on all parameters; the penalty of each block's, as they were before.
 
-    `address` is that of the roles: a pass that updates some parameters alone has roles of its own.
+    `address` is that of the roles: a pass that updates some parameters alone has roles of its own, and slots for the
+    penalties from `step` on. With a limit on their size parameters are moved within it.
 
     The gradient is that of the loss; here it is clipped, and that of the penalty on weights added.
     """
     digest = digest_of(entry.formula)
     update = formula(entry.formula)
-    size = dtype().itemsize
     zero = dtype(0)
     one = dtype(1)
     sum_block = make_sum_block(dtype)
     fixed = FIXED
     is_weight = WEIGHT
-    n_constants = N_CONSTANTS
 
     def optimizer(address, frames, step):
         digest  # part of the cache key
@@ -68,7 +66,7 @@ def make_optimizer(dtype, entry):
         s = vector(f.state_s, dtype)  # OUT (n_params,), (n_params,)
         v = vector(f.state_v, dtype)
         roles = vector(address, np.int8)
-        now = vector(f.constants + f.steps_done * n_constants * size, dtype)
+        now = vector(f.now, dtype)
         c = (now[0], now[1], now[2], now[3], now[4])
         alpha = dtype(f.alpha)
         l1_ratio = dtype(f.l1_ratio)
@@ -77,6 +75,7 @@ def make_optimizer(dtype, entry):
         absolute = alpha * scale * l1_ratio
         factor = dtype(f.factor)
         limit = dtype(f.clip_value)
+        largest = dtype(f.weight_limit)
         penalty = zero
         for j in range(cuda.grid(1), f.n_params, cuda.gridsize(1)):
             role = roles[j]
@@ -89,10 +88,11 @@ def make_optimizer(dtype, entry):
                     d += elastic_net_gradient(w, square, absolute)
                     rate = now[5]
                 updated, s[j], v[j] = update(w, d, s[j], v[j], c)
-                p[j] = shrink(updated, w, rate)
+                updated = shrink(updated, w, rate)
+                p[j] = clip(updated, largest) if largest > zero else updated
         total = sum_block(cuda.shared.array(0, dtype), penalty)
         if cuda.threadIdx.x == 0:
-            vector(f.penalties, dtype)[cuda.blockIdx.x] = total  # OUT (n_slots,)
+            vector(f.penalties, dtype)[step + cuda.blockIdx.x] = total  # OUT (n_slots,)
 
     return optimizer
 
@@ -129,17 +129,22 @@ def make_measure(dtype):
 
 
 def make_clip(dtype):
-    """From the squared gradients of all layers their norms, and the factor that clips the whole. One thread."""
+    """From the squared gradients of layers their norms, and the factor that clips the whole. One thread.
+
+    There are `step` layers, whose numbers stand at `address`. The norm of the whole is left behind all squares.
+    """
     digest = DIGEST
     zero = dtype(0)
     measuring = MEASURING
 
-    def clip(op_address, frames, step):
+    def clip(address, frames, step):
         digest  # part of the cache key
+        layers = vector(address, np.int64)
         f = model_record(frames)
-        squares = vector(f.squares, dtype)
+        squares = vector(f.squares, dtype)  # OUT: the last number
         everything = zero
-        for layer in range(f.n_layers):
+        for number in range(step):
+            layer = layers[number]
             total = zero
             for i in range(measuring):
                 total += squares[layer * measuring + i]
@@ -147,6 +152,7 @@ def make_clip(dtype):
             if f.layer_norms != 0:
                 vector(f.layer_norms, dtype)[layer] += sqrt(total)  # OUT (n_layers,)
         norm = sqrt(everything)
+        squares[f.n_layers * measuring] = norm
         limit = dtype(f.clip_norm)
         if limit > zero and norm > limit:
             f.factor = limit / norm

@@ -19,7 +19,7 @@ import warnings
 import numpy as np
 import pytest
 
-from skneural import CNNClassifier, LSTMRegressor, MLPClassifier
+from skneural import GAN, CNNClassifier, LSTMRegressor, MLPClassifier
 from skneural.backends.cuda import compiler, engine, hub, memory, streaming
 from skneural.layers import Augmentation
 
@@ -82,6 +82,14 @@ def idle(op, frames, step):
     """In the place of every kernel: of what is launched, this driver runs nothing."""
 
 
+def adversarial():
+    """Two networks in turn: steps that are not all the same, so graphs of several kinds; and both alone."""
+    facts = {"batch_size": 4, "n_critic": 2, "generator_averaging": 0.9, "max_iter": 4, "random_state": 0}
+    gan = GAN((8,), 4, device="cuda", **facts).fit(X[:12], Y[:12])
+    assert gan.sample(3).shape == (3, 20)
+    assert gan.discriminate(X[:5], Y[:5]).shape == (5,)
+
+
 def brief():
     """A fit and a prediction with one kernel for all, which is compiled at once: real ones take a minute."""
     only = hub.compile_function(idle, cached=False)
@@ -98,6 +106,7 @@ def brief():
         answers = itertools.chain([False, False], itertools.repeat(True))
         with unittest.mock.patch.object(memory, "fits", side_effect=answers):
             clf.set_params(batch_size=8).fit(in_bytes, Y)  # streamed
+        adversarial()
         assert free() == before
 
 
@@ -107,6 +116,7 @@ def ordinary():
     before = free()
     classifier().fit(X, Y).predict_proba(X)
     classifier(normalization="batch", clip_norm=1.0, max_norm=1.0, early_stopping=False).fit(X, Y)
+    adversarial()
     assert free() == before
 
 

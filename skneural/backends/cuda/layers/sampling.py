@@ -17,11 +17,11 @@ from skneural.backends.cuda.rows import (
     length_of,
     make_each_number,
     make_kernel,
+    make_loss_weight,
     position_of,
     put,
     put_y,
     send_x,
-    weight_of,
 )
 from skneural.maths import random
 from skneural.maths.dropout import noise
@@ -71,9 +71,10 @@ def gaussian_divergence_launches(net, i):
     return row_launches(net, i, make_gaussian_divergence_forward)
 
 
-def make_gaussian_divergence_forward(dtype):
+def make_gaussian_divergence_forward(dtype, mixes):
     """Add the divergence of every row to its loss."""
     zero = dtype(0)
+    loss_weight = make_loss_weight(dtype, mixes)
 
     def gaussian_divergence_forward(op, own, f, step):
         r = cuda.grid(1)
@@ -85,17 +86,23 @@ def make_gaussian_divergence_forward(dtype):
                 for j in range(n):
                     total += divergence(get_x(op, f, row, j, dtype), get_x(op, f, row, n + j, dtype))  # (T, B, I)
             losses = vector(f.losses, dtype)  # OUT (batch,)
-            losses[f.done + r] += weight_of(f, r, dtype) * dtype(own.beta) * total
+            losses[f.done + r] += loss_weight(f, r) * dtype(own.beta) * total
 
     return make_kernel("gaussian_divergence", gaussian_divergence_forward)
 
 
-@layer_kernel("gaussian_divergence", "backward", of_input=True)
-def make_gaussian_divergence_backward(dtype):
+@layer_launches("gaussian_divergence", "backward")
+def gaussian_divergence_backward_launches(net, i):
+    """Other kernels where samples are mixed."""
+    return [net.over_numbers(i, make_gaussian_divergence_backward, net.mixes, of_input=True)]
+
+
+def make_gaussian_divergence_backward(dtype, mixes):
     """The gradient of the divergences, weighted, divided by the batch's sum of weights, and warmed up."""
+    loss_weight = make_loss_weight(dtype, mixes)
 
     def work(op, own, f, row, j):
-        factor = weight_of(f, row % f.chunk, dtype) * dtype(f.scale) * dtype(own.beta)
+        factor = loss_weight(f, row % f.chunk) * dtype(f.scale) * dtype(own.beta)
         factor *= warmed_up(f.epoch, f.row, f.n_rows, dtype(own.warmup))
         x = get_x(op, f, row, j, dtype)
         gradient = x if j < op.n_in // 2 else divergence_by_log_variance(x)
