@@ -18,7 +18,17 @@ from skneural.backends.frame import data
 from skneural.callbacks import Checkpoint
 from skneural.estimators import _modes
 from skneural.estimators._samples import LOSSES_OF_GANS
-from skneural.layers import Adversarial, BatchNorm, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, Reshape
+from skneural.layers import (
+    ActivityRegularization,
+    Adversarial,
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Reshape,
+)
 from skneural.maths.dropout import noise, row_position
 from skneural.maths.random import LATENT, layer_key
 from skneural.network.initializers import initialize
@@ -461,6 +471,7 @@ ERRORS = [
     ({"generator": [Dense(4), "no layer"]}, {}, r"generator\[1\] of GAN"),
     ({"generator": [Dense(4), Reshape((2, 2))]}, {}, "generator must end in rows"),
     ({"discriminator": [Conv2D(2)]}, {}, "Conv2D needs images"),
+    ({"generator": [Dense(4), ActivityRegularization(l1=0.1)]}, {}, "no layer that adds to the loss"),
     ({"loss": "log"}, {}, "'loss' parameter of GAN must be"),
     ({}, {"X": np.zeros((5, 2, 2, 2, 2))}, "Expected X of shape"),
     ({}, {"X": np.full((5, 2), np.nan)}, "Input X contains NaN"),

@@ -192,6 +192,14 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         discriminator = default_layers(self) if self.discriminator is None else self.discriminator
         return [Adversarial(tuple(generator), tuple(discriminator), int(self.n_components))]
 
+    def _check_program(self, task):
+        super()._check_program(task)
+        if any(operation.traits.adds_to_loss for operation in task.program.operations):
+            raise ValueError(
+                "generator and discriminator must hold no layer that adds to the loss, as ActivityRegularization does: "
+                "it would count in the passes of both networks."
+            )
+
     def _prepare(self, request, kept):
         going_on = self.warm_start or request.incremental or request.resume_from is not None
         first_pass = not going_on or not hasattr(self, "coefs_")
