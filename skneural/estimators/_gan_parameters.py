@@ -44,6 +44,10 @@ class GameParameters:
     intercepts_ : list of ndarray
         The biases of each layer. All arrays are views of one vector.
 
+    singular_vectors_ : list of ndarray
+        With `spectral_norm`, for each of the discriminator's matrices of weights the vector that the power method has
+        come to: nearly the right one of the largest singular value.
+
     norms_ : list of mappings
         Of every normalised layer the arrays ``scale`` and ``shift``, for that of the batch also the running ``mean``
         and ``variance``.
@@ -117,7 +121,8 @@ class GameParameters:
         - 'hinge': :math:`\\max(0, 1 - z)` for real samples, :math:`\\max(0, 1 + z)` for generated ones; the generator
           maximises z.
         - 'wasserstein': the discriminator, a critic, maximises the difference of the mean outputs; its weights are kept
-          small by `weight_clip`. The authors use the solver 'rmsprop', a rate of 0.00005, and ``n_critic=5``.""",
+          small by `weight_clip` or `spectral_norm`. The authors use the solver 'rmsprop', a rate of 0.00005, and
+          ``n_critic=5``.""",
     )
     scaling: str | None = parameter(
         default="auto",
@@ -152,7 +157,16 @@ class GameParameters:
         default="auto",
         constraint=[POSITIVE, options("auto"), None],
         doc="""Largest size of the discriminator's weights and biases, kept to after each of its updates. 'auto' is 0.01
-        with the loss 'wasserstein', else None: no limit.""",
+        with the loss 'wasserstein' and no `spectral_norm`, else None: no limit.""",
+    )
+    spectral_norm: float | None = parameter(
+        default=None,
+        constraint=[POSITIVE, None],
+        doc="""Largest spectral norm, or singular value, of each of the discriminator's matrices of weights. After each
+        of its updates those that have a larger one are scaled down (Gouk et al., 2021). The norm is found as by Miyato
+        et al. (2018), by an iteration of the power method an update, and of a convolution it is that of the matrix with
+        a column for each filter; but they divide weights by their norms in the network itself, and differentiate that.
+        1 is usual, None is no limit. For dense layers and convolutions without groups.""",
     )
     generator_averaging: float = parameter(
         default=0.0,
