@@ -39,14 +39,12 @@ class GameParameters:
 
     coefs_ : list of ndarray
         The weights of each layer, of the generator first, then of the discriminator. With `generator_averaging` there
-        is ``averages_``, too: a list of one array, the averages of the generator's parameters in one row.
+        is ``averages_``, too: a list of one array, the averages of the generator's parameters in one row. With
+        `spectral_norm` there is ``singular_vectors_``, too: for each matrix of the discriminator's weights the vector
+        that the power method has come to, nearly the right one of the largest singular value.
 
     intercepts_ : list of ndarray
         The biases of each layer. All arrays are views of one vector.
-
-    singular_vectors_ : list of ndarray
-        With `spectral_norm`, for each of the discriminator's matrices of weights the vector that the power method has
-        come to: nearly the right one of the largest singular value.
 
     norms_ : list of mappings
         Of every normalised layer the arrays ``scale`` and ``shift``, for that of the batch also the running ``mean``

@@ -15,8 +15,6 @@ from skneural.plotting._image_panels import check_count, columns_of, limits_of, 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from skneural.callbacks import SampleRecorder
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SampleDisplay:
@@ -132,7 +130,7 @@ class SampleDisplay:
     @classmethod
     def from_epochs(
         cls,
-        recorder: SampleRecorder,
+        recorder: Any,
         *,
         X: ArrayLike | None = None,
         image_shape: tuple | None = None,
