@@ -70,7 +70,7 @@ gan = GAN(
     generator=generator,
     discriminator=discriminator,
     batch_size=128 if full else 32,
-    learning_rate_init=0.001,
+    learning_rate_init=0.002,
     instance_noise=0.1,
     generator_averaging=0.999 if full else 0.99,
     max_iter=n_epochs,
@@ -95,4 +95,4 @@ print(f"{(found == wanted).mean():.1%} of the samples are read as the digit that
 # ------------------------
 
 display = SampleDisplay.from_epochs(recorder)
-display.figure_.savefig(folder / "gan_mnist.png", dpi=80)
+display.figure_.savefig(folder / "gan_mnist.png", dpi=110)
