@@ -8,8 +8,8 @@ the folders `sequence` and `timeseries` for networks of sequences; without `--da
 beside the checkout. What is missing is said and left out. Within a split, the rows tested on have no part in training,
 in scaling, in early stopping or in the choice of settings.
 
-With `--part` only that part runs: mnist, uci, california, sequences, convolutions, etth1, beijing or airline. The rows
-of the others stay as they stand in the results; every row says when it was measured.
+With `--part` only that part runs: mnist, gan, uci, california, sequences, convolutions, etth1, beijing or airline. The
+rows of the others stay as they stand in the results; every row says when it was measured.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import pathlib
 import statistics
 import time
 
+import _quality_generative
 import _quality_sequences
 import numpy as np
 from _common import HERE, figure, start
@@ -118,16 +119,18 @@ def repeated(fit, runs):
     return values, seconds
 
 
+def synthetic_digits(random):
+    """Images and labels as MNIST's file has them, a few."""
+    draw = random.integers
+    images = {f"x_{part}": draw(0, 256, (n, 28, 28), np.uint8) for part, n in (("train", 200), ("test", 50))}
+    return images | {"y_train": np.arange(200) % 10, "y_test": np.arange(50) % 10}
+
+
 def mnist(options, report):
     """Handwritten digits: test accuracy of networks of the sizes of the Keras examples, in percent."""
     from skneural import CNNClassifier, MLPClassifier
 
-    def synthetic(random):
-        draw = random.integers
-        images = {f"x_{part}": draw(0, 256, (n, 28, 28), np.uint8) for part, n in (("train", 200), ("test", 50))}
-        return images | {"y_train": np.arange(200) % 10, "y_test": np.arange(50) % 10}
-
-    data = load(options, "mnist", synthetic)
+    data = load(options, "mnist", synthetic_digits)
     if data is None:
         return "mnist.npz", []
     images = [data[f"x_{part}"] for part in ("train", "test")]
@@ -224,6 +227,11 @@ def california(options, report):
     return None, [row]
 
 
+def gan(options, report):
+    """Generated digits: what a classifier sees in them, and how far they are from real ones."""
+    return _quality_generative.gan(options, report, load, row_of, synthetic_digits)
+
+
 def recurrent(part):
     """A part of `_quality_sequences` as the others here are: seeds 0 to 4."""
 
@@ -248,7 +256,7 @@ def recurrent(part):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(add_help=False)
-    parts = {part.__name__: part for part in (mnist, uci, california, *map(recurrent, _quality_sequences.PARTS))}
+    parts = {part.__name__: part for part in (mnist, gan, uci, california, *map(recurrent, _quality_sequences.PARTS))}
     parser.add_argument("--data", type=pathlib.Path, default=HERE.parents[1] / "shared" / "data")
     parser.add_argument("--part", choices=parts)
     given, rest = parser.parse_known_args(arguments)
@@ -278,6 +286,7 @@ def main(arguments=None):
         "with squared errors, had 0.4956 +- 0.006 on the test rows). All in float32, for the whole number of epochs."
     )
     report.add(_quality_sequences.NOTE)
+    report.add(_quality_generative.NOTE)
     report.write()
 
 

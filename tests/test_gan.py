@@ -27,6 +27,8 @@ from skneural.layers import (
     Dense,
     Dropout,
     Flatten,
+    GlobalPool,
+    Recurrent,
     Reshape,
 )
 from skneural.maths.dropout import noise, row_position
@@ -127,14 +129,31 @@ def latent_of(seed, step, first, count, stream):
     return numbers
 
 
-def start(loss="log_loss", n_rows=12, n_threads=1, averages=False, batch=BATCH, layers=None, deviation=0.0, **game):
+def start(
+    loss="log_loss",
+    n_rows=12,
+    n_threads=1,
+    averages=False,
+    batch=BATCH,
+    layers=None,
+    deviation=0.0,
+    limits_spectra=False,
+    **game,
+):
     """A trainer on rows of two classes, and what belongs to it."""
     registered, boundary, targets = LOSSES_OF_GANS[loss]
     rng = np.random.default_rng(3)
     X = np.hstack([rng.normal(size=(n_rows, N_FEATURES)), np.eye(N_LABELS)[np.arange(n_rows) % N_LABELS]])
     generator, discriminator = layers or (GENERATOR, DISCRIMINATOR)
     network = Adversarial(
-        generator, discriminator, N_LATENT, N_LABELS, deviation=deviation, boundary=boundary, averages=averages
+        generator,
+        discriminator,
+        N_LATENT,
+        N_LABELS,
+        deviation=deviation,
+        boundary=boundary,
+        averages=averages,
+        limits_spectra=limits_spectra,
     )
     settings = (0.0,) if loss == "log_loss" else ()
     program = lower((network,), X.shape[1], dtype=np.float64, loss=registered, settings=settings)
@@ -292,6 +311,63 @@ def test_gradients_are_those_of_central_differences():
     trainer.close()
 
 
+def limited(weights, u, limit):
+    """Weights whose spectral norm is limited by one iteration of the power method, and its vector."""
+    before = weights @ u
+    image = weights.T @ before
+    norm = np.linalg.norm(image) / np.linalg.norm(before)
+    return weights * min(1.0, limit / norm), image / np.linalg.norm(image)
+
+
+@pytest.mark.parametrize("layers", [None, CONVOLUTIONS], ids=["dense", "convolutions"])
+def test_limits_on_spectral_norms_are_an_iteration_of_the_power_method(layers):
+    n_generator = 2 if layers is None else 3
+    # One step, without a limit, with one that is never reached, and with one that is.
+    results = {}
+    for limit in (0.0, 1e6, 0.4):
+        trainer, program, params, _ = start(layers=layers, limits_spectra=True, spectral_norm=limit, n_rows=BATCH)
+        vectors = [block.view(params) for block in program.named("singular_vectors_")]
+        assert all((vector == 1).all() for vector in vectors)
+        run(trainer, 1)
+        results[limit] = [w.copy() for w in program.coefs(params)[n_generator:]], vectors
+    free, never, some = (results[limit] for limit in (0.0, 1e6, 0.4))
+    assert all((vector == 1).all() for vector in free[1])
+    for i, weights in enumerate(free[0]):
+        assert_array_equal(never[0][i], weights)
+        expected, u = limited(weights, np.ones(weights.shape[1]), 0.4)
+        assert_allclose(some[0][i], expected, rtol=1e-12, atol=1e-14)
+        assert_allclose(some[1][i], u, rtol=1e-12, atol=1e-14)
+    assert any((a != b).any() for a, b in zip(some[0], free[0], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("layers", "capacity"),
+    [(None, 2048), (None, 3), (CONVOLUTIONS, 2048)],
+    ids=["dense", "dense in chunks", "convolutions"],
+)
+def test_what_nobody_reads_is_not_computed(monkeypatch, layers, capacity):
+    """The gradient by what the discriminator reads is the generator's pass's alone, and without it all is the same."""
+    monkeypatch.setattr(engine, "MAX_CAPACITY", capacity)
+    results = []
+    tables_of_passes = engine.tables_of_passes
+    for spares in (True, False):
+        asked = []
+
+        def tables(program, ops, passes, spares=spares, asked=asked):
+            found = tables_of_passes(program, ops, passes) if spares else [ops] * len(passes)
+            gate = next(i for i, operation in enumerate(program.operations) if operation.kind == "gate")
+            is_first = next(i for i in range(gate + 1, len(ops)) if program.operations[i].blocks)
+            asked += [int(table["dx"][is_first]) >= 0 for table in found]
+            return found
+
+        monkeypatch.setattr(engine, "tables_of_passes", tables)
+        trainer, _, params, _ = start(layers=layers, averages=True, decay=0.9, deviation=0.1)
+        results.append((run(trainer, 3), params))
+        assert asked == ([False, False, True] if spares else [True] * 3)
+    assert_array_equal(results[0][0], results[1][0])
+    assert_array_equal(results[0][1], results[1][1])
+
+
 # -- the estimator -----------------------------------------------------------------------------------------------------
 
 
@@ -315,6 +391,27 @@ def test_every_loss_notes_what_it_should(loss):
     if loss == "wasserstein":
         of_discriminator = [array for array in gan.coefs_ if array.shape[0] != 3][-3:]
         assert max(np.abs(array).max() for array in of_discriminator) <= 0.01 * (1 + 1e-12)
+
+
+def test_spectral_norms_are_limited(tmp_path, crews):
+    X, y = blobs(400)
+    settings = {**SMALL, "loss": "wasserstein", "spectral_norm": 0.5, "max_iter": 8, "learning_rate_init": 0.01}
+    whole = GAN(n_jobs=1, **settings).fit(X, y)
+    of_discriminator = whole.coefs_[3:]
+    norms = [np.linalg.norm(weights, 2) for weights in of_discriminator]
+    assert max(norms) <= 0.5 * 1.02
+    assert min(norms) > 0.3
+    assert max(np.linalg.norm(weights, 2) for weights in whole.coefs_[:3]) > 0.6
+    assert max(np.abs(weights).max() for weights in of_discriminator) > 0.01  # of weight_clip there is none
+    for weights, u in zip(of_discriminator, whole.singular_vectors_, strict=True):
+        assert abs(np.linalg.svd(weights)[2][0] @ u) > 0.99
+    assert_array_equal(whole._params, GAN(n_jobs=2, **settings).fit(X, y)._params)
+    path = tmp_path / "gan.skn"
+    GAN(**{**settings, "max_iter": 3}).set_callbacks(Checkpoint(path)).fit(X, y)
+    assert_array_equal(whole._params, GAN(**settings).fit(X, y, resume_from=path)._params)
+    same = load(path)
+    assert_array_equal(same.singular_vectors_[1].shape, (5,))
+    assert clone(whole).get_params()["spectral_norm"] == 0.5
 
 
 def test_a_fit_has_the_same_bits_for_any_threads_and_batches_of_samples(crews):
@@ -462,6 +559,7 @@ def test_scaling():
     assert_array_equal(plain._target.scale, [1, 1])
 
 
+RECURRENT = [Dense(4), Reshape((2, 2)), Recurrent("gru", 2), GlobalPool()]
 ERRORS = [
     ({}, {"X": np.zeros((1, 2))}, "needs batches of at least two samples, got n_samples=1"),
     ({"batch_size": 1}, {}, "needs batches of at least two samples, got batch_size=1"),
@@ -472,6 +570,12 @@ ERRORS = [
     ({"generator": [Dense(4), Reshape((2, 2))]}, {}, "generator must end in rows"),
     ({"discriminator": [Conv2D(2)]}, {}, "Conv2D needs images"),
     ({"generator": [Dense(4), ActivityRegularization(l1=0.1)]}, {}, "no layer that adds to the loss"),
+    (
+        {"discriminator": RECURRENT, "spectral_norm": 1.0},
+        {},
+        "limits spectral norms of .*, not of recurrent",
+    ),
+    ({"spectral_norm": 0.0}, {}, "'spectral_norm' parameter of GAN must be"),
     ({"loss": "log"}, {}, "'loss' parameter of GAN must be"),
     ({}, {"X": np.zeros((5, 2, 2, 2, 2))}, "Expected X of shape"),
     ({}, {"X": np.full((5, 2), np.nan)}, "Input X contains NaN"),

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.model_selection import GridSearchCV
 from test_plotting import closed_figures  # noqa: F401
 
-from skneural import GAN
+from skneural import GAN, MLPClassifier, VariationalAutoencoder
+from skneural.callbacks import SampleRecorder
 from skneural.plotting import SampleDisplay
 
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -57,6 +59,52 @@ def test_images(conditional):
 def test_rows_as_images():
     display = SampleDisplay.from_estimator(fitted(IMAGES.reshape(60, -1)), 2, image_shape=(3, 4))
     assert display.axes_[1].images[0].get_array().shape == (3, 4)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_images_over_epochs(conditional):
+    recorder = SampleRecorder(4, every=2, random_state=3)
+    gan = GAN((4,), 2, max_iter=5, random_state=0).set_callbacks(recorder)
+    gan.fit(IMAGES, LABELS if conditional else None)
+    assert recorder.epochs_ == [2, 4, 5]
+    labels = np.array(["a", "b", "c", "a"]) if conditional else None
+    assert_array_equal(recorder.samples_[-1], gan.sample(4, labels, random_state=3))
+    assert (recorder.samples_[0] != recorder.samples_[1]).any()
+    display = SampleDisplay.from_epochs(recorder)
+    assert len(display.axes_) == 12
+    for panel, sample in zip(display.axes_, np.concatenate(recorder.samples_), strict=True):
+        assert_array_equal(panel.images[0].get_array(), sample)
+    assert [name for panel in display.axes_ if (name := panel.get_ylabel())] == ["epoch 2", "epoch 4", "epoch 5"]
+    gan.fit(IMAGES, LABELS if conditional else None)
+    assert recorder.epochs_ == [2, 4, 5]  # of the last fit alone
+
+
+def test_points_over_epochs():
+    recorder = SampleRecorder(9, every=1)
+    GAN((4,), 2, max_iter=2, random_state=0).set_callbacks(recorder).fit(ROWS, LABELS)
+    display = SampleDisplay.from_epochs(recorder, X=ROWS, features=(0, 2))
+    assert [panel.get_title() for panel in display.axes_] == ["epoch 1", "epoch 2"]
+    for panel, samples in zip(display.axes_, recorder.samples_, strict=True):
+        _, *classes = panel.collections
+        assert_array_equal(classes[1].get_offsets(), samples[1::3][:, [0, 2]])
+
+
+def test_what_cannot_be_recorded():
+    with pytest.raises(ValueError, match="No samples were kept"):
+        SampleDisplay.from_epochs(SampleRecorder())
+    for recorder, words in (
+        (SampleRecorder(0), "'n_samples' parameter of SampleRecorder must be"),
+        (SampleRecorder(3, y=["a"]), "y must have a label for each of 3 samples, got 1"),
+        (SampleRecorder(1, y=["d"], every=1), "classes that are not known: d"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            GAN((4,), 2, max_iter=1).set_callbacks(recorder).fit(ROWS, LABELS)
+    with pytest.raises(TypeError, match="MLPClassifier makes no samples"):
+        MLPClassifier().set_callbacks(SampleRecorder()).fit(ROWS, LABELS)
+    search = GridSearchCV(VariationalAutoencoder(1, max_iter=1), {"n_components": [1]}, cv=2)
+    search.estimator.set_callbacks(SampleRecorder())
+    with pytest.raises(ValueError, match="SampleRecorder keeps the samples of one fit, but GridSearchCV fits many"):
+        search.fit(ROWS)
 
 
 def test_what_cannot_be_shown():

@@ -84,6 +84,10 @@ UPDATES = (
     ("clip_value", "f8"),
     ("max_norm", "f8"),
     ("weight_limit", "f8"),  # largest size of a parameter that a pass updates; 0: none
+    ("spectral_norm", "f8"),  # largest spectral norm of a matrix of `spectra`; 0: any
+    ("spectra", "i8"),  # of matrices of weights: records of `SPECTRUM`,
+    ("n_spectra", "i8"),  # how many,
+    ("limit_spectrum", "i8"),  # and the kernel that limits one
     ("factor", "f8"),  # that clips the gradient
     ("penalties", "i8"),  # partial sums of the penalty and of the squared gradient
     ("squares", "i8"),
@@ -124,6 +128,22 @@ PROGRESS = (
 #: Every thread has its own frame and moves it on by itself; what threads share stands behind the addresses.
 FRAME = np.dtype([*SOURCE, *LAYERS, *UPDATES, *PROGRESS])
 
+#: A matrix of weights whose spectral norm is limited: where it stands, by which vector the norm is found, and how it is
+#: laid out for products.
+SPECTRUM = np.dtype(
+    [
+        ("weight", "i8"),  # among the parameters, as the vector is, too
+        ("vector", "i8"),
+        ("n_rows", "i8"),
+        ("ld", "i8"),
+        ("parts", "i8"),  # of the rows, each of which is laid out by itself
+        ("transposed", "i8"),  # where it stands transposed, -1 for nowhere,
+        ("ld_transposed", "i8"),  # and the length and number of rows there
+        ("depth", "i8"),
+        ("is_wide", "i8"),  # whether it is laid out in panels
+    ]
+)
+
 #: A part of a step of training: operations forward and back, then the update of some of their parameters.
 PASS = np.dtype(
     [
@@ -144,9 +164,11 @@ PASS = np.dtype(
         ("every", "i8"),  # it runs in the last of so many steps; 0: in all
         ("rate", "f8"),  # what multiplies the learning rate; 0: nothing
         ("weight_limit", "f8"),  # largest size of a parameter that it updates; 0: none
+        ("spectral_norm", "f8"),  # largest spectral norm of the matrices of the frame's `spectra`; 0: any
         ("averages", "i8"),  # where among the parameters the averages of the first ones begin; 0: nothing is averaged
         ("n_averaged", "i8"),
         ("decay", "f8"),  # of the averages, at the most
+        ("ops", "i8"),  # address of the table of operations, with no gradients in it that this pass does not need
     ]
 )
 

@@ -103,4 +103,5 @@ def adversarial(est, form, boundary):
         deviation=float(est.instance_noise),
         boundary=boundary,
         averages=est.generator_averaging > 0,
+        limits_spectra=est.spectral_norm is not None,
     )

@@ -39,7 +39,9 @@ class GameParameters:
 
     coefs_ : list of ndarray
         The weights of each layer, of the generator first, then of the discriminator. With `generator_averaging` there
-        is ``averages_``, too: a list of one array, the averages of the generator's parameters in one row.
+        is ``averages_``, too: a list of one array, the averages of the generator's parameters in one row. With
+        `spectral_norm` there is ``singular_vectors_``, too: for each matrix of the discriminator's weights the vector
+        that the power method has come to, nearly the right one of the largest singular value.
 
     intercepts_ : list of ndarray
         The biases of each layer. All arrays are views of one vector.
@@ -123,7 +125,8 @@ class GameParameters:
         - 'hinge': :math:`\\max(0, 1 - z)` for real samples, :math:`\\max(0, 1 + z)` for generated ones; the generator
           maximises z.
         - 'wasserstein': the discriminator, a critic, maximises the difference of the mean outputs; its weights are kept
-          small by `weight_clip`. The authors use the solver 'rmsprop', a rate of 0.00005, and ``n_critic=5``.""",
+          small by `weight_clip` or `spectral_norm`. The authors use the solver 'rmsprop', a rate of 0.00005, and
+          ``n_critic=5``.""",
     )
     categorical_features: ArrayLike | str | None = parameter(
         default="from_dtype",
@@ -167,7 +170,16 @@ class GameParameters:
         default="auto",
         constraint=[POSITIVE, options("auto"), None],
         doc="""Largest size of the discriminator's weights and biases, kept to after each of its updates. 'auto' is 0.01
-        with the loss 'wasserstein', else None: no limit.""",
+        with the loss 'wasserstein' and no `spectral_norm`, else None: no limit.""",
+    )
+    spectral_norm: float | None = parameter(
+        default=None,
+        constraint=[POSITIVE, None],
+        doc="""Largest spectral norm, or singular value, of each of the discriminator's matrices of weights. After each
+        of its updates those that have a larger one are scaled down (Gouk et al., 2021). The norm is found as by Miyato
+        et al. (2018), by an iteration of the power method an update, and of a convolution it is that of the matrix with
+        a column for each filter; but they divide weights by their norms in the network itself, and differentiate that.
+        1 is usual, None is no limit. For dense layers and convolutions without groups.""",
     )
     generator_averaging: float = parameter(
         default=0.0,

@@ -87,6 +87,10 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
 
     Arjovsky, Chintala and Bottou (2017), "Wasserstein GAN", ICML.
 
+    Miyato et al. (2018), "Spectral normalization for generative adversarial networks", ICLR.
+
+    Gouk et al. (2021), "Regularisation of neural networks by enforcing Lipschitz continuity", Machine Learning.
+
     Mao et al. (2017), "Least squares generative adversarial networks", ICCV.
 
     Jang, Gu and Poole (2017), "Categorical reparameterization with Gumbel-softmax", ICLR.
@@ -285,13 +289,15 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         real, *others = LOSSES_OF_GANS[self.loss][2]
         limit = settings.weight_clip
         if limit == "auto":
-            limit = WEIGHT_CLIP if self.loss == "wasserstein" else None
+            is_bounded = self.loss != "wasserstein" or settings.spectral_norm is not None
+            limit = None if is_bounded else WEIGHT_CLIP
         own_rate = settings.generator_learning_rate_init or settings.learning_rate_init
         return Game(
             targets=(real - settings.label_smoothing, *others),
             n_critic=settings.n_critic,
             rate=own_rate / settings.learning_rate_init,
             weight_limit=limit or 0.0,
+            spectral_norm=settings.spectral_norm or 0.0,
             decay=settings.generator_averaging,
         )
 

@@ -14,6 +14,8 @@ operation("latent", ["stream", "n_labels"])
 operation("gate", ["n_generated", "ld_first", "ld_second", "stream", "deviation:f8"])
 operation("label_channels", ["n_labels"])
 operation("verdict", ["boundary:f8"], elementwise=True)
+#: Kinds of operations whose weights are one matrix.
+WITH_SPECTRA = ("dense", "convolution", "convolution_transpose")
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +42,8 @@ class Adversarial(Layer):
         What an output must be larger than for a sample to count as judged real.
     averages : bool, default=False
         Whether there is room for averages of the generator's parameters, behind all others.
+    limits_spectra : bool, default=False
+        Whether there is a vector for each matrix of the discriminator's weights, by which its spectral norm is found.
     """
 
     generator: tuple
@@ -49,6 +53,7 @@ class Adversarial(Layer):
     deviation: float = 0.0
     boundary: float = 0.0
     averages: bool = False
+    limits_spectra: bool = False
 
     def build(self, net, x):
         """See `Layer.build`."""
@@ -81,9 +86,25 @@ class Adversarial(Layer):
             raise net.error(f"needs a discriminator that makes one number, got shape {outputs.shape}.")
         if self.averages:
             net.parameter("averages_", (n_averaged,), learnt=False)
+        if self.limits_spectra:
+            _keep_singular_vectors(net, judged)
         if not net.training:
             return outputs
         return net.add("verdict", outputs, shape=outputs.shape, boundary=self.boundary)
+
+
+def _keep_singular_vectors(net, judged):
+    """Reserve a vector for every matrix of weights behind a value."""
+    start = net.operations.index(judged.producer)
+    weights = []
+    for behind in net.operations[start:]:
+        own = [block for block in behind.blocks if block.penalised]
+        if own and behind.kind not in WITH_SPECTRA:
+            kind = behind.kind.replace("_", " ")
+            raise net.error(f"limits spectral norms of dense layers and of convolutions without groups, not of {kind}.")
+        weights += own
+    for block in weights:
+        net.parameter("singular_vectors_", (block.shape[-1],), learnt=False, initial=1.0)
 
 
 @dataclass(frozen=True, repr=False)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class SampleDisplay:
     """Samples that a network has made: points in a plane over those of the data, or images.
 
-    Use :meth:`from_estimator` to make one. All parameters are stored as attributes.
+    Use :meth:`from_estimator` to make one, or :meth:`from_epochs` of samples that were kept during a fit. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
@@ -28,6 +29,9 @@ class SampleDisplay:
         The samples. Of rows two features are shown.
     labels : array-like of shape (n_samples,), default=None
         Their classes. Points have a colour for each, images a row of panels.
+    epochs : array-like of shape (n_samples,), default=None
+        After which epoch each was made. Points have a panel for each epoch, images a row of panels, in the order in
+        which they come.
     data : array-like of shape (n_rows, n_features), default=None
         Rows of the data, shown under points.
     features : tuple of int, default=(0, 1)
@@ -58,6 +62,7 @@ class SampleDisplay:
 
     samples: ArrayLike
     labels: ArrayLike | None = None
+    epochs: ArrayLike | None = None
     data: ArrayLike | None = None
     features: tuple = (0, 1)
 
@@ -122,6 +127,63 @@ class SampleDisplay:
             samples = np.asarray(samples).reshape(len(samples), *image_shape)  # of a DataFrame it is one
         return cls(samples=samples, labels=labels, data=X, features=features).plot(ax, **options)
 
+    @classmethod
+    def from_epochs(
+        cls,
+        recorder: Any,
+        *,
+        X: ArrayLike | None = None,
+        image_shape: tuple | None = None,
+        features: tuple = (0, 1),
+        ax: Axes | ArrayLike | None = None,
+        **options: Any,
+    ) -> Self:
+        """Draw samples that were kept during a fit: of images a row for each epoch, of points a panel.
+
+        Parameters
+        ----------
+        recorder : SampleRecorder
+            The callback that has kept them.
+        X, image_shape, features
+            As in :meth:`from_estimator`.
+        ax, **options
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        display : SampleDisplay
+
+        Raises
+        ------
+        ValueError
+            If no samples were kept, or they cannot be shown.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_digits
+        >>> from skneural import VariationalAutoencoder
+        >>> from skneural.callbacks import SampleRecorder
+        >>> from skneural.plotting import SampleDisplay
+        >>> recorder = SampleRecorder(8, every=2)
+        >>> vae = VariationalAutoencoder(4, max_iter=4, random_state=0).set_callbacks(recorder)
+        >>> vae = vae.fit(load_digits().data / 16)
+        >>> display = SampleDisplay.from_epochs(recorder, image_shape=(8, 8))
+        >>> len(display.axes_)
+        16
+        >>> plt.close(display.figure_)
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_epochs")
+        kept = getattr(recorder, "samples_", [])
+        if not kept:
+            raise ValueError("No samples were kept: fit an estimator that has the SampleRecorder among its callbacks.")
+        samples = np.concatenate(kept)
+        if image_shape is not None:
+            samples = samples.reshape(len(samples), *image_shape)
+        epochs = np.repeat(recorder.epochs_, len(kept[0]))
+        labels = None if recorder.labels_ is None else np.tile(recorder.labels_, len(kept))
+        return cls(samples=samples, labels=labels, epochs=epochs, data=X, features=features).plot(ax, **options)
+
     def plot(
         self,
         ax: Axes | ArrayLike | None = None,
@@ -136,10 +198,10 @@ class SampleDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or array-like of them, default=None
-            Where to draw: one for points; for images one for each, or one of a grid of Axes, which is divided. None
-            makes a new figure.
+            Where to draw: one for points, or one for each epoch; for images one for each. One of a grid of Axes is
+            divided. None makes a new figure.
         n_columns : int, default=None
-            Columns of images. By default as many as there are of a class.
+            Columns of images. By default as many as there are of a class, or of an epoch. Columns of panels of points.
         cmap : str or matplotlib Colormap, default='gray'
             Shades of images of one channel.
         image_kw, scatter_kw : dict, default=None
@@ -157,7 +219,7 @@ class SampleDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         samples = np.asarray(self.samples)
         if samples.ndim == 2:
-            self._plot_points(ax, samples, scatter_kw or {})
+            self._plot_points(ax, samples, n_columns, scatter_kw or {})
         elif samples.ndim in (3, 4):
             self._plot_images(ax, samples, n_columns, {"cmap": cmap, **(image_kw or {})})
         else:
@@ -166,22 +228,34 @@ class SampleDisplay:
         self.figure_ = self.ax_.figure
         return self
 
-    def _plot_points(self, ax, samples, scatter_kw):
+    def _plot_points(self, ax, samples, n_columns, scatter_kw):
         n_features = samples.shape[1]
         if len(self.features) != 2 or not all(0 <= i < n_features for i in self.features):
             raise ValueError(f"features must be two columns of {n_features}, got {self.features!r}.")
-        first, second = self.features
+        labels = None if self.labels is None else np.asarray(self.labels)
+        if self.epochs is not None:
+            epochs = np.asarray(self.epochs)
+            shown = list(dict.fromkeys(epochs.tolist()))
+            axes = make_grid(ax, len(shown), columns_of(n_columns, len(shown), 4), side=2.6, lines=2)
+            for panel, epoch in zip(axes, shown, strict=True):
+                chosen = epochs == epoch
+                self._draw_points(panel, samples[chosen], None if labels is None else labels[chosen], scatter_kw)
+                panel.set_title(f"epoch {epoch}", fontsize="small")
+            self.axes_ = np.array(axes)
+            return
         if ax is None:
             import matplotlib.pyplot as plt
 
             _, ax = plt.subplots(figsize=(4.5, 4.2), layout="constrained")
-        axes = np.ravel(ax)
-        ax = axes[0]
+        self.axes_ = np.ravel(ax)[:1]
+        self._draw_points(self.axes_[0], samples, labels, scatter_kw)
+
+    def _draw_points(self, ax, samples, labels, scatter_kw):
+        first, second = self.features
         style = {"s": 6, "linewidths": 0, **scatter_kw}
         if self.data is not None:
             data = np.asarray(self.data)
             ax.scatter(data[:, first], data[:, second], **{**style, "color": "0.75", "label": "data"})
-        labels = None if self.labels is None else np.asarray(self.labels)
         if labels is None:
             ax.scatter(samples[:, first], samples[:, second], **{"label": "samples", **style})
         else:
@@ -192,12 +266,13 @@ class SampleDisplay:
         ax.set_ylabel(f"feature {second}")
         if self.data is not None or labels is not None:
             ax.legend(loc="best", fontsize="small", markerscale=2)
-        self.axes_ = axes[:1]
 
     def _plot_images(self, ax, samples, n_columns, image_kw):
         channels = samples.shape[3:] or (1,)
         values = shown_images(samples.reshape(*samples.shape[:3], *channels))
         labels = None if self.labels is None else np.asarray(self.labels)
+        if self.epochs is not None:
+            labels = np.asarray(self.epochs)
         if labels is not None:
             order = np.argsort(labels, kind="stable")
             values = values[order]
@@ -212,5 +287,6 @@ class SampleDisplay:
             show(panel, value, **options)
             is_first = labels is not None and (i == 0 or labels[i] != labels[i - 1])
             if is_first:
-                panel.set_ylabel(str(labels[i]), rotation=0, ha="right", va="center", fontsize="small")
+                text = str(labels[i]) if self.epochs is None else f"epoch {labels[i]}"
+                panel.set_ylabel(text, rotation=0, ha="right", va="center", fontsize="small")
         self.axes_ = np.array(axes)

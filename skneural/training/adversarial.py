@@ -34,6 +34,8 @@ class Game:
         Learning rate of the generator, in units of that of the discriminator.
     weight_limit : float
         Of the discriminator's parameters; 0: none.
+    spectral_norm : float
+        The largest one of the discriminator's matrices of weights, where vectors are kept to find it by; 0: any.
     decay : float
         Of the averages of the generator's parameters, where there are any.
     """
@@ -42,6 +44,7 @@ class Game:
     n_critic: int = 1
     rate: float = 1.0
     weight_limit: float = 0.0
+    spectral_norm: float = 0.0
     decay: float = 0.0
 
 
@@ -69,7 +72,7 @@ def passes_of(program, game):
     start, count = averages_of(program)
     return make_passes(
         {**of_discriminator, "gap_begin": 1, "gap_end": gate, "gathers": 1},
-        of_discriminator,
+        {**of_discriminator, "spectral_norm": game.spectral_norm},
         {
             "end": n_ops,
             "reuses": gate,

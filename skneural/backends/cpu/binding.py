@@ -40,6 +40,12 @@ def keys_of_fit(program, solver):
     return [key for key in keys if key is not None]
 
 
+def _goes_back(op, operation):
+    """Whether anybody needs the way back of an operation."""
+    is_asked = max(op["dx"], op["d_other"]) >= 0
+    return is_asked or operation.traits.always_back or op["panels"] >= 0
+
+
 def bind_training(program, *, constrain=False):
     """Operations with the addresses of their kernels for training; with `constrain`, of the limit on norms too.
 
@@ -49,7 +55,6 @@ def bind_training(program, *, constrain=False):
     ops = program.ops.copy()
     n_work = program.n_work
     for op, operation in zip(ops, program.operations, strict=True):
-        is_asked = max(op["dx"], op["d_other"]) >= 0
         lays_out = operation.traits.multiplies_gradient and op["ld_out"] * program.dtype.itemsize >= PANELS_FROM
         op["by_steps"] = program.has_windows and operation.traits.shares_steps
         op["panels"] = -1
@@ -58,13 +63,39 @@ def bind_training(program, *, constrain=False):
             n_work += op["ld_out"]
         is_hidden = op["layer"] < program.n_layers - 1
         for field, key in kernels_of(operation.kind, operation.function, dtype).items():
-            if field == "backward" and not (is_asked or operation.traits.always_back or lays_out):
+            if field == "backward" and not _goes_back(op, operation):
                 continue
             if field == "constrain" and not (constrain and is_hidden):
                 continue
             op[field] = address(*key)
         op["function"] = activation_of(operation, dtype)
     return ops, n_work
+
+
+def tables_of_passes(program, ops, passes):
+    """For every pass a table of operations, without the gradients that nobody reads in it.
+
+    What a pass does not go back to asks for none: the first layer that is updated need not send any.
+    """
+    return [_table_of_pass(program, ops, int(part["back"])) for part in passes]
+
+
+def _table_of_pass(program, ops, back):
+    """The operations of a pass that goes back to one of them."""
+    table = ops.copy()
+    learns_before = set()  # values before which, in this pass, something learns
+    for i, operation in enumerate(program.operations[back:], back):
+        asks = [value in learns_before for value in operation.inputs]
+        if operation.output is None:  # the loss, and what adds to it
+            continue
+        if any(asks) or any(block.learnt for block in operation.blocks):
+            learns_before.add(operation.output)
+        for asked, field in zip(asks, ("dx", "d_other"), strict=False):
+            if not asked:
+                table[field][i] = -1
+        if not _goes_back(table[i], operation):
+            table["backward"][i] = 0
+    return table
 
 
 def bind_prediction(program, with_loss=False):

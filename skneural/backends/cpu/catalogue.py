@@ -23,6 +23,7 @@ from skneural.maths.registry import Entry
 OTHERS = {
     "activation": ("layers.activation", True, ACTIVATIONS),
     "lay_out": ("updates", True, None),
+    "limit_spectrum": ("spectra", True, None),
     "loss_and_gradient": ("walker", False, None),
     "optimizer": ("updates", True, OPTIMIZERS),
     "output_forward": ("layers.loss", True, LINKS),

@@ -6,7 +6,7 @@ import numpy as np
 
 from skneural.backends.base import CALL_SECONDS, BaseTrainer, check_settings
 from skneural.backends.cpu import crew
-from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit
+from skneural.backends.cpu.binding import bind_prediction, bind_training, keys_of_fit, tables_of_passes
 from skneural.backends.cpu.buffers import BEHIND, Spare, buffers_for
 from skneural.backends.cpu.catalogue import address, function
 from skneural.backends.cpu.layout import (
@@ -20,7 +20,7 @@ from skneural.backends.cpu.layout import (
 )
 from skneural.backends.cpu.pool import Pace, Pool
 from skneural.backends.cpu.threads import run_together
-from skneural.backends.cpu.weights import lay_out_weights, panels_of
+from skneural.backends.cpu.weights import lay_out_weights, panels_of, spectra_of
 from skneural.backends.frame import Frame, data
 from skneural.backends.inputs import Inputs, Sequences
 from skneural.backends.passes import source_of
@@ -270,6 +270,9 @@ class Trainer(BaseTrainer):
         splits = not (program.n_statistics or program.has_steps or program.has_windows)
         splits = splits and work * STRIPS * STRIP / min(batch, n_rows) > _WORTH_A_CLAIM
         self._number_slots(row_block)
+        self._tables = tables_of_passes(program, self.ops, self.passes)
+        self.passes["ops"] = [data(table) for table in self._tables]
+        self._limit_spectra()
         stores = any(operation.traits.stores_gradient for operation in program.operations)
         self._name_sources()
         if batch > capacity or f["clip_norm"] > 0 or stores or self.passes["gathers"].any():
@@ -319,6 +322,13 @@ class Trainer(BaseTrainer):
         measures = self.monitor or self.sources is not None or f["clip_norm"] > 0
         self.squares = np.zeros(count) if measures else None
         f.update(penalties=data(self.penalties), squares=data(self.squares), n_slots=count)
+
+    def _limit_spectra(self):
+        """Name the matrices whose spectral norms passes limit."""
+        if self.passes["spectral_norm"].any():
+            self._spectra = spectra_of(self.program)
+            kernel = address("limit_spectrum", self.program.dtype.type)
+            self.template.update(spectra=data(self._spectra), n_spectra=len(self._spectra), limit_spectrum=kernel)
 
     def _name_sources(self):
         """Tell the passes where their samples come from."""

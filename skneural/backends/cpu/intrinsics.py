@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from skneural.backends import compiling
 from skneural.backends.cpu.simd import INSTRUCTION_SET
-from skneural.backends.records import FRAME, PASS
+from skneural.backends.records import FRAME, PASS, SPECTRUM
 from skneural.network.operations import KINDS, OP
 
 _I64 = ir.IntType(64)
@@ -111,6 +111,7 @@ def _record_view(dtype, offset=0):
 op_at = _record_view(OP)
 frame_at = _record_view(FRAME)
 pass_at = _record_view(PASS)
+spectrum_at = _record_view(SPECTRUM)
 
 
 def details_view(kind):

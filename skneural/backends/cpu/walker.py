@@ -34,7 +34,7 @@ from skneural.backends.cpu.layout import ARRIVALS, RELEASES, STRIPS, TIMEOUTS
 from skneural.backends.cpu.product import rows_at_a_time
 from skneural.backends.cpu.rows import mixed_weight
 from skneural.backends.cpu.shares import begin_walk, next_piece
-from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, NOTES, PASS, SOURCE
+from skneural.backends.records import APPLY, COLLECT, FRAME, FUSED, N_CONSTANTS, NOTES, PASS, SOURCE, SPECTRUM
 from skneural.maths import averaging, random, stopping
 from skneural.network.operations import OP
 
@@ -52,6 +52,7 @@ NOTHING, BY_ROWS, BY_STEPS = range(3)
 
 _OP_SIZE = OP.itemsize
 _PASS_SIZE = PASS.itemsize
+_SPECTRUM_SIZE = SPECTRUM.itemsize
 _CLOCK = FRAME.fields["clock"][1]
 _SOURCE_FIELDS = len(SOURCE)
 _NOTES_SIZE = 8 * len(NOTES)
@@ -225,8 +226,16 @@ def norm_of_gradient(f, part):
 
 
 @register_jitable(**HELPER)
-def choose_source(f, frame_address, part):
-    """Let the samples of a pass come from where it says."""
+def limit_spectra(f, frame_address):
+    """Limit the spectral norms of matrices: each is one thread's, so sums have the same order on any number."""
+    for i in range(f.rank, f.n_spectra, f.n_threads):
+        call_layer(f.limit_spectrum, (f.spectra + i * _SPECTRUM_SIZE, frame_address, 0, 0))
+
+
+@register_jitable(**HELPER)
+def begin_pass(f, frame_address, part):
+    """Let the operations be those of a pass, and its samples come from where it says."""
+    f.ops = part.ops
     if part.source != 0:
         source = vector(part.source, np.int64)
         numbers = vector(frame_address, np.int64)
@@ -311,9 +320,10 @@ def walk_chunks(f, frame_address, part, start, rows, gathered):
 @register_jitable(**HELPER)
 def run_pass(f, frame_address, part, rows, gathered):
     """One pass of a step: forward and back, then the update; sum of the losses."""
-    choose_source(f, frame_address, part)
+    begin_pass(f, frame_address, part)
     f.factor = 1.0
     f.weight_limit = part.weight_limit
+    f.spectral_norm = part.spectral_norm
     f.begin = part.reuses if part.reuses > 0 and rows <= f.capacity else part.begin
     gathers = part.gathers != 0
     f.phase = COLLECT if rows > f.capacity or f.clip_norm > 0 or gathers or gathered > 0 else FUSED
@@ -333,6 +343,9 @@ def run_pass(f, frame_address, part, rows, gathered):
         wait_at_barrier(f)
     if f.max_norm > 0:
         walk_parameters(f, frame_address, part, 0, True)
+        wait_at_barrier(f)
+    if part.spectral_norm > 0:
+        limit_spectra(f, frame_address)
         wait_at_barrier(f)
     return loss
 
@@ -412,7 +425,7 @@ def make_loss_and_gradient():
         gathered = 0
         for i in range(f.n_passes):
             part = pass_at(f.passes + i * _PASS_SIZE)
-            choose_source(f, frame_address, part)
+            begin_pass(f, frame_address, part)
             f.begin = part.begin
             f.sum_loss += part.counts * walk_chunks(f, frame_address, part, 0, f.n_rows, gathered)
             gathered = gathered + f.n_rows if part.gathers != 0 else 0
