@@ -129,7 +129,6 @@ class VariationalAutoencoder(BaseAutoencoder):
         codes, None for minus the error of reconstructions, or any name or callable that
         :func:`sklearn.metrics.check_scoring` takes.""",
     )
-    _may_copy = False
 
     def _hidden_sizes(self):
         return sizes_of(self)
@@ -138,6 +137,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         beta = float(self.beta)
         warmup = float(self.beta_warmup)
         return [Dense(2 * int(self.n_components)), GaussianSampling(beta, warmup)]
+
+    def _cannot_copy(self):
+        return True  # codes are drawn
 
     def _check_program(self, task):
         super()._check_program(task)
