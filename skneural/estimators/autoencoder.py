@@ -217,6 +217,12 @@ class BaseAutoencoder(
         predictor = predictors.get(device, self.precision, False, {"training": False})
         return predictor(inputs, n_threads=self._n_threads)[0]
 
+    def _by_parts(self, X, compute):
+        """What is computed of samples: of sparse rows in parts, which alone are made dense."""
+        check_is_fitted(self)
+        found = [compute(part) for part in self._reader.parts(self, X)]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Compute the codes of X.
 
@@ -229,9 +235,7 @@ class BaseAutoencoder(
         -------
         codes : ndarray of shape (n_samples, n_codes)
         """
-        check_is_fitted(self)
-        X = self._reader.validate_prediction(self, X)
-        return self._run(self._part("encoder"), self._read(X))
+        return self._by_parts(X, lambda part: self._run(self._part("encoder"), self._read(part)))
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Compute what codes stand for.
@@ -277,14 +281,10 @@ class BaseAutoencoder(
         X_reconstructed : ndarray
             In the shape and the units of `X`.
         """
-        check_is_fitted(self)
-        X = self._reader.validate_prediction(self, X)
-        return self._reader.as_given(self, self._reconstructed(X))
+        return self._by_parts(X, lambda part: self._reader.as_given(self, self._reconstructed(part)))
 
     def _errors(self, X, in_units):
-        check_is_fitted(self)
-        X = self._reader.validate_prediction(self, X)
-        return self._target.errors(X, self._reconstructed(X), in_units)
+        return self._by_parts(X, lambda part: self._target.errors(part, self._reconstructed(part), in_units))
 
     def _metric(self, y, predicted, sample_weight=None):
         """Score of reconstructions."""

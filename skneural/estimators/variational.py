@@ -186,8 +186,10 @@ class VariationalAutoencoder(BaseAutoencoder):
             With ``loss='squared_error'`` of densities, in the units of `X`, all constants counted. `beta` has no part
             in it.
         """
-        check_is_fitted(self)
-        X = self._reader.validate_prediction(self, X)
+        return self._by_parts(X, self._bounds_of) + self._log_density_of_units()
+
+    def _bounds_of(self, X):
+        """The bound of each sample of checked X, but for what the units of X add."""
         codes = self._run(self._part("posterior"), self._read(X)).astype(np.float64)
         scaled = self._target.encode(X, self._params.dtype.type)
         normals = self._normals()
@@ -195,7 +197,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         for first in range(0, len(X), ROWS):
             part = slice(first, first + ROWS)
             bounds[part] = self._bounds(scaled[part], codes[part], normals)
-        return bounds + self._log_density_of_units()
+        return bounds
 
     def _normals(self):
         """Normal numbers of the codes that bounds are computed with: (n_importance_samples, n_components)."""
