@@ -42,19 +42,19 @@ BOUND_GOAL = -105
 DRAWS = 5
 
 NOTE = (
-    "Autoencoders on MNIST: the standard split, pixels divided by 255, and scaled by one mean and one deviation for the "
-    "network. PyTorch's has the same sizes, scale, loss, batches, epochs and rates (OneCycleLR), its own initial "
-    "weights, and was trained in the same run; that row is the ratio of errors seed by seed, the seconds are PyTorch's. "
-    "Variational autoencoders: 400 units in each hidden layer, 20 numbers a code; importance-weighted bounds (Burda et "
-    "al., 2016) with 50 codes of all test images. The form of the images decides what they are held against. Shades: "
-    "pixels are taken for probabilities, in training and in the test, as the example of PyTorch has it; no published "
-    "bound of that form is known to us. Bits: each pixel is 1 with its brightness as the probability, "
-    f"{DRAWS} draws for training (an epoch sees each image so often: max_iter is divided by it), one for the test; those "
-    "of Burda et al. are drawn anew whenever an image is used, and their variational autoencoder has 50 numbers a code "
-    "and two layers of 200 units: -86.76 nats, estimated with 5000 codes. Digits: each class of scikit-learn's "
-    "load_digits by itself, half of its rows to train on; the other half, and those of all other classes, are told "
-    "apart. IsolationForest has its defaults and the same rows. Settings were chosen on the last 10,000 training images, "
-    "and inside the training halves."
+    "Autoencoders on MNIST: the standard split, pixels divided by 255, and scaled by one mean and one deviation "
+    "for the network. PyTorch's has the same sizes, scale, loss, batches, epochs and rates (OneCycleLR), its own "
+    "initial weights, and was trained in the same run; that row is the ratio of errors seed by seed, the seconds "
+    "are PyTorch's. Variational autoencoders: 400 units in each hidden layer, 20 numbers a code; "
+    "importance-weighted bounds (Burda et al., 2016) with 50 codes of all test images. The form of the images "
+    "decides what they are held against. Shades: pixels are taken for probabilities, in training and in the test,"
+    " as the example of PyTorch has it; no published bound of that form is known to us. Bits: each pixel is 1 "
+    f"with its brightness as the probability, {DRAWS} draws for training (an epoch sees each image so often: "
+    "max_iter is divided by it), one for the test; those of Burda et al. are drawn anew whenever an image is "
+    "used, and their variational autoencoder has 50 numbers a code and two layers of 200 units: -86.76 nats, "
+    "estimated with 5000 codes. Digits: each class of scikit-learn's load_digits by itself, half of its rows to "
+    "train on; the other half, and those of all other classes, are told apart. IsolationForest has its defaults "
+    "and the same rows. Settings were chosen on the last 10,000 training images, and inside the training halves."
 )
 
 ACTIVATIONS = {"relu": "ReLU", "silu": "SiLU"}  # as PyTorch calls them
