@@ -96,7 +96,7 @@ def networks_of(n_latent):
         if hasattr(layer, "weight"):
             n_taps = math.prod(getattr(layer, "kernel_size", ()))
             n_in = n_taps * getattr(layer, "in_channels", 0) or layer.in_features
-            n_out = getattr(layer, "out_channels", 0) or layer.out_features
+            n_out = n_taps * getattr(layer, "out_channels", 0) or layer.out_features
             bound = math.sqrt(6 / (n_in + n_out))
             torch.nn.init.uniform_(layer.weight, -bound, bound)
             torch.nn.init.uniform_(layer.bias, -bound, bound)

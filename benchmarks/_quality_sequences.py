@@ -105,6 +105,8 @@ class Case:
     goal : float
     at_least : bool, default=False
         Whether larger results are better.
+    seeds : int, default=5
+        How many fits: with seeds from 0 on.
     others : dict of str to list of float
         What else the fits measured; they append to it.
     """
@@ -115,6 +117,7 @@ class Case:
     reference: str
     goal: float
     at_least: bool = False
+    seeds: int = 5
     others: dict = field(default_factory=dict)
 
     def beside(self):

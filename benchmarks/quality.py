@@ -8,8 +8,8 @@ the folders `sequence` and `timeseries` for networks of sequences; without `--da
 beside the checkout. What is missing is said and left out. Within a split, the rows tested on have no part in training,
 in scaling, in early stopping or in the choice of settings.
 
-With `--part` only that part runs: mnist, gan, uci, california, sequences, convolutions, etth1, beijing or airline. The
-rows of the others stay as they stand in the results; every row says when it was measured.
+With `--part` only that part runs: mnist, gan, uci, california, sequences, convolutions, etth1, beijing, airline or
+autoencoders. The rows of the others stay as they stand in the results; every row says when it was measured.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import pathlib
 import statistics
 import time
 
+import _quality_autoencoders
 import _quality_generative
 import _quality_sequences
 import numpy as np
@@ -76,6 +77,7 @@ CALIFORNIA = {
 }  # fmt: skip
 CALIFORNIA_GOAL = 0.495
 
+OF_CASES = (*_quality_sequences.PARTS, _quality_autoencoders.autoencoders)
 HEADER = ["data, measure", "ours", "reference", "goal", "fits", "s a fit", "settings", "date"]
 
 
@@ -119,22 +121,15 @@ def repeated(fit, runs):
     return values, seconds
 
 
-def synthetic_digits(random):
-    """Images and labels as MNIST's file has them, a few."""
-    draw = random.integers
-    images = {f"x_{part}": draw(0, 256, (n, 28, 28), np.uint8) for part, n in (("train", 200), ("test", 50))}
-    return images | {"y_train": np.arange(200) % 10, "y_test": np.arange(50) % 10}
-
-
 def mnist(options, report):
     """Handwritten digits: test accuracy of networks of the sizes of the Keras examples, in percent."""
     from skneural import CNNClassifier, MLPClassifier
 
-    data = load(options, "mnist", synthetic_digits)
+    data = load(options, "mnist", _quality_autoencoders.mnist_like)
     if data is None:
         return "mnist.npz", []
     images = [data[f"x_{part}"] for part in ("train", "test")]
-    pixels = [part.reshape(-1, 784).astype(np.float32) / 255 for part in images]
+    pixels = _quality_autoencoders.pixels(data)
 
     def fit(seed, kind, X, X_test, settings):
         est = kind(random_state=seed, **settings_of(options, settings)).fit(X, data["y_train"])
@@ -229,11 +224,11 @@ def california(options, report):
 
 def gan(options, report):
     """Generated digits: what a classifier sees in them, and how far they are from real ones."""
-    return _quality_generative.gan(options, report, load, row_of, synthetic_digits)
+    return _quality_generative.gan(options, report, load, row_of, _quality_autoencoders.mnist_like)
 
 
-def recurrent(part):
-    """A part of `_quality_sequences` as the others here are: seeds 0 to 4."""
+def of_cases(part):
+    """A part that yields cases, as the others here are."""
 
     @functools.wraps(part)
     def run(options, report):
@@ -243,7 +238,7 @@ def recurrent(part):
                 missing.append(case)
                 continue
             row = row_of(
-                report, case.name, *repeated(case.fit, range(5)), case.settings,
+                report, case.name, *repeated(case.fit, range(case.seeds)), case.settings,
                 reference=case.reference, goal=case.goal, at_least=case.at_least,
             )  # fmt: skip
             row[1] += case.beside()
@@ -256,7 +251,7 @@ def recurrent(part):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(add_help=False)
-    parts = {part.__name__: part for part in (mnist, gan, uci, california, *map(recurrent, _quality_sequences.PARTS))}
+    parts = {part.__name__: part for part in (mnist, gan, uci, california, *map(of_cases, OF_CASES))}
     parser.add_argument("--data", type=pathlib.Path, default=HERE.parents[1] / "shared" / "data")
     parser.add_argument("--part", choices=parts)
     given, rest = parser.parse_known_args(arguments)
@@ -287,6 +282,7 @@ def main(arguments=None):
     )
     report.add(_quality_sequences.NOTE)
     report.add(_quality_generative.NOTE)
+    report.add(_quality_autoencoders.NOTE)
     report.write()
 
 

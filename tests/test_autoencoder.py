@@ -21,12 +21,16 @@ from test_resume import assert_same_end, interrupted
 
 import skneural
 from skneural import Autoencoder, AutoencoderDetector, load, save
+from skneural.backends.cpu import buffers
+from skneural.estimators import _autoencoder_reader
 from skneural.inspection import layer_outputs, saliency
 from skneural.layers import (
+    ActivityRegularization,
     Conv1D,
     Conv2D,
     ConvTranspose2D,
     Dense,
+    Dropout,
     Flatten,
     GlobalPool,
     MaxPool2D,
@@ -243,10 +247,31 @@ def test_sparse_rows_are_read_as_dense_ones():
     assert_array_equal(dense.transform(sparse.csr_matrix(X)), dense.transform(X))
 
 
+def test_sparse_rows_are_made_dense_in_parts(monkeypatch):
+    rows = sparse.csr_matrix(X)
+    ae = Autoencoder(**SMALL).fit(X)
+    whole = [ae.transform(X), ae.reconstruct(X), ae.score_samples(X)]
+    monkeypatch.setattr(_autoencoder_reader, "PART", 64 * 70)
+    sizes = []
+    dense = _autoencoder_reader._dense
+    monkeypatch.setattr(_autoencoder_reader, "_dense", lambda X: sizes.append(X.shape[0]) or dense(X))
+    parts = [ae.transform(rows), ae.reconstruct(rows), ae.score_samples(rows)]
+    assert sizes == 3 * [70, 70, 70, 70, 20]
+    for part, expected in zip(parts, whole, strict=True):
+        assert_array_equal(part, expected)
+
+
+def test_sparse_rows_that_are_larger_than_the_memory(monkeypatch):
+    monkeypatch.setattr(buffers, "physical_memory", lambda: 1.5 * X.nbytes)
+    with pytest.raises(MemoryError, match=r"X of shape \(300, 64\) is made dense, which takes 2 times .* partial_fit"):
+        Autoencoder(**SMALL).fit(sparse.csr_matrix(X))
+
+
 def test_wide_codes():
     with pytest.warns(UserWarning, match="The code has 4 numbers, and a sample of X 3"):
         Autoencoder(4, max_iter=1).fit(curve())
-    Autoencoder(4, max_iter=1, input_dropout=0.2).fit(curve())  # no warning
+    for settings in ({"input_dropout": 0.2}, {"activity_l1": 0.1}):
+        Autoencoder(4, max_iter=1, **settings).fit(curve())  # no warning
 
 
 def test_bad_settings():
@@ -257,6 +282,10 @@ def test_bad_settings():
         ({"encoder": [Flatten()], "decoder": []}, "at least one layer that learns"),
         ({"encoder": [3], "decoder": []}, r"encoder\[0\] of Autoencoder: Layers must be"),
         ({"input_dropout": 0.1, "solver": "lbfgs"}, "input_dropout needs a stochastic solver"),
+        ({"dropout": 0.1, "solver": "lbfgs"}, "dropout needs a stochastic solver"),
+        ({"dropout": (0.1, 0.2)}, "one per hidden layer of the encoder: got 2 for 1 layers"),
+        ({"normalization": "batch", "solver": "lbfgs"}, "normalization='batch' needs a stochastic solver"),
+        ({"normalization": "batch", "batch_size": 1}, "normalization='batch' needs batches of at least two"),
         ({"encoder": [Dense(2)], "decoder": [Dense(12), Reshape((4, 3))]}, "decoder returns values of shape"),
     ]:
         with pytest.raises(ValueError, match=words):
@@ -277,6 +306,39 @@ def test_warmup():
     assert skneural.warmup(Autoencoder(loss="log_loss"), ["float64"]) > 10
     with pytest.raises(ValueError, match="only when it is fitted"):
         skneural.warmup(Autoencoder(encoder=[Conv2D(2)], decoder=[Conv2D(1)]), ["float64"])
+
+
+# -- what parameters say as layers do ----------------------------------------------------------------------------------
+
+
+def test_sparse_codes():
+    settings = {**SMALL, "hidden_layer_sizes": (16, 12), "scaler": "common", "max_iter": 20, "learning_rate_init": 0.01}
+    plain = Autoencoder(code_activation="relu", **settings).fit(X)
+    ae = Autoencoder(code_activation="relu", activity_l1=1.0, **settings).fit(X)
+    assert (ae.transform(X) == 0).mean() > 0.1 + (plain.transform(X) == 0).mean()
+    assert ae.transform(X).sum() < 0.5 * plain.transform(X).sum()
+    encoder = [Dense(16, "relu"), Dense(12, "relu")]
+    by_layers = Autoencoder(encoder=encoder, decoder=[Dense(16, "relu")], activity_l1=1.0, **settings).fit(X)
+    assert_array_equal(by_layers._params, ae._params)
+    encoder.append(ActivityRegularization(l1=1.0))
+    assert_array_equal(Autoencoder(encoder=encoder, decoder=[Dense(16, "relu")], **settings).fit(X)._params, ae._params)
+    assert_array_equal(pickle.loads(pickle.dumps(ae)).transform(X), ae.transform(X))
+
+
+@pytest.mark.parametrize("normalization", ["layer", "batch"])
+def test_hidden_layers_with_dropout_and_normalization(normalization):
+    settings = {"max_iter": 3, "random_state": 0}
+    own = {"dropout": (0.1, 0.3), "normalization": normalization}
+    ae = Autoencoder((6, 4, 2), **own, **settings).fit(curve())
+    outer = [Dense(6, "relu", normalization), Dropout(0.1)]
+    inner = [Dense(4, "relu", normalization), Dropout(0.3)]
+    layers = {"encoder": [*outer, *inner, Dense(2)], "decoder": [*inner, *outer]}
+    by_layers = Autoencoder(**layers, **settings).fit(curve())
+    assert_array_equal(ae._params, by_layers._params)
+    assert_array_equal(ae.reconstruct(curve()), by_layers.reconstruct(curve()))
+    assert_allclose(ae.inverse_transform(ae.transform(curve())), ae.reconstruct(curve()), rtol=1e-12)
+    codes = clone(ae).set_params(dropout=0.0).fit(curve()).transform(curve())
+    assert not np.array_equal(codes, ae.transform(curve()))
 
 
 # -- images ------------------------------------------------------------------------------------------------------------

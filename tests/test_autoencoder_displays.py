@@ -153,6 +153,11 @@ def test_a_grid_is_decoded(images):
     assert mosaic.shape == (24, 24)
     assert_allclose(mosaic[-8:, -8:], expected)  # at the bottom, on the right
     assert len(display.axes_) == 2
+    between = [lines.get_segments() for lines in display.axes_[1].collections]  # gaps
+    step = (right - left) / 2
+    assert_allclose([line[0, 0] for line in between[0]], [left + step / 2, right - step / 2])
+    assert display.axes_[1].get_xlim() == pytest.approx((left - step / 2, right + step / 2))
+    assert [len(lines) for lines in between] == [2, 2]
 
 
 def test_what_are_no_codes(rows):

@@ -1,5 +1,6 @@
 """The layers of autoencoders: as parameters describe them, and as X of one shape needs them."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skneural.estimators._layers import check_layers
+from skneural.estimators._settings import stacks_with_dropout
 from skneural.layers import Conv1D, Conv2D, Dense, Dropout, Flatten, Noise, Reshape
 from skneural.network.builder import Builder
 
@@ -45,8 +47,9 @@ def described(est):
     if (est.encoder is None) != (est.decoder is None):
         raise ValueError("encoder and decoder must be given together: neither says what the other is.")
     if est.encoder is None:
-        hidden = [Dense(units, est.activation) for units in est._hidden_sizes()]
-        return [*hidden, *est._code_layers()], hidden[::-1]
+        stacks = [[Dense(units, est.activation, est.normalization)] for units in est._hidden_sizes()]
+        stacks = stacks_with_dropout(est, stacks, "hidden layer of the encoder")
+        return [*itertools.chain(*stacks), *est._code_layers()], list(itertools.chain(*stacks[::-1]))
     for name in ("encoder", "decoder"):
         if not isinstance(getattr(est, name), list | tuple):
             raise InvalidParameterError(f"{name} of {type(est).__name__} must be a list of layers.")

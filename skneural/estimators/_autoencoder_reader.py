@@ -1,5 +1,7 @@
 """How autoencoders check X, which is what they learn, too: rows, sequences or images."""
 
+import math
+
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import _num_samples
@@ -16,9 +18,29 @@ from skneural.layers import Reshape
 OF_IMAGES = ("image_shape_", "_n_axes")
 
 
-def _without_steps(X):
-    """Checked rows as an array: what is to come out is dense anyway."""
-    return X.toarray() if sparse.issparse(X) else X
+#: Numbers of sparse rows that are made dense at a time.
+PART = 1 << 22
+
+
+def _dense(X, copies=1):
+    """Checked rows as an array: what is to come out is dense anyway.
+
+    Raises
+    ------
+    MemoryError
+        If so many of them are larger than the memory: pages that are not touched yet cost nothing.
+    """
+    if not sparse.issparse(X):
+        return X
+    from skneural.backends.cpu.buffers import physical_memory
+
+    n_bytes = math.prod(X.shape) * X.dtype.itemsize
+    if copies * n_bytes >= physical_memory():
+        raise MemoryError(
+            f"Sparse X of shape {X.shape} is made dense, which takes {copies} times {n_bytes / 1e9:,.1f} GB: call "
+            "partial_fit with parts of its rows, one after the other."
+        )
+    return X.toarray()
 
 
 class AutoencoderReader(LayersReader):
@@ -85,16 +107,34 @@ class AutoencoderReader(LayersReader):
                 vars(est).pop(name, None)
         nothing = np.zeros(_num_samples(X))  # in the place of y, which readers check beside X
         X, _ = reader.validate(est, X, nothing, reset, dtype)
-        X = _without_steps(X)
+        is_scaled = est.scaler is not None and est.loss != "log_loss"
+        X = _dense(X, 1 + is_scaled)
         if reader is self._sequences and not reset:
             X = self._padded(est, X)
         return X, X
 
     def validate_prediction(self, est, X):
         """As of rows."""
+        (X,) = self.parts(est, X, whole=True)
+        return X
+
+    def parts(self, est, X, whole=False):
+        """Checked X of which a prediction is asked, as arrays one by one: of sparse rows some, unless it must be whole.
+
+        Yields
+        ------
+        ndarray
+        """
         reader = self._fitted(est)
-        X = _without_steps(reader.validate_prediction(est, X))
-        return self._padded(est, X) if reader is self._sequences else X
+        X = reader.validate_prediction(est, X)
+        if reader is self._sequences:
+            X = self._padded(est, X)
+        if whole or not sparse.issparse(X):
+            yield _dense(X)
+            return
+        n_rows = max(1, PART // X.shape[1])
+        for first in range(0, X.shape[0], n_rows):
+            yield _dense(X[first : first + n_rows])
 
 
 def _has_four_axes(X):

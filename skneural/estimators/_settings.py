@@ -1,5 +1,6 @@
 """The constructor's parameters: which values they take, which go together, and the layers they describe."""
 
+import itertools
 from numbers import Integral, Real
 from types import SimpleNamespace
 
@@ -112,14 +113,15 @@ def dropout_rates(est, count, place="hidden layer"):
     return rates
 
 
+def stacks_with_dropout(est, stacks, place="hidden layer"):
+    """Stacks of layers, each with its dropout; `place` is what messages call one."""
+    rates = dropout_rates(est, len(stacks), place)
+    return [[*stack, Dropout(rate)] if rate > 0 else stack for stack, rate in zip(stacks, rates, strict=True)]
+
+
 def with_dropout(est, stacks, place="hidden layer"):
     """The layers of stacks one after the other, each stack with its dropout; `place` is what messages call one."""
-    layers = []
-    for stack, rate in zip(stacks, dropout_rates(est, len(stacks), place), strict=True):
-        layers += stack
-        if rate > 0:
-            layers.append(Dropout(rate))
-    return layers
+    return list(itertools.chain(*stacks_with_dropout(est, stacks, place)))
 
 
 def on_inputs(est, layers, standardize):

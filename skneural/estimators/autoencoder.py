@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from os import PathLike
 from typing import Self
 
@@ -13,11 +12,12 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from skneural._declare import COUNT, SHARE_BELOW_1, declare, options, parameter
+from skneural._declare import COUNT, NOT_NEGATIVE, declare, options, parameter
 from skneural._image_layout import check_image_shape
 from skneural.backends import devices
 from skneural.backends.inputs import Sequences
 from skneural.estimators._autoencoder_layers import corruption, described, halves_for
+from skneural.estimators._autoencoder_parameters import AutoencoderParameters
 from skneural.estimators._autoencoder_reader import AutoencoderReader
 from skneural.estimators._base import BaseNetwork
 from skneural.estimators._kept import Request, remembers
@@ -26,118 +26,36 @@ from skneural.estimators._parameters import current_predictors
 from skneural.estimators._parts import HALVES
 from skneural.estimators._reconstruction import LOSS_NAMES, Reconstruction
 from skneural.estimators._sequences import lengths_of
-from skneural.estimators._settings import check_kinds, sizes_of
+from skneural.estimators._settings import check_kinds, require_stochastic, sizes_of
 from skneural.estimators._tasks import is_stochastic
-from skneural.estimators._training_parameters import INPUT_FORMAT, MAX_NORM
-from skneural.layers import Dense
+from skneural.layers import ActivityRegularization, Dense
 from skneural.maths.activations import ACTIVATIONS
 from skneural.network.program import lower
 
-#: What X may be: a part of the docstrings.
-INPUT = """\
-`X` with two axes, or sparse (it is made dense), is rows; with `image_shape`, each of these is an image. With four axes
-it is images, (n_images, height, width, n_channels). With three axes it is images of one channel, (n_images, height,
-width), unless `encoder` reads sequences, as :class:`layers.Recurrent` and :class:`layers.Conv1D` do: then it is these,
-(n_samples, n_timesteps, n_features). Images may be of uint8."""
-
 
 @declare
-class BaseAutoencoder(NestedLayers, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
+class BaseAutoencoder(
+    AutoencoderParameters, NestedLayers, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork
+):
     """Base of the autoencoders: what they read and return.
 
     Subclasses have ``_hidden_sizes()``, units of the encoder's hidden layers where `encoder` names none;
     ``_code_layers()``, those that make the code of what these return; and ``score_samples(X)``.
     """
 
-    activation: str = parameter(
-        default="relu",
-        constraint=[options(*ACTIVATIONS)],
-        table=ACTIVATIONS,
-        doc="""Activation of the hidden layers, but for that of the code:
-
-        {table}""",
-    )
-    encoder: list | tuple | None = parameter(
-        default=None,
-        constraint=[list, tuple, None],
-        type="list or tuple of Layer, or None",
-        doc="""Layers of :mod:`skneural.layers` in the place of `hidden_layer_sizes`. What the last one returns is the
-        code; codes that are sequences or images are handed over as rows. Settings of layers are nested parameters:
-        ``set_params(encoder__0__units=64)``.""",
-    )
-    decoder: list | tuple | None = parameter(
-        default=None,
-        constraint=[list, tuple, None],
-        type="list or tuple of Layer, or None",
-        doc="""Layers that read the code, given with `encoder`. They end without an activation. Where what they return
-        is not like `X`, or ends in an activation, a last layer is added: a dense one to rows, and to sequences and
-        images of as many steps or pixels as `X` has a convolution of single ones.""",
-    )
-    loss: str = parameter(
-        default="squared_error",
-        constraint=[options(*LOSS_NAMES)],
-        doc="""What is minimised, summed over the numbers of a sample.
-
-        - 'squared_error': half the squared error.
-        - 'absolute_error': the absolute error: single numbers that are far off count for less.
-        - 'log_loss': the log loss of `X` between 0 and 1, for bits, shares and brightness; outputs are those of
-          logistic functions, and nothing is scaled.""",
-    )
-    scaler: str | None = parameter(
-        default="standard",
-        constraint=[options("standard", "common"), None],
-        doc="""How `X` is scaled before the network reads it; what comes out is scaled back.
-
-        - 'standard': each feature minus its mean, in units of its deviation; of images each channel, over all pixels.
-        - 'common': by one mean and one deviation for all features: those that vary more count for more, as in PCA. For
-          images in rows, and other features in one unit.
-
-        None: not. Scales are learnt by the first fit, or the first call of :meth:`partial_fit`, and weighted by
-        `sample_weight`.""",
-    )
-    input_noise: float = parameter(
-        default=0.0,
-        doc="""Standard deviation of Gaussian noise that is added to the inputs in training, in units of scaled `X`: the
-        network learns to remove it (a denoising autoencoder). Not with 'lbfgs'.""",
-    )
-    input_dropout: float = parameter(
-        default=0.0,
-        constraint=[SHARE_BELOW_1],
-        stochastic=True,
-        doc="""Share of the inputs that are 0, the mean of scaled `X`, in training; the others are scaled up. The
-        network learns to fill them in. Not with 'lbfgs'.""",
-    )
-    scoring: str | Callable | None = parameter(
-        default=None,
-        doc="""What validation is scored by: None for :meth:`score`, 'loss' for the (negative) validation loss, or any
-        name or callable that :func:`sklearn.metrics.check_scoring` takes.""",
-    )
-    image_shape: ArrayLike | None = parameter(
-        default=None,
-        constraint=["array-like", None],
-        type="tuple of int or None",
-        doc="""Shape of the images in the rows of 2-D `X`: (height, width) or (height, width, n_channels), with
-        'channels_first' (n_channels, height, width). None: rows are rows.""",
-    )
-    input_format: str = INPUT_FORMAT
-    max_norm: float | None = MAX_NORM
-
     _holders = ("encoder", "decoder")
     _reader = AutoencoderReader()
-    _batch_norm = "batch normalization (in layers)"
     _numeric_targets = False
-    #: Whether a wide code lets the network copy its input.
-    _may_copy = True
-
-    @classmethod
-    def _doc_sections(cls):
-        return {"input": INPUT}
 
     # -- what the network is -----------------------------------------------------------------------------------------
 
     def _hidden_layers(self):
         encoder, decoder = described(self)
         return [*corruption(self), *encoder, *decoder]
+
+    @property
+    def _batch_norm(self):
+        return "batch normalization (in layers)" if self.encoder is not None else "normalization='batch'"
 
     def _losses(self):
         return [LOSS_NAMES[self.loss]]
@@ -160,19 +78,25 @@ class BaseAutoencoder(NestedLayers, ClassNamePrefixFeaturesOutMixin, Transformer
     def _check_settings(self, incremental):
         super()._check_settings(incremental)
         check_image_shape(self.image_shape)
+        if self.encoder is None and self.normalization == "batch":
+            require_stochastic(self, self._batch_norm)
 
     def _check_program(self, task):
         super()._check_program(task)
         check_kinds(self, task.program, "encoder and decoder")
-        if not (task.first_pass and self._may_copy) or corruption(self):
+        if not task.first_pass or self._cannot_copy():
             return
         n_codes = self._halves(task.targets.shape).n_codes
         if n_codes > task.program.n_outputs:
             warnings.warn(
                 f"The code has {n_codes} numbers, and a sample of X {task.program.n_outputs}: nothing keeps the "
-                "network from copying its input. A smaller code, input_noise or input_dropout does.",
+                "network from copying its input. A smaller code, input_noise, input_dropout or activity_l1 does.",
                 stacklevel=6 + task.incremental,
             )
+
+    def _cannot_copy(self):
+        """Whether something keeps a network with a wide code from copying its input."""
+        return bool(corruption(self))
 
     def _targets(self, y, first_pass, classes):
         halves = self._halves(y.shape[1:])
@@ -253,7 +177,8 @@ class BaseAutoencoder(NestedLayers, ClassNamePrefixFeaturesOutMixin, Transformer
         Warns
         -----
         UserWarning
-            If the code has more numbers than a sample, and neither noise nor dropout keeps the network from copying.
+            If the code has more numbers than a sample, and neither noise, dropout of inputs nor `activity_l1` keeps the
+            network from copying.
         """
         return self._fit(Request(X, None, sample_weight, X_val, X_val, sample_weight_val, resume_from))
 
@@ -292,6 +217,12 @@ class BaseAutoencoder(NestedLayers, ClassNamePrefixFeaturesOutMixin, Transformer
         predictor = predictors.get(device, self.precision, False, {"training": False})
         return predictor(inputs, n_threads=self._n_threads)[0]
 
+    def _by_parts(self, X, compute):
+        """What is computed of samples: of sparse rows in parts, which alone are made dense."""
+        check_is_fitted(self)
+        found = [compute(part) for part in self._reader.parts(self, X)]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Compute the codes of X.
 
@@ -304,9 +235,7 @@ class BaseAutoencoder(NestedLayers, ClassNamePrefixFeaturesOutMixin, Transformer
         -------
         codes : ndarray of shape (n_samples, n_codes)
         """
-        check_is_fitted(self)
-        X = self._reader.validate_prediction(self, X)
-        return self._run(self._part("encoder"), self._read(X))
+        return self._by_parts(X, lambda part: self._run(self._part("encoder"), self._read(part)))
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Compute what codes stand for.
@@ -352,14 +281,10 @@ class BaseAutoencoder(NestedLayers, ClassNamePrefixFeaturesOutMixin, Transformer
         X_reconstructed : ndarray
             In the shape and the units of `X`.
         """
-        check_is_fitted(self)
-        X = self._reader.validate_prediction(self, X)
-        return self._reader.as_given(self, self._reconstructed(X))
+        return self._by_parts(X, lambda part: self._reader.as_given(self, self._reconstructed(part)))
 
     def _errors(self, X, in_units):
-        check_is_fitted(self)
-        X = self._reader.validate_prediction(self, X)
-        return self._target.errors(X, self._reconstructed(X), in_units)
+        return self._by_parts(X, lambda part: self._target.errors(part, self._reconstructed(part), in_units))
 
     def _metric(self, y, predicted, sample_weight=None):
         """Score of reconstructions."""
@@ -426,6 +351,9 @@ class Autoencoder(BaseAutoencoder):
     Vincent, Larochelle, Bengio and Manzagol (2008), "Extracting and composing robust features with denoising
     autoencoders", ICML.
 
+    Ranzato, Boureau and LeCun (2007), "Sparse feature learning for deep belief networks", NeurIPS 20: penalties on
+    codes.
+
     Baldi and Hornik (1989), "Neural networks and principal component analysis: Learning from examples without local
     minima", Neural Networks 2.
 
@@ -465,12 +393,26 @@ class Autoencoder(BaseAutoencoder):
         doc="""Activation of the code, as `activation` has it. Linear codes are not bounded, and none of their units
         dies.""",
     )
+    activity_l1: float = parameter(
+        default=0.0,
+        constraint=[NOT_NEGATIVE],
+        doc="""Weight of a penalty on codes: `activity_l1` times the sum of their absolute values is added to the loss
+        of a sample. With `code_activation='relu'` many of their numbers become 0 (a sparse autoencoder), and codes may
+        be wider than `X`. As the loss it is a sum: see :class:`layers.ActivityRegularization`. Codes could shrink
+        while the decoder's weights grow: `alpha` holds these.""",
+    )
 
     def _hidden_sizes(self):
         return self._sizes()[:-1]
 
     def _code_layers(self):
-        return [] if self.encoder is not None else [Dense(self._sizes()[-1], self.code_activation)]
+        layers = [] if self.encoder is not None else [Dense(self._sizes()[-1], self.code_activation)]
+        if self.activity_l1:
+            layers.append(ActivityRegularization(l1=float(self.activity_l1)))
+        return layers
+
+    def _cannot_copy(self):
+        return self.activity_l1 > 0 or super()._cannot_copy()
 
     def _sizes(self):
         sizes = sizes_of(self)

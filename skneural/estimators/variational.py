@@ -129,7 +129,6 @@ class VariationalAutoencoder(BaseAutoencoder):
         codes, None for minus the error of reconstructions, or any name or callable that
         :func:`sklearn.metrics.check_scoring` takes.""",
     )
-    _may_copy = False
 
     def _hidden_sizes(self):
         return sizes_of(self)
@@ -138,6 +137,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         beta = float(self.beta)
         warmup = float(self.beta_warmup)
         return [Dense(2 * int(self.n_components)), GaussianSampling(beta, warmup)]
+
+    def _cannot_copy(self):
+        return True  # codes are drawn
 
     def _check_program(self, task):
         super()._check_program(task)
@@ -184,8 +186,10 @@ class VariationalAutoencoder(BaseAutoencoder):
             With ``loss='squared_error'`` of densities, in the units of `X`, all constants counted. `beta` has no part
             in it.
         """
-        check_is_fitted(self)
-        X = self._reader.validate_prediction(self, X)
+        return self._by_parts(X, self._bounds_of) + self._log_density_of_units()
+
+    def _bounds_of(self, X):
+        """The bound of each sample of checked X, but for what the units of X add."""
         codes = self._run(self._part("posterior"), self._read(X)).astype(np.float64)
         scaled = self._target.encode(X, self._params.dtype.type)
         normals = self._normals()
@@ -193,7 +197,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         for first in range(0, len(X), ROWS):
             part = slice(first, first + ROWS)
             bounds[part] = self._bounds(scaled[part], codes[part], normals)
-        return bounds + self._log_density_of_units()
+        return bounds
 
     def _normals(self):
         """Normal numbers of the codes that bounds are computed with: (n_importance_samples, n_components)."""

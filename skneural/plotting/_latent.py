@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BEYOND = 0.05
 #: Share of the numbers of a grid, at each end, that are drawn black or white.
 RARE = 0.02
+#: Points between two images of a grid.
+GAP = 2.0
 #: Up to so many different labels are classes, each with a colour of its own.
 MOST_CLASSES = 20
 
@@ -230,16 +232,19 @@ def _places(codes, plane, low, high, count):
 
 
 def _draw_grid(ax, decoded, extent, image_kw):
-    """Images at their places, edge to edge, with the axes of the codes."""
+    """Images at their places, with thin lines between them, and the axes of the codes."""
     if decoded.ndim not in (4, 5) or not decoded.size:
         raise ValueError(
             "decoded must have the shape (n_rows, n_columns, height, width) or (n_rows, n_columns, height, width, "
             f"n_channels), got shape {decoded.shape}."
         )
     n_rows, n_columns, height, width = decoded.shape[:4]
-    shown = shown_images(decoded.reshape(n_rows * n_columns, height, width, -1))
-    tiles = shown.reshape(n_rows, n_columns, *shown.shape[1:])[::-1]  # images have their first row at the top
-    mosaic = np.moveaxis(tiles, 2, 1).reshape(n_rows * height, n_columns * width, *shown.shape[3:])
+    images = decoded.reshape(n_rows * n_columns, height, width, -1)
+    shown = shown_images(images)
+    tiles = shown.reshape(n_rows, n_columns, *shown.shape[1:])
+    tiles = tiles[::-1]  # images have their first row at the top
+    mosaic = np.moveaxis(tiles, 2, 1)
+    mosaic = mosaic.reshape(n_rows * height, n_columns * width, *shown.shape[3:])
     style = {"cmap": "gray_r", "aspect": "auto", "interpolation": "nearest"}
     if shown.ndim == 3:  # few numbers that are far off should not make all others grey
         low, high = np.nanquantile(shown, [RARE, 1 - RARE])
@@ -250,4 +255,18 @@ def _draw_grid(ax, decoded, extent, image_kw):
         dx = (right - left) / max(n_columns - 1, 1) / 2  # places are in the middle of their images
         dy = (top - bottom) / max(n_rows - 1, 1) / 2
         style["extent"] = (left - dx, right + dx, bottom - dy, top + dy)
-    return ax.imshow(mosaic, **(style | image_kw))
+    image = ax.imshow(mosaic, **(style | image_kw))
+    _draw_gaps(ax, image.get_extent(), n_columns, n_rows)
+    return image
+
+
+def _draw_gaps(ax, extent, n_columns, n_rows):
+    """Lines of the colour of the paper between the images: ink at the edge of one would run into its neighbour."""
+    left, right, bottom, top = extent
+    columns = np.linspace(left, right, n_columns + 1)
+    rows = np.linspace(bottom, top, n_rows + 1)
+    style = {"colors": [ax.get_facecolor()], "linewidths": GAP}
+    ax.vlines(columns[1:-1], bottom, top, **style)
+    ax.hlines(rows[1:-1], left, right, **style)
+    ax.set_xlim(left, right)
+    ax.set_ylim(bottom, top)
