@@ -182,6 +182,14 @@ def test_images_of_classes():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("usable")
+def test_tables_with_categories():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(5, 2, 8), np.arange(8) % 3]).astype(np.float32)
+    both(X, np.arange(8) % 2, hidden_layer_sizes=(4,), categorical_features=[1], max_iter=2)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("usable")
 def test_critic_with_small_weights():
     X = np.random.default_rng(0).normal(5, 2, (8, 2)).astype(np.float32)
     settings = {"loss": "wasserstein", "solver": "rmsprop", "n_critic": 3, "max_iter": 4}
