@@ -81,7 +81,7 @@ OF_ONE_LENGTH = ("Flatten", "Reshape", "padding='valid'")
 #: Layers that are tested in files of their own: those that read images, and those that stand before all others.
 ELSEWHERE = (
     "Adversarial", "Augmentation", "AveragePool2D", "Conv2D", "ConvTranspose2D", "Copied", "LabelChannels", "MaxPool2D",
-    "SequenceAugmentation",
+    "MixedRow", "SequenceAugmentation",
 )  # fmt: skip
 
 

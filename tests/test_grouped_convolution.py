@@ -465,7 +465,7 @@ def test_initial_weights_are_those_of_each_group():
     program = lower(layers, 12, dtype=np.float64, loss="squared_error", n_timesteps=16)
     of_groups, of_channels, _ = program.coefs(initialize(program, 0, "glorot_uniform"))
     # Windows of 9 pixels: 4 channels and 8 filters in a group, then one of each.
-    for weights, n_in, n_out in ((of_groups, 36, 8), (of_channels, 9, 1)):
+    for weights, n_in, n_out in ((of_groups, 36, 72), (of_channels, 9, 9)):
         bound = np.sqrt(6 / (n_in + n_out))
         assert 0.97 * bound < np.abs(weights).max() <= bound
         assert abs(weights.mean()) < 0.1 * bound
