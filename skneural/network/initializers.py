@@ -85,6 +85,12 @@ def lecun_normal(u, fans, activation):
     return np.sqrt(1 / fans[0]) * normal(u)
 
 
+@INITIALIZERS.register("pytorch", biases=True)
+def pytorch(u, fans, activation):
+    """Uniform within 1 / sqrt(n_in), biases too, as the layers of PyTorch begin."""
+    return np.sqrt(1 / fans[0]) * (2 * u - 1)
+
+
 @cache
 def _blas():
     """What limits the threads of NumPy's BLAS. To look for it takes milliseconds."""
