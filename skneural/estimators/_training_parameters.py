@@ -288,9 +288,9 @@ class TrainingParameters:
         constraint=[options(*INITIALIZERS), callable],
         table=INITIALIZERS,
         doc="""Initial weights. 'auto' is scikit-learn's rule (glorot_uniform, narrower for the logistic activation,
-        biases too); with the others, but for 'pytorch', biases are 0. A callable ``weight_init(n_in, n_out, rng)`` gets a
-        :class:`numpy.random.Generator` and returns an array of shape (n_in, n_out). For a convolution n_in and n_out in
-        the table are channels and filters times the pixels of the kernel.
+        biases too); with the others, but for 'pytorch', biases are 0. A callable ``weight_init(n_in, n_out, rng)`` gets
+        a :class:`numpy.random.Generator` and returns an array of shape (n_in, n_out). For a convolution n_in and n_out
+        in the table are channels and filters, times the pixels of the kernel.
 
         {table}""",
     )
