@@ -118,8 +118,9 @@ def test_the_first_step_of_time_has_the_numbers_of_rows():
 
 
 def test_steps_of_time_have_the_same_numbers_wherever_they_are_computed():
+    from skneural.backends.cpu import elementary  # noqa: F401  (teaches the compiler what these call)
+
     at_time, bits = formula(random.at_time), formula(random.bits)
-    formula(random.mix)
 
     @njit
     def compiled_bits(key, t, position):
