@@ -75,17 +75,16 @@ def bind_training(program, *, constrain=False):
 def tables_of_passes(program, ops, passes):
     """For every pass a table of operations, without the gradients that nobody reads in it.
 
-    What a pass does not go back to asks for none: the first layer that is updated need not send any, unless the
-    gradient by the input is wanted.
+    What a pass does not go back to asks for none: the first layer that is updated need not send any. One that goes back
+    to the input has all that are wanted.
     """
-    return [_table_of_pass(program, ops, int(part["back"])) for part in passes]
+    return [_table_of_pass(program, ops, int(part["back"])) if part["back"] else ops for part in passes]
 
 
 def _table_of_pass(program, ops, back):
     """The operations of a pass that goes back to one of them."""
     table = ops.copy()
-    given = program.operations[0].output
-    learns_before = {given} if given.dy >= 0 else set()  # values before which, in this pass, something learns
+    learns_before = set()  # values before which, in this pass, something learns
     for i, operation in enumerate(program.operations[back:], back):
         asks = [value in learns_before for value in operation.inputs]
         if operation.output is None:  # the loss, and what adds to it

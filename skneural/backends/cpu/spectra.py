@@ -5,18 +5,9 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 
-from skneural.backends.cpu.compiler import DIGEST, HELPER, SUM
+from skneural.backends.cpu.compiler import DIGEST, HELPER
 from skneural.backends.cpu.intrinsics import LAYER_KERNEL, clear, frame_at, spectrum_at, vector
-from skneural.backends.cpu.updates import lay_out_groups, sum_of_squares
-
-
-@register_jitable(**SUM)
-def dot(a, b, count, zero):
-    """Another sum whose order is left to the compiler: of one row on one thread, so the same in every run."""
-    total = zero
-    for j in range(count):
-        total += a[j] * b[j]
-    return total
+from skneural.backends.cpu.updates import lay_out_groups, sum_of_products, sum_of_squares
 
 
 @register_jitable(**HELPER)
@@ -52,7 +43,7 @@ def make_limit_spectrum(dtype):
         squares = 0.0
         for i in range(own.n_rows):
             row = vector(f.params + (own.weight + i * own.ld) * size, dtype)
-            share = dot(row, u, own.ld, zero)
+            share = sum_of_products(row, u, own.ld, zero)
             squares += np.float64(share) * np.float64(share)
             for j in range(own.ld):
                 image[j] += share * row[j]

@@ -38,6 +38,15 @@ def sum_of_squares(a, count, zero):
     return total
 
 
+@register_jitable(**SUM)
+def sum_of_products(a, b, count, zero):
+    """Sum of ``a * b``: along a row, so it is the same in any batch though the compiler chooses its order."""
+    total = zero
+    for j in range(count):
+        total += a[j] * b[j]
+    return total
+
+
 @register_jitable(**HELPER)
 def keep_within(params, count, limit, dtype):
     """Keep the size of parameters within a limit (Arjovsky, Chintala and Bottou, 2017)."""

@@ -29,7 +29,7 @@ from skneural.backends.cpu.rows import (
     sample_of,
     send_row,
 )
-from skneural.backends.cpu.updates import use_gradient
+from skneural.backends.cpu.updates import sum_of_products, use_gradient
 from skneural.backends.records import APPLY, COLLECT
 from skneural.maths.normalization import (
     batch_norm_gradient,
@@ -349,15 +349,6 @@ def make_batch_norm_backward(dtype):
 
 
 @register_jitable(**SUM)
-def _sum_of_products(a, b, count, zero):
-    """Sum of ``a * b``: along a row, so it is the same in any batch though the compiler chooses its order."""
-    total = zero
-    for j in range(count):
-        total += a[j] * b[j]
-    return total
-
-
-@register_jitable(**SUM)
 def _sum_of_triple_products(a, b, c, count, zero):
     """Sum of ``a * b * c``."""
     total = zero
@@ -435,7 +426,7 @@ def make_layer_norm_backward(dtype):
                 room = room_for_gradient(op, f, t, r, size)
                 d = vector(room, dtype)  # OUT (O,)
                 factor = vector(row_at(f, own.deviations, line, t, r, size), dtype)[0]
-                mean = share * _sum_of_products(scale, dy, op.n_out, zero)
+                mean = share * sum_of_products(scale, dy, op.n_out, zero)
                 slope = share * _sum_of_triple_products(scale, dy, n, op.n_out, zero)
                 for j in range(op.n_out):
                     d[j] = layer_norm_gradient(scale[j] * dy[j], n[j], factor, mean, slope)
