@@ -31,8 +31,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 ESTIMATORS = [cls for name in skneural.__all__ if hasattr(cls := getattr(skneural, name), "get_params")]
 CLASSIFIERS = tuple(kind for kind in ESTIMATORS if hasattr(kind, "predict_proba"))
 EVERY = pytest.mark.parametrize("kind", ESTIMATORS)
-#: A GAN has no kernels for GPUs, and says so before anything else.
-ON_GPUS = pytest.mark.parametrize("kind", [kind for kind in ESTIMATORS if hasattr(kind, "predict")])
 #: One of each way through the checks of X, and to the targets.
 SOME = pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor, GRUClassifier, LSTMRegressor])
 
@@ -419,7 +417,7 @@ class Untouched:
         raise AssertionError(f"the data was asked for {name}")
 
 
-@ON_GPUS
+@EVERY
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:3"])
 def test_a_gpu_that_was_asked_for(kind, device, no_gpu):
     X, y = data_for(kind)
@@ -431,7 +429,7 @@ def test_a_gpu_that_was_asked_for(kind, device, no_gpu):
             call(Untouched(), Untouched(), **more)
         assert vars(est) == vars(clone(est))
         with pytest.raises(NotFittedError):
-            (est.predict if hasattr(est, "predict") else est.transform)(X)
+            next(getattr(est, name) for name in ("predict", "transform", "discriminate") if hasattr(est, name))(X)
 
 
 @SOME

@@ -575,7 +575,6 @@ ERRORS = [
         {},
         "limits spectral norms of .*, not of recurrent",
     ),
-    ({"spectral_norm": 1.0, "device": "cuda"}, {}, "GPUs have no kernels for spectral_norm yet"),
     ({"spectral_norm": 0.0}, {}, "'spectral_norm' parameter of GAN must be"),
     ({"loss": "log"}, {}, "'loss' parameter of GAN must be"),
     ({}, {"X": np.zeros((5, 2, 2, 2, 2))}, "Expected X of shape"),

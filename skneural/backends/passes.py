@@ -3,7 +3,7 @@
 import numpy as np
 
 from skneural.backends.frame import data
-from skneural.backends.records import PASS, SOURCE
+from skneural.backends.records import PASS, SOURCE, SPECTRUM
 
 
 def one_pass(program):
@@ -60,3 +60,19 @@ def source_of(frame, changes):
         value = changes.get(name, frame[name])
         record[name] = data(value) if isinstance(value, np.ndarray) else value
     return record
+
+
+def limited_matrices(program):
+    """The matrices whose spectral norms passes may limit, and their records, which do not say how they are laid out.
+
+    They are the last ones, one for each vector that is kept.
+    """
+    vectors = program.named("singular_vectors_")
+    matrices = program.matrices[len(program.matrices) - len(vectors) :]
+    records = np.zeros(len(matrices), SPECTRUM)
+    for record, block, vector in zip(records, matrices, vectors, strict=True):
+        record["weight"] = block.start
+        record["vector"] = vector.start
+        record["n_rows"] = block.n_rows
+        record["ld"] = block.ld
+    return matrices, records

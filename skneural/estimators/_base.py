@@ -243,10 +243,6 @@ class BaseNetwork(Tooltips, CallbackSupportMixin, TrainingParameters, BaseEstima
         if task.settings.input_noise and sparse.issparse(task.train.given.X):
             raise ValueError("input_noise needs dense X: it would leave no entry of a sparse matrix 0.")
 
-    def _setting_of_cpus(self):
-        """Name of a parameter whose value asks for kernels that GPUs do not have; None where they have all."""
-        return None
-
     def _check_program(self, task):
         """Raise if the network is too large, not for these batches, or not the one of the fit that goes on."""
         if task.first_pass and self.device_ == "cpu":

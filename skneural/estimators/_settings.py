@@ -224,16 +224,6 @@ def check_held_out(X_val, y_val, sample_weight_val):
         raise ValueError("sample_weight_val was given without X_val and y_val.")
 
 
-def _device_for(est):
-    """The device that an estimator means: the CPU for 'auto' where GPUs have no kernels for one of its settings."""
-    setting = est._setting_of_cpus()
-    if setting is None or est.device == "cpu":
-        return devices.resolve(est.device)
-    if est.device == "auto":
-        return "cpu"
-    raise ValueError(f"device={est.device!r}, but GPUs have no kernels for {setting} yet: use device='cpu'.")
-
-
 def find_device(est, dtype):
     """Where a fit runs: 'cpu' or 'cuda:N'.
 
@@ -248,10 +238,9 @@ def find_device(est, dtype):
     RuntimeError
         If `device` names a GPU that cannot be used.
     ValueError
-        If `precision` is not one that a GPU named by `device` has, or not one for the weights; or if `device` names a
-        GPU, and there are no kernels for one of the settings.
+        If `precision` is not one that a GPU named by `device` has, or not one for the weights.
     """
-    device = _device_for(est)
+    device = devices.resolve(est.device)
     usable = devices.usable_precision(device, est.precision, np.float32 if dtype is None else dtype)
     if est.device != "auto" and est.precision != usable:
         why = f"{device} is too old for it"

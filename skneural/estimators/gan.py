@@ -187,9 +187,6 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         if isinstance(self.batch_size, Integral) and self.batch_size == 1:
             raise ValueError("A GAN needs batches of at least two samples, got batch_size=1.")
 
-    def _setting_of_cpus(self):
-        return "spectral_norm" if self.spectral_norm is not None else None
-
     def _hidden_layers(self):
         """Both networks, as far as they are known without data."""
         for name in ("generator", "discriminator"):

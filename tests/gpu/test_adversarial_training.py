@@ -8,6 +8,7 @@ from skneural import GAN
 from skneural.backends.cpu.engine import Trainer as OnCPU
 from skneural.backends.cuda import engine, streaming
 from skneural.backends.cuda.engine import Trainer as OnGPU
+from skneural.backends.passes import limited_matrices
 from skneural.estimators._samples import LOSSES_OF_GANS
 from skneural.layers import (
     Adversarial,
@@ -38,11 +39,11 @@ IMAGES = (
 )
 
 
-def network(layers=DENSE, loss="log_loss", dtype=np.float64, *, deviation=0.1, averages=True):
+def network(layers=DENSE, loss="log_loss", dtype=np.float64, *, deviation=0.1, averages=True, limits_spectra=False):
     """A program and its parameters."""
     registered, boundary, _ = LOSSES_OF_GANS[loss]
     width = 4 if layers is IMAGES else 3
-    facts = {"deviation": deviation, "boundary": boundary, "averages": averages}
+    facts = {"deviation": deviation, "boundary": boundary, "averages": averages, "limits_spectra": limits_spectra}
     both = Adversarial(*layers, 2, N_LABELS, **facts)
     settings = (0.0,) if loss == "log_loss" else ()
     program = lower((both,), width + N_LABELS, dtype=dtype, loss=registered, settings=settings)
@@ -62,8 +63,8 @@ def rows_of(program, n_rows):
 
 def fits(layers=DENSE, loss="log_loss", dtype=np.float64, *, n_rows=5, game=None, **facts):
     """The same fit on both backends, which agree; the one on the GPU."""
-    program, params = network(layers, loss, dtype)
     game = Game(**{"targets": LOSSES_OF_GANS[loss][2], "decay": 0.9} | (game or {}))
+    program, params = network(layers, loss, dtype, limits_spectra=game.spectral_norm > 0)
     data = rows_of(program, n_rows)
     facts = {
         "epochs": 2,
@@ -92,6 +93,18 @@ def test_two_networks_in_turn():
 
 def test_images_with_labels():
     fits(IMAGES, epochs=1)
+
+
+@pytest.mark.parametrize("layers", [DENSE, IMAGES], ids=["dense", "images"])
+def test_limits_on_spectral_norms(layers):
+    """The vectors of the power method are among the parameters, and the weights end within the limit."""
+    fit = fits(layers, "wasserstein", game={"spectral_norm": 0.4}, epochs=4)
+    program = fit.trainer.program
+    matrices, _ = limited_matrices(program)
+    assert len(matrices) == len(program.named("singular_vectors_")) == (2 if layers is DENSE else 3)
+    norms = [np.linalg.norm(block.view(fit.params), 2) for block in matrices]
+    assert max(norms) < 0.5
+    assert max(norms) > 0.35
 
 
 @pytest.mark.slow
@@ -195,6 +208,15 @@ def test_critic_with_small_weights():
     settings = {"loss": "wasserstein", "solver": "rmsprop", "n_critic": 3, "max_iter": 4}
     gan = both(X, hidden_layer_sizes=(4,), **settings)
     assert max(np.abs(array).max() for array in gan.coefs_[-2:]) <= 0.01 * (1 + 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("usable")
+def test_critic_with_small_spectral_norms():
+    X = np.random.default_rng(0).normal(5, 2, (8, 2)).astype(np.float32)
+    gan = both(X, hidden_layer_sizes=(4,), loss="hinge", spectral_norm=0.5, learning_rate_init=0.05, max_iter=4)
+    norms = [np.linalg.norm(weights, 2) for weights in gan.coefs_[2:]]
+    assert 0.3 < max(norms) < 0.6
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ if numba.config.ENABLE_CUDASIM:
     pytest.skip("the simulator compiles nothing", allow_module_level=True)
 
 from skneural.backends import sources
-from skneural.backends.cuda import hub, steps, streaming, updates
+from skneural.backends.cuda import hub, spectra, steps, streaming, updates
 from skneural.backends.cuda.binding import Binder
 from skneural.backends.cuda.layers import adversarial, convolution, dense, dropout, loss, noise
 from skneural.backends.cuda.product import Tile
@@ -135,7 +135,7 @@ def others(dtype):
     keys = [(loss.make_loss_forward, dtype, entry, False) for entry in LOSSES.values()]
     keys += [(loss.make_output_forward, dtype, entry) for entry in LINKS.values()]
     keys += [(updates.make_optimizer, dtype, entry) for entry in OPTIMIZERS.values()]
-    keys += [(make, dtype) for make in (updates.make_measure, updates.make_clip)]
+    keys += [(make, dtype) for make in (updates.make_measure, updates.make_clip, spectra.make_limit_spectra)]
     keys += [(make, dtype) for make in (dense.make_constrain, convolution.make_convolution_constrain)]
     keys += [(steps.make_step_begin, dtype, scaled, False) for scaled in (True, False)]
     keys += [(steps.make_step_end, dtype, False, counts) for counts in (True, False)]

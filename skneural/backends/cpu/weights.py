@@ -1,10 +1,8 @@
 """Weights as products read them: in panels, and transposed."""
 
-import numpy as np
-
 from skneural.backends.cpu.catalogue import function
 from skneural.backends.cpu.layout import PANELS_FROM
-from skneural.backends.records import SPECTRUM
+from skneural.backends.passes import limited_matrices
 
 
 def in_panels(block, itemsize):
@@ -64,14 +62,13 @@ def _lay_out(program, frame, block, place):
 
 
 def spectra_of(program):
-    """Records of the matrices whose spectral norms are limited: the last ones, one for each vector that is kept."""
-    vectors = program.named("singular_vectors_")
-    weights = program.matrices[len(program.matrices) - len(vectors) :]
+    """Records of the matrices whose spectral norms passes limit."""
+    matrices, records = limited_matrices(program)
     places = {block.start: place for block, *place in program.transposed}
-    records = np.zeros(len(vectors), SPECTRUM)
-    for i, (vector, block) in enumerate(zip(vectors, weights, strict=True)):
-        start, ld, depth = places.get(block.start, (-1, 0, 0))
-        is_wide = in_panels(block, program.dtype.itemsize)
-        parts = max(block.parts, 1)
-        records[i] = (block.start, vector.start, block.n_rows, block.ld, parts, start, ld, depth, is_wide)
+    for record, block in zip(records, matrices, strict=True):
+        record["parts"] = max(block.parts, 1)
+        record["is_wide"] = in_panels(block, program.dtype.itemsize)
+        place = places.get(block.start, (-1, 0, 0))
+        for field, value in zip(("transposed", "ld_transposed", "depth"), place, strict=True):
+            record[field] = value
     return records

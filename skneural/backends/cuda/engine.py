@@ -15,12 +15,13 @@ from skneural.backends.cuda.binding import roles_of
 from skneural.backends.cuda.launches import THREADS, Launch, over
 from skneural.backends.cuda.passes import Passes
 from skneural.backends.cuda.run import Run
+from skneural.backends.cuda.spectra import room_of
 from skneural.backends.cuda.steps import make_epoch_end, make_keep_parameters, make_shuffle, make_step_begin
 from skneural.backends.cuda.streaming import Stream
 from skneural.backends.cuda.updates import MEASURING
 from skneural.backends.frame import Frame
 from skneural.backends.inputs import Inputs
-from skneural.backends.passes import one_pass
+from skneural.backends.passes import limited_matrices, one_pass
 from skneural.backends.records import N_CONSTANTS, NOTES, SOURCE
 
 #: Bytes of buffers that chunks of a batch, or of rows to predict, may take.
@@ -212,7 +213,9 @@ class Trainer(BaseTrainer):
         run.bind(self.precision, capacity, f, training=True, sparse=isinstance(self.X, tuple), mixes=self.mixes)
         n_rows = f["n_rows"]
         blocks = over(program.n_params)[0] * len(self.passes)
-        scratch = max(run.binder.n_scratch * run.size, n_rows * 8 if f["shuffle"] else 0)
+        _, limited = limited_matrices(program)
+        numbers = max(run.binder.n_scratch, len(limited) * room_of(limited))
+        scratch = max(numbers * run.size, n_rows * 8 if f["shuffle"] else 0)
         f.update(
             params=arena.put("params", self.params),
             gradient=arena.zeros("gradient", program.n_params, dtype),

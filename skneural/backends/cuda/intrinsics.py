@@ -12,7 +12,7 @@ import numpy as np
 from skneural.backends import compiling
 from skneural.backends.cuda import hub
 from skneural.backends.cuda.hub import cuda, register
-from skneural.backends.records import FRAME, PASS
+from skneural.backends.records import FRAME, PASS, SPECTRUM
 from skneural.maths import elementary
 from skneural.network.operations import HEAD, KINDS, OP
 
@@ -39,6 +39,7 @@ if hub.IS_SIMULATED:
     frame_at = record_view(FRAME)
     record_at = frame_at
     pass_at = record_view(PASS)
+    spectrum_at = record_view(SPECTRUM)
 
     @cache
     def details_view(kind):
@@ -111,6 +112,7 @@ else:
     Operation = namedtuple("Operation", _HEAD.names)
     Snapshot = namedtuple("Snapshot", FRAME.names)
     Pass = namedtuple("Pass", PASS.names)
+    Spectrum = namedtuple("Spectrum", SPECTRUM.names)
 
     def _reader(record, fields, offset=0):
         """A function that reads all fields of the record so many bytes behind an address into a tuple.
@@ -136,10 +138,11 @@ else:
 
         return read
 
-    #: The head of the operation, the frame, and the pass, at an address.
+    #: The head of the operation, the frame, the pass, and the matrix whose spectral norm is limited, at an address.
     op_at = _reader(_HEAD, Operation)
     frame_at = _reader(FRAME, Snapshot)
     pass_at = _reader(PASS, Pass)
+    spectrum_at = _reader(SPECTRUM, Spectrum)
 
     @cache
     def details_view(kind):

@@ -7,6 +7,7 @@ import numpy as np
 
 from skneural.backends.cuda.binding import layer_ranges, roles_of
 from skneural.backends.cuda.launches import THREADS, Launch, over
+from skneural.backends.cuda.spectra import make_limit_spectra, room_of
 from skneural.backends.cuda.steps import (
     make_average_parameters,
     make_pass_begin,
@@ -15,7 +16,7 @@ from skneural.backends.cuda.steps import (
     make_step_end,
 )
 from skneural.backends.cuda.updates import MEASURING, make_clip, make_measure, make_optimizer
-from skneural.backends.passes import source_of
+from skneural.backends.passes import limited_matrices, source_of
 from skneural.backends.records import PASS
 
 
@@ -131,9 +132,17 @@ class Passes:
         launches.append(self.sums(make_optimizer, optimizer, grid=blocks, address=roles, step=number * blocks[0]))
         if f["max_norm"] > 0:
             launches += [launch for launch in run.binder.after if launch.op in updated]
+        if part["spectral_norm"] > 0:
+            launches.append(self._limit_spectra())
         if part["averages"] > 0:
             launches.append(self._of_pass(make_average_parameters, number, grid=over(int(part["n_averaged"]))))
         return launches
+
+    def _limit_spectra(self):
+        """The launch that limits spectral norms: a block for each matrix."""
+        _, records = limited_matrices(self.run.program)
+        address = self.run.arena.put("spectra", records.view(np.int64))
+        return self.sums(make_limit_spectra, grid=(len(records), 1, 1), address=address, step=room_of(records))
 
     def _measure(self, number, updated):
         """The launches that measure the gradient of a pass, and clip it where it is too large."""

@@ -180,6 +180,7 @@ def make_pass_begin(dtype):
         rows = rows_of_batch(f, f.row)
         f.factor = 1.0
         f.weight_limit = part.weight_limit
+        f.spectral_norm = part.spectral_norm
         f.now = constants_at(f, number, size)
         f.noted = f.notes + number * notes_size if f.notes != 0 else 0
         f.done = step * rows
