@@ -26,6 +26,7 @@ from skneural import MLPClassifier, MLPRegressor, NetworkClassifier, NetworkRegr
 from skneural.layers import (
     Activation,
     BatchNorm,
+    Conv2D,
     Dense,
     Dropout,
     Flatten,
@@ -371,6 +372,34 @@ def test_a_fit_forgets_what_the_one_before_read():
     est.set_params(layers=[Recurrent("gru", 4), GlobalPool()]).fit(Z, target)
     assert not hasattr(est, "feature_names_in_")
     assert len(est.recurrent_coefs_) == 1
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [GlobalPool("mean")],
+        [GlobalPool("last")],
+        [Activation("logistic"), Conv2D(2), Flatten()],
+        [BatchNorm(), Conv2D(2), GlobalPool("max")],
+        [LayerNorm(), GlobalPool("mean")],
+    ],
+)
+def test_images_have_no_end_where_sequences_are_called_images(layers):
+    X, y = sequences("multiclass", ragged=True)
+    filled = np.nan_to_num(X)
+    layers = [Reshape((2, 3, 3)), *layers]
+    est = network(layers).fit(X, y)
+    assert_same(network(layers).fit(filled, y), est, filled)
+    assert_array_equal(est.predict_proba(X), est.predict_proba(filled))
+    assert_array_equal(est.predict_proba(X[:, :4]), est.predict_proba(np.pad(filled[:, :4], [(0, 0), (0, 2), (0, 0)])))
+
+
+def test_pixels_of_sequences_are_those_of_the_longest():
+    X, y = sequences("multiclass", ragged=True)
+    est = network([Reshape((-1, 1, 3)), Activation("logistic"), GlobalPool("mean")]).fit(X, y)
+    assert_array_equal(est.predict_proba(X[:1, :4]), est.predict_proba(np.pad(X[:1, :4], [(0, 0), (0, 2), (0, 0)])))
+    with pytest.raises(ValueError, match=r"expecting at most 6"):
+        est.predict(np.concatenate([X, X], axis=1)[~np.isnan(X[:, -1, 0])])
 
 
 @pytest.mark.parametrize("layers", [[Flatten(), Dense(4, "relu")], [Recurrent("gru", 3), Reshape((-1,))]])

@@ -119,7 +119,8 @@ def reads_rows(layers):
 def _counts_padding(operation):
     """Whether an operation makes steps that all samples have, of sequences of different length."""
     y = operation.output
-    return len(y.shape) > 1 and y.every == 0 and any(x.every > 0 for x in operation.inputs)
+    reads_padding = operation.kind == "sequence_input" or any(x.every > 0 for x in operation.inputs)
+    return len(y.shape) > 1 and y.every == 0 and reads_padding
 
 
 def needs_one_length(layers, n_timesteps, n_features):

@@ -13,11 +13,12 @@ def add_reshape(net, x, shape):
     """Append an operation that reads the numbers of a sample in order, step after step, in another shape.
 
     Nothing has to be moved where the steps of the network's input are called pixels, or pixels steps, and nobody else
-    can read it.
+    can read it. Then, too, all samples have all of them: what is 0 after the end of a sequence is a part of the image.
     """
     stays = math.prod(shape[:-1]) == x.steps and shape[-1] == x.width
     if stays and x is net.input and not x.readers and net.is_outermost:
         x.shape = shape
+        x.every = 0
         return x
     return net.add("reshape", x, shape=shape, every=0)
 

@@ -184,7 +184,8 @@ class Plan:
             head["n_out"] = output.width
             head["ld_out"] = output.ld
             head["steps"] = output.steps
-            head["every"] = output.every
+            # Sequences that are read end where their data do, whatever those behind make of their steps.
+            head["every"] = 1 if operation.kind == "sequence_input" else output.every
             head["y"] = output.y
             head["dy"] = output.dy
         if inputs:
