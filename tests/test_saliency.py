@@ -409,7 +409,7 @@ def test_layers_that_are_refused():
         with pytest.raises(TypeError, match="layer must be an integer"):
             layer_outputs(clf, X, layer)
     for layer in (0, 1):
-        with pytest.raises(ValueError, match="comes before all that learn: its output is the input"):
+        with pytest.raises(ValueError, match="comes before all that learn: give the number of a later one"):
             layer_outputs(clf, X, layer)
     with pytest.raises(ValueError, match=r"Layer 5, Dense.* has no convolution over images"):
         convolution_filters(clf, -2)

@@ -216,7 +216,8 @@ def outputs_of_layer(est, X, layer):
     variant = program.variant(**est._reader.variant(checked))
     built, learns = outermost(variant)[number]
     if not learns:
-        raise ValueError(f"Layer {number}, {built.layer!r}, comes before all that learn: its output is the input.")
+        shown = f"Layer {number}, {built.layer!r},"
+        raise ValueError(f"{shown} comes before all that learn: give the number of a later one.")
     first = first_part(variant, number + 1)
     params = aligned_copy(predictors.params[: first.n_params])
     predictor = devices.make_predictor("cpu", "full", first, params)
