@@ -317,6 +317,8 @@ def test_previews_are_versions_of_the_images():
         (None, np.zeros((2, 5, 5)), "augmentation must be a layers.Augmentation, got None"),
         (Augmentation(), np.zeros((2, 5, 5, 2)), "Images of 1, 3 or 4 channels can be shown, got 2"),
         (Augmentation(), np.full((2, 5, 5), np.nan), "Input X contains NaN: first in image 0"),
+        (Augmentation(), [np.zeros((5, 5)), np.zeros((4, 5))], r"Image 1 has shape \(4, 5\), image 0 has \(5, 5\)"),
+        (Augmentation(), np.zeros((2, 5, 5), complex), "X must hold real numbers, got complex128"),
         (Augmentation(zoom=2), np.zeros((2, 5, 5)), "zoom of Augmentation must be a share"),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from skneural._image_layout import check_real, stacked
 from skneural.plotting._image_panels import check_count, limits_of, make_grid, show, shown_images
 
 if TYPE_CHECKING:
@@ -93,10 +94,11 @@ class AugmentationDisplay:
 
         check_matplotlib_support(f"{cls.__name__}.from_images")
         n = check_count(n, "n")
-        images = np.asarray(X)
+        images = np.asarray(stacked(X))
+        check_real(images)
         if images.ndim == 4:
             shown_images(images[:1])  # raises for numbers of channels that cannot be shown
-        versions = augmented_images(augmentation, X, n, random_state)
+        versions = augmented_images(augmentation, images, n, random_state)
         return cls(images=images, versions=versions).plot(ax, **options)
 
     def plot(
