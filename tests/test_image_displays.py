@@ -237,6 +237,7 @@ def test_keywords_reach_matplotlib():
         ({"X": np.zeros((3, 15))}, "image_shape must say what images the rows of 15 numbers are"),
         ({"y_true": [0, 1]}, "inconsistent numbers of samples"),
         ({"y_pred": [0, 1]}, "inconsistent numbers of samples"),
+        ({"y_true": np.zeros((3, 2))}, "y should be a 1d array"),
         ({"confidence": [0.5]}, "inconsistent numbers of samples"),
         ({"only_wrong": True, "y_true": None}, "only_wrong=True needs y_true"),
         ({"n_images": 0}, "n_images must be an integer from 1 up, got 0"),

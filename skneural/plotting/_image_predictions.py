@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_consistent_length
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skneural._image_layout import read_images
 from skneural.plotting._image_panels import check_count, columns_of, limits_of, make_grid, show, shown_images
@@ -217,11 +217,13 @@ class ImagePredictionDisplay:
             raise ValueError("only_wrong=True needs y_true: without it nobody knows what is wrong.")
         images = read_images(None, X, image_shape)
         check_consistent_length(images.values, y_true, y_pred, confidence)
+        y_true = None if y_true is None else column_or_1d(y_true)
+        y_pred = column_or_1d(y_pred)
         chosen = _chosen(y_true, y_pred, confidence, only_wrong)[:n_images]
         return cls(
             images=images.values[chosen],
-            y_pred=np.asarray(y_pred)[chosen],
-            y_true=None if y_true is None else np.asarray(y_true)[chosen],
+            y_pred=y_pred[chosen],
+            y_true=None if y_true is None else y_true[chosen],
             confidence=None if confidence is None else np.asarray(confidence)[chosen],
             display_labels=display_labels,
             indices=chosen,
@@ -318,7 +320,7 @@ def _chosen(y_true, y_pred, confidence, only_wrong):
     """Numbers of the images that may be shown, in order: all of them, or the wrong ones, of which the surest first."""
     if not only_wrong:
         return np.arange(len(y_pred))
-    wrong = np.flatnonzero(np.asarray(y_pred) != np.asarray(y_true))
+    wrong = np.flatnonzero(y_pred != y_true)
     if confidence is None:
         return wrong
     return wrong[np.argsort(-np.asarray(confidence)[wrong], kind="stable")]
