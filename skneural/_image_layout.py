@@ -5,6 +5,7 @@ Estimators of this package read them so, and what is around estimators of any ki
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -293,6 +294,9 @@ def read_sequences(estimator, X) -> Images:
 def _numbers(X, noun):
     """X as an array of numbers."""
     values = np.asarray(stacked(X, noun))
+    if values.dtype == object:  # of tables with columns that may have gaps
+        with contextlib.suppress(TypeError, ValueError):
+            values = values.astype(np.float64)
     check_real(values)
     return values
 

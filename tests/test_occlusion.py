@@ -143,6 +143,11 @@ def test_types_of_numbers_are_kept():
     assert 17 in clf.seen_[-1]
     with pytest.raises(ValueError, match=r"fill=300 does not fit the images of uint8"):
         occlusion_importance(clf, X, fill=300)
+    clf.fit()
+    occlusion_importance(clf, X > 99, patch_size=2, fill=1)
+    assert {seen.dtype for seen in clf.seen_} == {np.dtype(bool)}
+    with pytest.raises(ValueError, match=r"fill=2 does not fit the images of bool"):
+        occlusion_importance(clf, X > 99, fill=2)
 
 
 def test_batches_change_nothing_and_are_bounded(monkeypatch):
@@ -170,6 +175,9 @@ def test_rows():
         assert importance.shape == (80, 4, 4)
         assert np.unravel_index(importance.mean(axis=0).argmax(), (4, 4)) == (1, 2)
     assert occlusion_importance(clf, frame, patch_size=1, image_shape=(2, 4, 2)).shape == (80, 2, 4)
+    with_gaps = frame.convert_dtypes()  # whose columns NumPy takes for objects
+    expected = occlusion_importance(clf, frame, y, patch_size=1)
+    assert_array_equal(occlusion_importance(clf, with_gaps, y[:, np.newaxis], patch_size=1), expected)
 
 
 def test_networks_say_what_their_rows_are():
@@ -192,6 +200,8 @@ def test_classifiers_without_probabilities():
     assert_array_equal(occlusion_importance(clf, X, patch_size=1, fill=0)[:, 1, 2], before)
     is_right = before == (y == "b")
     assert_array_equal(occlusion_importance(clf, X, y, patch_size=1, fill=0)[:, 1, 2], is_right * 1.0 - (y == "a"))
+    with pytest.raises(ValueError, match=r"y has labels other than the classes .*: \['c'\]"):
+        occlusion_importance(clf, X, np.where(y == "a", "c", y))
     ridge = RidgeClassifier().fit(X.reshape(6, 20), y)
     assert occlusion_importance(ridge, X.reshape(6, 20), image_shape=(4, 5)).shape == (6, 4, 5)
 

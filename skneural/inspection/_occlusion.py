@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skneural._image_layout import read_images, read_sequences
 from skneural._wrapped import innermost
@@ -189,8 +189,8 @@ def _colour(fill, values, n_channels):
     if values.dtype.kind == "f":
         return colour.astype(values.dtype)
     rounded = np.rint(colour)
-    limits = np.iinfo(values.dtype) if values.dtype.kind in "iu" else np.iinfo(np.uint8)
-    if (rounded < limits.min).any() or (rounded > limits.max).any():
+    low, high = (0, 1) if values.dtype == bool else (np.iinfo(values.dtype).min, np.iinfo(values.dtype).max)
+    if (rounded < low).any() or (rounded > high).any():
         raise ValueError(f"fill={fill!r} does not fit the images of {values.dtype}.")
     return rounded.astype(values.dtype)
 
@@ -264,14 +264,14 @@ def _measure(est, X, y) -> Callable[[np.ndarray, Any], np.ndarray]:
 
 def _loss_of_class(est, X, y, predicted):
     """The same for the probability of one class a sample; where there are no probabilities, for being right."""
-    labels = predicted if y is None else np.asarray(y)
-    if not hasattr(est, "predict_proba"):
-        is_right = predicted == labels
-        return lambda samples, changed: is_right[samples] * 1.0 - (est.predict(changed) == labels[samples])
+    labels = predicted if y is None else column_or_1d(y)
     classes = list(est.classes_)
     unknown = set(labels.tolist()) - set(est.classes_.tolist())
     if unknown:
         raise ValueError(f"y has labels other than the classes {est.classes_}: {sorted(unknown, key=str)}.")
+    if not hasattr(est, "predict_proba"):
+        is_right = predicted == labels
+        return lambda samples, changed: is_right[samples] * 1.0 - (est.predict(changed) == labels[samples])
     columns = np.array([classes.index(label) for label in labels])
     before = est.predict_proba(X)[np.arange(len(columns)), columns]
 
