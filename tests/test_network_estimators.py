@@ -256,6 +256,10 @@ WRONG = {
     "unknown activation": ([Dense(3, "swish")], r"layers\[0\].* activation of Dense must be one of .* got 'swish'"),
     "within": ([Residual((Dense(5), Dropout(-1)))], r"layers\[0\].layers\[1\] of NetworkClassifier: rate of Dropout"),
     "number within": ([Residual((Dense(5), 3))], r"layers\[0\].layers\[1\] of NetworkClassifier: .* got 3"),
+    "a layer, not a tuple": (
+        [Residual((Dense(5),), shortcut=Dense(5))],
+        r"layers\[0\].shortcut of NetworkClassifier must be a tuple of layers, got Dense\(5\)",
+    ),
     "no layers within": ([Residual(3)], r"layers\[0\].layers of NetworkClassifier must be a tuple of layers, got 3"),
     "number": ([Dense(3), 5], r"layers\[1\] of NetworkClassifier: Layers must be those of skneural.layers.* got 5"),
     "None": ([None], r"layers\[0\] of NetworkClassifier: .* got None"),
@@ -265,6 +269,8 @@ WRONG = {
     "text": ("relu", "The 'layers' parameter of NetworkClassifier must be an instance of 'list' or"),
     "rows": ([Recurrent("gru", 3), GlobalPool()], "Recurrent needs sequences, got rows of shape"),
     "shape": ([Reshape((2, 2))], "Reshape needs a shape of 5 numbers"),
+    "no shape": ([Reshape(5)], "Reshape needs a tuple of one to three integers from 1 up, .* may be -1, got 5"),
+    "two unknown sizes": ([Reshape((-1, -1))], r"of which one may be -1, got \(-1, -1\)"),
 }
 
 

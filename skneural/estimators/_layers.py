@@ -4,7 +4,7 @@ import dataclasses
 
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skneural.layers import Augmentation, Layer, Noise, SequenceAugmentation, Standardize
+from skneural.layers import Augmentation, Layer, Noise, Residual, SequenceAugmentation, Standardize
 from skneural.network.builder import Builder
 from skneural.network.description import describe_layer, layer_of
 from skneural.network.layer import normalized
@@ -68,7 +68,7 @@ def _check_layer(est, layer, place):
         raise InvalidParameterError(f"{place} of {type(est).__name__}: {error}") from None
     for name, value in _fields(layer).items():
         inside = f"{place}.{name}"
-        if isinstance(value, Layer):
+        if isinstance(value, Layer) and not isinstance(layer, Residual):
             _check_layer(est, value, inside)
         elif name in ("layers", "shortcut"):
             if not isinstance(value, list | tuple):

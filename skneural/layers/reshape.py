@@ -23,6 +23,14 @@ def add_reshape(net, x, shape):
     return net.add("reshape", x, shape=shape, every=0)
 
 
+def _is_shape(shape):
+    """Whether something says what rows, sequences or images look like, but for one number that may be -1."""
+    if not isinstance(shape, tuple) or len(shape) not in (1, 2, 3):
+        return False
+    are_sizes = all(type(n) is int and (n > 0 or n == -1) for n in shape)
+    return are_sizes and shape.count(-1) <= 1
+
+
 @dataclass(frozen=True, repr=False)
 class Flatten(Layer):
     """Sequences or images as rows: the channels of all time steps, or pixels, side by side.
@@ -66,6 +74,10 @@ class Reshape(Layer):
     def build(self, net, x):
         """See `Layer.build`."""
         net.dense(x)
+        if not _is_shape(self.shape):
+            raise net.error(
+                f"needs a tuple of one to three integers from 1 up, of which one may be -1, got {self.shape!r}."
+            )
         size = x.steps * x.width
         shape = self._completed(size)
         if shape is None:
@@ -77,10 +89,6 @@ class Reshape(Layer):
     def _completed(self, size):
         """The shape with a number in the place of -1; None if it does not have that size."""
         shape = self.shape
-        if not isinstance(shape, tuple) or len(shape) not in (1, 2, 3):
-            return None
-        if not all(type(n) is int and (n > 0 or n == -1) for n in shape) or shape.count(-1) > 1:
-            return None
         if -1 in shape:
             known = math.prod(n for n in shape if n != -1)
             shape = tuple(size // known if n == -1 else n for n in shape)
