@@ -1,10 +1,12 @@
 """Gradients by the input: of every layer, against central differences of predictions; outputs and filters of layers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from networks import make_network
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -262,6 +264,16 @@ def test_images(layout):
     clf = small(CNNClassifier, (4, 3), normalization="batch", dropout=0.2, residual=True, **settings).fit(X, y)
     expected = differences(lambda X: layer_outputs(clf, X, -1)[:, 1], X)
     assert_close(saliency(clf, X, 1), expected)
+
+
+@pytest.mark.parametrize("clf", [CNNClassifier((4,), max_iter=3), GRUClassifier((4,), max_iter=3)])
+def test_tables_whose_columns_may_have_gaps(clf):
+    X, y = images(12)
+    table = pd.DataFrame(X).rename(columns=str).convert_dtypes()  # NumPy takes it for objects
+    clf = clone(clf).fit(table, y)
+    expected = saliency(clf, table.astype(float))
+    assert expected.shape == X.shape
+    assert_array_equal(saliency(clf, table), expected)
 
 
 def test_images_of_bytes():

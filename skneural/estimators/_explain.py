@@ -171,7 +171,9 @@ def _like_given(est, gradient, X):
 def _shape_of(X):
     """Shape of what users hand over; of lists that are no array, and of columns of sequences, how long they are."""
     if hasattr(X, "shape"):
-        holds_sequences = np.asarray(X).dtype.kind == "O"
+        values = np.asarray(X)
+        # Numbers are objects, too, in tables whose columns may have gaps.
+        holds_sequences = values.dtype.kind == "O" and np.ndim(values.flat[0]) > 0
         return (len(X),) if holds_sequences else tuple(X.shape)
     try:
         return np.shape(X)
