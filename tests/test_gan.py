@@ -559,6 +559,17 @@ def test_scaling():
     assert_array_equal(plain._target.scale, [1, 1])
 
 
+@pytest.mark.parametrize("shape", [(6,), (2, 3), (2, 3, 3)], ids=str)
+def test_a_generator_that_ends_in_an_activation_is_judged(shape):
+    X = np.random.default_rng(0).uniform(-2, 5, (40, *shape))
+    gan = GAN(scaling="range", **SMALL).fit(X)
+    rows = (X.reshape(40, -1) - gan._target.center) / gan._target.scale
+    for weights, biases in zip(gan.coefs_[3:], gan.intercepts_[3:], strict=True):
+        z = rows @ weights + biases
+        rows = np.where(z > 0, z, 0.01 * z)
+    assert_allclose(gan.discriminate(X), 1 / (1 + np.exp(-z[:, 0])), rtol=1e-6)
+
+
 RECURRENT = [Dense(4), Reshape((2, 2)), Recurrent("gru", 2), GlobalPool()]
 ERRORS = [
     ({}, {"X": np.zeros((1, 2))}, "needs batches of at least two samples, got n_samples=1"),

@@ -357,8 +357,7 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         """Scaled samples."""
         network, params = self._parts()
         start, _ = averages_of(self._program)
-        layers = (*network.generator, Copied())
-        made = self._run(layers, np.hstack([latent, labels]), params[start:], PART)
+        made = self._run(_alone(network.generator), np.hstack([latent, labels]), params[start:], PART)
         return self._target.drawn(made, random)
 
     def sample(
@@ -444,7 +443,8 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
     def _run_size(self, network):
         """How many parameters the generator has."""
         width = network.n_latent + (network.n_labels or 0)
-        return lower(network.generator, width, dtype=self._params.dtype.type, loss=PART, training=False).n_params
+        layers = _alone(network.generator)
+        return lower(layers, width, dtype=self._params.dtype.type, loss=PART, training=False).n_params
 
     def _make_ready(self, dtypes):
         """Load or compile the kernels of samples and judgements; where there is no fit yet, by one of two samples."""
@@ -471,3 +471,8 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         tags.input_tags.three_d_array = True
         tags.target_tags.required = False
         return tags
+
+
+def _alone(generator):
+    """The layers of a generator as a network of its own, which may not end in an activation, as a generator does."""
+    return (*generator, Copied())
