@@ -4,11 +4,14 @@ import pytest
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
+    check_get_feature_names_out_error,
     check_no_attributes_set_in_init,
     check_param_validation,
     check_set_output_transform,
     check_set_output_transform_pandas,
     check_set_output_transform_polars,
+    check_transformer_get_feature_names_out,
+    check_transformer_get_feature_names_out_pandas,
     parametrize_with_checks,
 )
 
@@ -61,11 +64,14 @@ def test_checks_of_sklearn_with_other_settings(estimator, check):
     "check",
     [
         check_dataframe_column_names_consistency,
+        check_get_feature_names_out_error,
         check_no_attributes_set_in_init,
         check_param_validation,
         check_set_output_transform,
         check_set_output_transform_pandas,
         check_set_output_transform_polars,
+        check_transformer_get_feature_names_out,
+        check_transformer_get_feature_names_out_pandas,
     ],
     ids=lambda c: c.__name__,
 )

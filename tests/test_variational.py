@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
+    check_get_feature_names_out_error,
     check_param_validation,
     check_set_output_transform,
     check_set_output_transform_pandas,
@@ -58,6 +59,7 @@ def test_checks_of_sklearn(estimator, check):
     "check",
     [
         check_dataframe_column_names_consistency,
+        check_get_feature_names_out_error,
         check_param_validation,
         check_set_output_transform,
         check_set_output_transform_pandas,

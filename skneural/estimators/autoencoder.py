@@ -313,6 +313,7 @@ class BaseAutoencoder(
 
     @property
     def _n_features_out(self):
+        check_is_fitted(self)  # else get_feature_names_out would not know that it is not
         return self._part("encoder").program.n_outputs
 
     def __sklearn_tags__(self):
