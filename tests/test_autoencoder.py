@@ -115,6 +115,10 @@ def test_scores_are_minus_errors_in_the_units_of_X():
         errors = ((ae.reconstruct(data) - data) ** 2).mean(axis=1)
         assert_allclose(ae.score_samples(data), -errors)
         assert_allclose(ae.score(data, sample_weight=weights), -np.average(errors, weights=weights))
+    with pytest.raises(ValueError, match=r"sample_weight.shape == \(3,\), expected"):
+        ae.score(data, sample_weight=[1, 2, 3])
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        ae.score(data, sample_weight=0 * weights)
     ae = Autoencoder((8, 2), max_iter=20, loss="absolute_error", random_state=0).fit(data)
     assert_allclose(ae.score_samples(data), -np.abs(ae.reconstruct(data) - data).mean(axis=1))
 

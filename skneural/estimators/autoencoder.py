@@ -12,6 +12,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from skneural._compat import check_sample_weight
 from skneural._declare import COUNT, NOT_NEGATIVE, declare, options, parameter
 from skneural._image_layout import check_image_shape
 from skneural.backends import devices
@@ -309,6 +310,8 @@ class BaseAutoencoder(
             At most 0.
         """
         scores = self.score_samples(X)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, scores)
         return float(np.average(scores, weights=sample_weight))
 
     @property
