@@ -490,6 +490,15 @@ def test_detectors_do_not_see_units():
     assert_allclose(detector.fit(curve() * [1, 10, 1000]).score_samples(curve() * [1, 10, 1000]), scores)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_overflows_is_an_outlier(dtype):
+    detector = AutoencoderDetector((8, 2), scaler=None, max_iter=20, random_state=0).fit(curve().astype(dtype))
+    far = np.full((2, 3), 0.9 * np.finfo(dtype).max, dtype)
+    far[1, ::2] *= -1
+    assert_array_equal(detector.score_samples(far), [-np.inf, -np.inf])
+    assert_array_equal(detector.predict(far), [-1, -1])
+
+
 def test_weights_count_in_the_threshold():
     data = curve(100)
     repeated = np.vstack([data, data[:50], data[:50]])

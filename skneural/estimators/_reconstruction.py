@@ -113,12 +113,16 @@ class Reconstruction:
         Returns
         -------
         ndarray of float64, shape (n_samples,)
+            Infinity for outputs that overflow.
         """
         found = np.empty(len(X))
         for part in blocks(X):
-            errors = self._elementwise(X[part].astype(np.float64), reconstructed[part].astype(np.float64), in_units)
+            numbers = X[part].astype(np.float64)
+            with np.errstate(over="ignore", invalid="ignore"):
+                errors = self._elementwise(numbers, reconstructed[part].astype(np.float64), in_units)
+            errors[np.isnan(errors)] = np.inf
             errors = errors.reshape(len(errors), -1)
-            is_there = ~np.isnan(errors)
+            is_there = ~np.isnan(numbers.reshape(errors.shape))
             found[part] = np.where(is_there, errors, 0).sum(axis=1) / is_there.sum(axis=1)
         return found
 
