@@ -179,6 +179,17 @@ def test_densities_are_in_the_units_of_the_data():
     assert_allclose(common.score_samples(X), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_far_from_the_data_is_unlikely(dtype):
+    X = rows().astype(dtype)
+    vae = VariationalAutoencoder(**{**QUICK, "max_iter": 100}).fit(X)
+    bounds = [vae.score_samples(X * dtype(factor)) for factor in (1, 10, 100, 1e4, 1e6)]
+    assert np.isfinite(bounds).all()
+    assert (np.diff(np.median(bounds, axis=1)) < 0).all()
+    overflowing = np.full((1, X.shape[1]), 0.1 * np.finfo(dtype).max, dtype)
+    assert_array_equal(vae.score_samples(overflowing), [-np.inf])
+
+
 def test_the_bound_of_bits_by_numpy():
     X = bits()
     vae = VariationalAutoencoder(**QUICK, loss="log_loss", n_importance_samples=4).fit(X)

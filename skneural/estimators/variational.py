@@ -19,6 +19,9 @@ from skneural.layers import Dense, GaussianSampling
 
 #: Rows that a bound is computed for at a time.
 ROWS = 2048
+#: The largest logarithm of a variance that bounds are computed with. Encoders name larger ones only of what is far from
+#: all that they have seen, and codes drawn by these would overflow. It is a bound by any distribution of codes.
+WIDEST = 10.0
 
 
 @declare
@@ -170,10 +173,10 @@ class VariationalAutoencoder(BaseAutoencoder):
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Lower bound of the logarithm of the likelihood of each sample, in nats (Burda et al., 2016).
 
-        The likelihood is the mean over `n_importance_samples` codes, drawn as the encoder has it, each weighted by how
-        much likelier it is under the standard normal distribution. On average the bound is the higher, the more codes
-        there are. All samples share the normal numbers, which depend on the seed of the fit alone: so the bound of a
-        sample does not depend on its company.
+        The likelihood is the mean over `n_importance_samples` codes, drawn as the encoder has it (but with variances of
+        at most ``exp(10)``), each weighted by how much likelier it is under the standard normal distribution. On
+        average the bound is the higher, the more codes there are. All samples share the normal numbers, which depend on
+        the seed of the fit alone: so the bound of a sample does not depend on its company.
 
         Parameters
         ----------
@@ -184,7 +187,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         -------
         scores : ndarray of shape (n_samples,)
             With ``loss='squared_error'`` of densities, in the units of `X`, all constants counted. `beta` has no part
-            in it.
+            in it. Minus infinity for what is so far from the data that it overflows.
         """
         return self._by_parts(X, self._bounds_of) + self._log_density_of_units()
 
@@ -205,13 +208,14 @@ class VariationalAutoencoder(BaseAutoencoder):
         generator = np.random.RandomState([seed & 0xFFFFFFFF, seed >> 32])
         return generator.standard_normal((int(self.n_importance_samples), self._n_features_out))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _bounds(self, scaled, codes, normals):
         """The bound of each row, but for what the units of X add."""
         device = devices.predicting_device(self.device_)
         decoder = self._part("decoder").get(device, self.precision, True, {"training": False})
         width = normals.shape[1]
         mean = codes[:, :width]
-        log_variance = codes[:, width:]
+        log_variance = np.minimum(codes[:, width:], WIDEST)
         deviation = np.exp(log_variance / 2)
         found = np.full(len(scaled), -np.inf)
         for normal in normals:
@@ -219,7 +223,9 @@ class VariationalAutoencoder(BaseAutoencoder):
             _, losses = decoder(z.astype(scaled.dtype), scaled, None, self._n_threads)
             by_prior = -0.5 * (z**2).sum(axis=1)
             by_encoder = -0.5 * ((normal**2).sum() + log_variance.sum(axis=1))
-            found = np.logaddexp(found, by_prior - by_encoder - losses)
+            terms = by_prior - by_encoder - losses
+            terms[np.isnan(terms)] = -np.inf
+            found = np.logaddexp(found, terms)
         return found - math.log(len(normals))
 
     def _log_density_of_units(self):
