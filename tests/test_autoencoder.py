@@ -490,6 +490,14 @@ def test_detectors_do_not_see_units():
     assert_allclose(detector.fit(curve() * [1, 10, 1000]).score_samples(curve() * [1, 10, 1000]), scores)
 
 
+def test_validation_of_detectors_is_by_their_score():
+    data = curve() * [1, 10, 1000]
+    detector = AutoencoderDetector(**SMALL).fit(data, X_val=data[:50])
+    best = np.argmax(detector.validation_scores_)
+    assert best == SMALL["max_iter"] - 1
+    assert_allclose(detector.validation_scores_[best], detector.score(data[:50]))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_what_overflows_is_an_outlier(dtype):
     detector = AutoencoderDetector((8, 2), scaler=None, max_iter=20, random_state=0).fit(curve().astype(dtype))

@@ -47,6 +47,8 @@ class BaseAutoencoder(
     _holders = ("encoder", "decoder")
     _reader = AutoencoderReader()
     _numeric_targets = False
+    #: Whether scores are in the units of X, not in those of what the network learns.
+    _in_units = True
 
     # -- what the network is -----------------------------------------------------------------------------------------
 
@@ -284,12 +286,12 @@ class BaseAutoencoder(
         """
         return self._by_parts(X, lambda part: self._reader.as_given(self, self._reconstructed(part)))
 
-    def _errors(self, X, in_units):
-        return self._by_parts(X, lambda part: self._target.errors(part, self._reconstructed(part), in_units))
+    def _errors(self, X):
+        return self._by_parts(X, lambda part: self._target.errors(part, self._reconstructed(part), self._in_units))
 
     def _metric(self, y, predicted, sample_weight=None):
         """Score of reconstructions."""
-        errors = self._target.errors(y, predicted, in_units=True)
+        errors = self._target.errors(y, predicted, self._in_units)
         return -np.average(errors, weights=sample_weight)
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
@@ -438,4 +440,4 @@ class Autoencoder(BaseAutoencoder):
             Minus the mean over the numbers of a sample of the squared error, the absolute error or the log loss, as
             `loss` says, in the units of `X`.
         """
-        return -self._errors(X, in_units=True)
+        return -self._errors(X)

@@ -52,6 +52,8 @@ class AutoencoderDetector(OutlierMixin, Autoencoder):
     array([ 1, -1])
     """
 
+    _in_units = False
+
     contamination: float = parameter(
         default=0.1,
         constraint=[Interval(Real, 0, 0.5, closed="right")],
@@ -80,7 +82,7 @@ class AutoencoderDetector(OutlierMixin, Autoencoder):
             Minus the mean error, in units of the scaled features: each counts as it does in training, whatever its
             unit is.
         """
-        return -self._errors(X, in_units=False)
+        return -self._errors(X)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Score of each sample above the threshold.
