@@ -1,5 +1,6 @@
 """Generative adversarial networks: steps against a twin in NumPy, the same bits however they run, and their fits."""
 
+import copy
 import pickle
 import warnings
 
@@ -466,6 +467,21 @@ def test_partial_fit_goes_on_with_the_scale_of_its_first_call():
         gan.partial_fit(X)
 
 
+def test_classes_are_drawn_as_often_as_there_were_samples_of_them():
+    X, y = blobs()
+    order = np.argsort(y, kind="stable")
+    first, *others = np.split(order, [20, 50])
+    gan = GAN(**SMALL).partial_fit(X[first], y[first], classes=[0, 1, 2])
+    assert_array_equal(gan._target.shares, [1, 0, 0])
+    copied = copy.copy(gan)
+    for rows in others:
+        gan.partial_fit(X[rows], y[rows])
+    assert_allclose(gan._target.shares, np.bincount(y) / 80)
+    assert_array_equal(copied._target.shares, [1, 0, 0])
+    again = GAN(**SMALL, warm_start=True).fit(X, y).fit(X[y > 0], y[y > 0])
+    assert_allclose(again._target.shares, np.bincount(y[y > 0]) / (y > 0).sum())
+
+
 def test_warm_start_goes_on():
     X, _ = blobs()
     gan = GAN(warm_start=True, **SMALL).fit(X)
@@ -610,8 +626,9 @@ def test_errors_of_fitted_ones():
     plain = GAN(**SMALL).fit(X)
     with pytest.raises(ValueError, match="fitted without y: it knows none"):
         plain.sample(3, [0, 1, 2])
-    with pytest.raises(ValueError, match="n_samples must be an integer of at least 1, got 0"):
-        plain.sample(0)
+    for wrong in (0, True):
+        with pytest.raises(ValueError, match=f"n_samples must be an integer of at least 1, got {wrong}"):
+            plain.sample(wrong)
     with pytest.raises(ValueError, match="X has 3 features, but GAN is expecting 2"):
         plain.discriminate(np.zeros((4, 3)))
     gan = GAN(**SMALL).fit(X, y)

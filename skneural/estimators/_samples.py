@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -125,8 +126,7 @@ class SampleTargets:
         self.widths = widths
         if y is not None:
             self.classes_ = np.unique(y if classes is None else classes)
-            counts = np.bincount(self.codes(y), minlength=len(self.classes_))
-            self.shares = counts / counts.sum()
+            self.shares = self._shares_in(y)
 
     @property
     def n_labels(self):
@@ -149,6 +149,16 @@ class SampleTargets:
         ends = self.n_numbers + np.cumsum(self.widths[features])
         for feature, end in zip(features, ends.tolist(), strict=True):
             yield feature, slice(end - int(self.widths[feature]), end)
+
+    def _shares_in(self, y):
+        """Of each class, how many of the labels are of it."""
+        return np.bincount(self.codes(y), minlength=self.n_labels) / len(y)
+
+    def after(self, y, newest):
+        """The same after a fit on labels y, which are a share of all that there have been; copies may have this one."""
+        known = copy.copy(self)
+        known.shares = (1 - newest) * self.shares + newest * self._shares_in(y)
+        return known
 
     def constants(self, name, value):
         """Constants of the loss: labels are smoothed by what the passes aim at."""

@@ -324,7 +324,10 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         return {name: values.tolist() for name, values in columns.items()}
 
     def _fit_ends(self, task, state):
-        """Look back at a fit: warn where it has gone wrong."""
+        """Look back at a fit: how often there were which classes; warn where it has gone wrong."""
+        if self._target.classes_ is not None:
+            newest = task.n_rows / state.t if task.incremental else 1.0
+            self._target = self._target.after(task.train.given.y, newest)
         if task.incremental:
             return
         train = task.train
@@ -395,7 +398,7 @@ class GAN(NestedLayers, GameParameters, BaseNetwork):
         labels = None if y is None else np.asarray(y)
         if n_samples is None:
             n_samples = len(labels) if labels is not None and labels.ndim else 1
-        if not isinstance(n_samples, Integral) or n_samples < 1:
+        if not isinstance(n_samples, Integral) or isinstance(n_samples, bool | np.bool_) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}.")
         rng = check_random_state(random_state)
         latent = rng.standard_normal((n_samples, int(self._program.source.layers[0].n_latent)))
