@@ -167,6 +167,16 @@ def test_plain_tables_come_back_as_tables():
     assert isinstance(numbers.sample(5), np.ndarray)
 
 
+@pytest.mark.parametrize("features", [None, ["colour"]], ids=str)
+def test_numbers_of_a_type_for_categories_may_be_numbers(features):
+    table = pd.DataFrame({"size": pd.Categorical([1, 2, 3, 4] * 10), "colour": pd.Categorical([7, 8] * 20)})
+    gan = GAN(**SMALL, categorical_features=features).fit(table)
+    samples = gan.sample(5, random_state=0)
+    assert samples["size"].dtype == np.int64
+    assert samples["colour"].dtype == (np.int64 if features is None else table["colour"].dtype)
+    assert gan.discriminate(table).shape == (40,)
+
+
 def test_names_numbers_and_masks_are_the_same():
     table = pd.DataFrame(columns())
     wanted = [["colour", "is_new"], [1, 3], [False, True, False, True], np.array(["is_new", "colour"])]

@@ -101,6 +101,8 @@ def learn_columns(est, X, table):
         X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X", estimator=est)
     columns, names = columns_of(X, table)
     mask = categorical_mask(wanted, names, table)
+    if table is not None:
+        est._table_form["dtypes"] = list(map(_type_to_make, est._table_form["dtypes"], mask))
     if not mask.any():
         return
     declared = [None] * len(names)
@@ -111,6 +113,12 @@ def learn_columns(est, X, table):
     est.categories_ = [
         _categories(*column) if is_one else None for is_one, *column in zip(mask, columns, declared, names, strict=True)
     ]
+
+
+def _type_to_make(entry, is_one):
+    """Type of a column that comes out: where pandas' categories are read as numbers, that of these."""
+    _, of_categories, _ = entry
+    return (of_categories, "", False) if of_categories and not is_one else entry
 
 
 def _categories(values, declared, name):
