@@ -460,6 +460,18 @@ def test_sequences_of_different_length():
     assert_array_equal(shorter._params, longer._params)
 
 
+def test_layers_for_sequences_that_do_not_fit_are_named():
+    waves = np.sin(np.arange(12)[:, None] / 3 + np.random.default_rng(0).uniform(0, 6, (20, 1, 2)))
+    for first in (Recurrent("gru", 4), Conv1D(4)):
+        with pytest.raises(ValueError, match=r"Dense needs rows, got sequences of shape \(12, 4\)"):
+            Autoencoder(encoder=[first, Dense(2)], decoder=[Dense(3)]).fit(waves)
+    with pytest.raises(ValueError, match="Dense needs rows, got images"):
+        Autoencoder(encoder=[Conv2D(4), Dense(2)], decoder=[Dense(3)]).fit(waves)
+    ae = Autoencoder(encoder=[Recurrent("gru", 1)], decoder=[Recurrent("gru", 2)], max_iter=1).fit(waves[:, :6])
+    with pytest.raises(ValueError, match=r"X has 12 time steps, .* at most 6, as in fit: its codes are rows of one"):
+        ae.transform(waves)
+
+
 def test_convolutions_over_time():
     data = waves()
     encoder = [Conv1D(4, 3, 2, activation="relu"), Flatten(), Dense(2)]

@@ -49,6 +49,8 @@ class AutoencoderReader(LayersReader):
     Checked X has shape (n_samples, n_features), or (n_samples, steps, channels).
     """
 
+    _one_length = "its codes are rows of one length"
+
     def __init__(self):
         super().__init__()
         self._images = ImageReader()
@@ -153,6 +155,16 @@ def _are_steps(est, X):
         return True
     height, width = shapes.pop()
     encoder, _ = described(est)
-    if est.encoder is None or builds([Reshape((height, width, 1)), *encoder], (height * width, 1)):
+    of_images = [Reshape((height, width, 1)), *encoder]
+    if est.encoder is None or builds(of_images, (height * width, 1)):
         return False
-    return builds(encoder, (height, width))
+    # Where neither fits, an error is to speak of what more of the layers read.
+    return _n_built(encoder, (height, width)) >= _n_built(of_images, (height * width, 1))
+
+
+def _n_built(layers, shape):
+    """How many of the first layers can read samples of a shape."""
+    n_layers = len(layers)
+    while n_layers and not builds(layers[:n_layers], shape):
+        n_layers -= 1
+    return n_layers

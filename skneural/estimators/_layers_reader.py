@@ -47,6 +47,8 @@ class LayersReader:
     reads_sequences = (False, True)
     reads_images = False
     reads_samples = False
+    #: Why sequences may not be longer than those of the fit.
+    _one_length = "it has layers, as Flatten, that need sequences of one length"
 
     statistics = staticmethod(SequenceReader.statistics)
 
@@ -129,8 +131,8 @@ class LayersReader:
             return X
         if found > expected:
             raise ValueError(
-                f"X has {found} time steps, but {type(est).__name__} is expecting at most {expected}, as in fit: it "
-                "has layers, as Flatten, that need sequences of one length."
+                f"X has {found} time steps, but {type(est).__name__} is expecting at most {expected}, as in fit: "
+                f"{self._one_length}."
             )
         padded = np.full((n_samples, expected, n_features), np.nan, X.dtype)
         padded[:, :found] = X
