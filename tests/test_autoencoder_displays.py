@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -88,6 +89,26 @@ def test_sequences():
     display = ReconstructionDisplay.from_estimator(ae.fit(data), data, n_samples=3)
     assert display.kind == "sequences"
     assert [len(ax.get_lines()) for ax in display.axes_.ravel()] == [2] * 6
+
+
+def test_sequences_that_end_before_others():
+    data = np.random.default_rng(0).normal(size=(10, 6, 2))
+    lists = [sequence[: 2 + i % 5] for i, sequence in enumerate(data)]
+    ae = Autoencoder(encoder=[Recurrent("gru", 1)], decoder=[Recurrent("gru", 4)], max_iter=2, random_state=0)
+    ae.fit(lists)
+    display = ReconstructionDisplay.from_estimator(ae, lists, n_samples=3)
+    for i in range(3):
+        for ax, curves in zip(display.axes_[:, i], (data, ae.reconstruct(lists)), strict=True):
+            drawn = np.column_stack([line.get_ydata() for line in ax.get_lines()])
+            assert_allclose(drawn[: 2 + i], curves[i, : 2 + i])
+            assert np.isnan(drawn[2 + i :]).all()
+    assert ReconstructionDisplay.from_estimator(ae, data[:, :4]).axes_.shape == (2, 8)
+
+
+def test_sparse_rows_and_arrays_of_titles(rows):
+    display = ReconstructionDisplay.from_estimator(rows, sparse.coo_matrix(X), n_samples=2, titles=Y[:2])
+    assert_array_equal(display.axes_[0, 1].get_lines()[0].get_ydata(), X[1])
+    assert [ax.get_title() for ax in display.axes_[0]] == ["0", "1"]
 
 
 def test_whatever_transforms_and_back():

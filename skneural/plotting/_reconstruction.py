@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
@@ -118,13 +119,13 @@ class ReconstructionDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         count = check_count(n_samples, "n_samples")
         estimator = found_by_search(estimator)
-        X = X[:count]
+        X = _first(X, count)
         outputs = reconstruct(estimator, X)
-        kind, form = _form_of(estimator, X, image_shape)
+        kind, form = _form_of(estimator, outputs, image_shape)
         drawn = cls(
             inputs=form(X),
             outputs=form(outputs),
-            originals=None if originals is None else form(originals[:count]),
+            originals=None if originals is None else form(_first(originals, count)),
             kind=kind,
             titles=titles,
         )
@@ -183,7 +184,7 @@ class ReconstructionDisplay:
             _draw_curves(self.axes_, rows, line_style(line_kw or {}))
         for first, label in zip(self.axes_[:, 0], labels, strict=True):
             first.set_ylabel(label)
-        for panel, title in zip(self.axes_[0], self.titles or [], strict=False):
+        for panel, title in zip(self.axes_[0], [] if self.titles is None else self.titles, strict=False):
             panel.set_title(str(title), fontsize="medium")
         return self
 
@@ -203,14 +204,31 @@ def reconstruct(estimator, X):
     raise TypeError(f"An estimator with a method reconstruct, or transform and inverse_transform, got {estimator!r}.")
 
 
-def _form_of(estimator, X, image_shape):
+def _first(X, count):
+    """The first samples; of sparse rows as dense ones."""
+    return X.tocsr()[:count].toarray() if sparse.issparse(X) else X[:count]
+
+
+def _form_of(estimator, outputs, image_shape):
     """What samples are, and a function that brings them into the form in which they are drawn."""
     est = innermost(estimator)
-    n_axes = np.ndim(X)
-    is_image = image_shape is not None or hasattr(est, "image_shape_") or n_axes == 4
+    shape = np.shape(outputs)
+    is_image = image_shape is not None or hasattr(est, "image_shape_") or len(shape) == 4
     if is_image:
         return "images", lambda samples: read_images(est, samples, image_shape).values
-    return "sequences", lambda samples: read_sequences(est, samples).values[:, :, 0]
+    return "sequences", lambda samples: read_sequences(est, _padded(samples, shape)).values[:, :, 0]
+
+
+def _padded(samples, shape):
+    """Sequences that may end before those of the fit, or one before the other, NaN after their ends."""
+    is_array = isinstance(samples, list | tuple) or np.ndim(samples) == 3
+    if len(shape) != 3 or not is_array:
+        return samples
+    padded = np.full(shape, np.nan)
+    for row, sample in zip(padded, samples, strict=True):
+        sample = np.asarray(sample)
+        row[tuple(map(slice, sample.shape))] = sample
+    return padded
 
 
 def _draw_images(axes, rows, image_kw):
