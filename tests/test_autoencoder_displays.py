@@ -159,6 +159,24 @@ def test_points_without_classes_and_of_numbers(rows):
     assert_allclose(points.get_array(), X.sum(axis=1))
 
 
+@pytest.mark.parametrize("y", [None, Y, X.sum(axis=1)], ids=["plain", "classes", "numbers"])
+def test_keywords_for_points_replace_what_they_name(rows, y):
+    for colour in ("c", "color", "facecolor"):
+        display = LatentDisplay.from_estimator(rows, X, y, scatter_kw={colour: "red", "lw": 2, "label": "all"})
+        for points in display.points_:
+            assert_array_equal(points.get_facecolor()[0, :3], [1, 0, 0])
+            assert_array_equal(points.get_linewidth(), [2])
+            assert points.get_label() == "all"
+
+
+def test_colours_may_be_a_map_of_ones_own(rows):
+    cmap = plt.get_cmap("magma")
+    display = LatentDisplay.from_estimator(rows, X, Y[:, np.newaxis], cmap=cmap)
+    assert_allclose(display.points_[-1].get_facecolor()[0, :3], cmap(1.0)[:3])
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        LatentDisplay(codes=X[:, :2], y=X).plot()
+
+
 def test_a_grid_is_decoded(images):
     X_images = DIGITS.images[:100]
     display = LatentDisplay.from_estimator(images, X_images, grid=3, components=(0, 1))

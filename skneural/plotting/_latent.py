@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skneural._image_layout import read_images
 from skneural._wrapped import found_by_search, innermost
 from skneural.plotting._image_panels import check_count, shown_images
-from skneural.plotting._utils import make_panels
+from skneural.plotting._utils import make_panels, points_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -190,9 +190,9 @@ class LatentDisplay:
         self.axes_ = make_panels(ax, n_panels, figsize=(5.2 * n_panels, 4.6))
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
-        style = {"s": 8, "alpha": 0.7, "linewidths": 0, **(scatter_kw or {})}
+        style = {"s": 8, "alpha": 0.7, "linewidths": 0}
         self.legend_ = None
-        self.points_ = self._draw_points(codes, cmap, style)
+        self.points_ = self._draw_points(codes, cmap, scatter_kw or {}, style)
         self.image_ = None
         for panel in self.axes_:
             panel.set_xlabel(f"Code {self.components[0]}")
@@ -201,24 +201,26 @@ class LatentDisplay:
             self.image_ = _draw_grid(self.axes_[1], np.asarray(self.decoded), self.extent, image_kw or {})
         return self
 
-    def _draw_points(self, codes, cmap, style):
+    def _draw_points(self, codes, cmap, scatter_kw, style):
         """The points in their colours, with a legend of the classes or a bar of the numbers."""
         import matplotlib as mpl
 
         if self.y is None:
-            return [self.ax_.scatter(*codes.T, **style)]
-        y = np.asarray(self.y)
+            return [self.ax_.scatter(*codes.T, **points_style(scatter_kw, **style))]
+        y = column_or_1d(self.y)
         check_consistent_length(codes, y)
         classes = np.unique(y)
         if len(classes) > MOST_CLASSES and y.dtype.kind in "iuf":
-            points = self.ax_.scatter(*codes.T, c=y, cmap=cmap or "viridis", **style)
-            self.figure_.colorbar(points, ax=self.ax_)
+            points = self.ax_.scatter(*codes.T, **points_style(scatter_kw, c=y, cmap=cmap or "viridis", **style))
+            if points.get_array() is not None:  # they may have one colour, by `scatter_kw`
+                self.figure_.colorbar(points, ax=self.ax_)
             return [points]
-        colours = mpl.colormaps[cmap or ("tab10" if len(classes) <= 10 else "tab20")]
+        colours = mpl.colormaps.get_cmap(cmap or ("tab10" if len(classes) <= 10 else "tab20"))
         numbers = np.arange(len(classes)) if colours.N < 256 else np.linspace(0, 1, len(classes))
         drawn = []
         for label, number in zip(classes, numbers, strict=True):
-            drawn.append(self.ax_.scatter(*codes[y == label].T, color=colours(number), label=str(label), **style))
+            own = points_style(scatter_kw, color=[colours(number)], label=str(label), **style)
+            drawn.append(self.ax_.scatter(*codes[y == label].T, **own))
         self.legend_ = self.ax_.legend(fontsize="small", markerscale=2, loc="upper left", bbox_to_anchor=(1, 1))
         return drawn
 

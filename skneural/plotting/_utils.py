@@ -6,6 +6,9 @@ import math
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
 
+#: Keywords for the colours of points, of which Matplotlib takes one.
+COLOURS_OF_POINTS = ("c", "color", "facecolor")
+
 
 def check_curve(values, length, name, unit):
     """A curve as an array of floats; NaN throughout for None."""
@@ -49,6 +52,19 @@ def line_style(line_kw):
     from matplotlib.lines import Line2D
 
     return normalize_kwargs(line_kw, Line2D)
+
+
+def points_style(scatter_kw, **defaults):
+    """A user's keywords for points by their full names, in the place of defaults."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.collections import PathCollection
+
+    given = normalize_kwargs(scatter_kw, PathCollection)
+    style = {**normalize_kwargs(defaults, PathCollection), **given}
+    if not given.keys().isdisjoint(COLOURS_OF_POINTS):
+        for name in {*COLOURS_OF_POINTS, "cmap"} - given.keys():  # other words for the same
+            style.pop(name, None)
+    return style
 
 
 def make_panels(ax, count, *, figsize, width_ratios=None):
