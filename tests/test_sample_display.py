@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from test_plotting import closed_figures  # noqa: F401
 
 from skneural import GAN, MLPClassifier, VariationalAutoencoder
@@ -61,6 +63,45 @@ def test_rows_as_images():
     assert display.axes_[1].images[0].get_array().shape == (3, 4)
 
 
+@pytest.mark.parametrize("form", ["channels_last", "channels_first", "rows"])
+def test_images_of_a_variational_autoencoder(form):
+    X = RNG.random((30, 3, 4, 3))
+    settings = {"max_iter": 1, "random_state": 0}
+    if form == "channels_first":
+        X = np.moveaxis(X, 3, 1)
+        settings["input_format"] = form
+    elif form == "rows":
+        X = X.reshape(30, -1)
+        settings["image_shape"] = (3, 4, 3)
+    vae = VariationalAutoencoder(2, (4,), **settings).fit(X)
+    samples = vae.sample(24, random_state=0)
+    images = np.moveaxis(samples, 1, 3) if form == "channels_first" else samples.reshape(-1, 3, 4, 3)
+    display = SampleDisplay.from_estimator(vae)
+    assert_array_equal(display.samples, images)
+    assert len(display.axes_) == 24
+
+
+def test_samples_of_a_pipeline_are_in_the_units_of_its_data():
+    pipe = make_pipeline(StandardScaler(), GAN((4,), 2, max_iter=1, random_state=0)).fit(100 + 10 * ROWS)
+    display = SampleDisplay.from_estimator(pipe, 5)
+    assert_allclose(display.samples, pipe[0].inverse_transform(pipe[1].sample(5, random_state=0)))
+
+
+def test_keywords_for_points():
+    for colour in ("c", "color", "facecolor"):
+        display = SampleDisplay(samples=ROWS, data=ROWS).plot(scatter_kw={colour: "red", "lw": 2})
+        data, points = display.ax_.collections
+        assert_array_equal(points.get_facecolor()[0], [1, 0, 0, 1])
+        assert_array_equal(data.get_facecolor()[0], [0.75, 0.75, 0.75, 1])
+        assert_array_equal(points.get_linewidth(), [2])
+
+
+def test_epochs_stand_in_the_order_in_which_they_come():
+    display = SampleDisplay(samples=IMAGES[:4], epochs=[5, 10, 5, 1]).plot()
+    assert [panel.get_ylabel() for panel in display.axes_] == ["epoch 5", "", "epoch 10", "epoch 1"]
+    assert_array_equal(display.axes_[1].images[0].get_array(), IMAGES[2])
+
+
 @pytest.mark.parametrize("conditional", [False, True])
 def test_images_over_epochs(conditional):
     recorder = SampleRecorder(4, every=2, random_state=3)
@@ -112,6 +153,10 @@ def test_what_cannot_be_shown():
         SampleDisplay.from_estimator(3)
     with pytest.raises(ValueError, match="features must be two columns of 3"):
         SampleDisplay.from_estimator(fitted(ROWS), 3, features=(0, 3))
+    for wrong in ({"labels": [1, 2]}, {"epochs": [1, 2]}):
+        for samples in (ROWS, IMAGES):
+            with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+                SampleDisplay(samples=samples, **wrong).plot()
     with pytest.raises(ValueError, match="Rows and images can be shown"):
         SampleDisplay(samples=np.zeros(3)).plot()
     with pytest.raises(ValueError, match="n_samples must be an integer from 1 up"):

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import check_consistent_length
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skneural._wrapped import innermost
+from skneural._image_layout import read_images
+from skneural._wrapped import found_by_search, innermost
 from skneural.plotting._image_panels import check_count, columns_of, limits_of, make_grid, show, shown_images
+from skneural.plotting._utils import COLOURS_OF_POINTS, points_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,13 +87,15 @@ class SampleDisplay:
         Parameters
         ----------
         estimator : GAN, or anything fitted that has a method ``sample``
-            Of a conditional one there are as many samples of each class.
+            That takes `n_samples` and `random_state`, and returns an array. Of a conditional one there are as many
+            samples of each class. Of a pipeline that ends in one they go back through the other steps, where these have
+            ``inverse_transform``.
         n_samples : int, default=None
             How many, of each class if there are any. None: 1,000 points, 24 images or 10 of each class.
         X : array-like of shape (n_rows, n_features), default=None
             Rows of the data, to be shown under points.
         image_shape : tuple of int, default=None
-            (height, width) or (height, width, n_channels) where rows are images.
+            (height, width) or (height, width, n_channels) where rows are images. None: that of the estimator.
         random_state : int, RandomState instance or None, default=0
             Another number draws other samples.
         features : tuple of int, default=(0, 1)
@@ -114,7 +119,8 @@ class SampleDisplay:
         if not hasattr(model, "sample"):
             raise TypeError(f"{type(model).__name__} makes no samples: an estimator with a method sample is needed.")
         classes = getattr(model, "classes_", None)
-        is_image = image_shape is not None or len(getattr(model, "sample_shape_", (1,))) > 1
+        is_image = image_shape is not None or hasattr(model, "image_shape_")
+        is_image = is_image or len(getattr(model, "sample_shape_", (1,))) > 1
         if n_samples is None:
             n_samples = (24 if classes is None else 10) if is_image else 1000
         n_samples = check_count(n_samples, "n_samples")
@@ -123,8 +129,9 @@ class SampleDisplay:
             samples = model.sample(n_samples, random_state=random_state)
         else:
             samples = model.sample(y=labels, random_state=random_state)
-        if image_shape is not None:
-            samples = np.asarray(samples).reshape(len(samples), *image_shape)  # of a DataFrame it is one
+        samples = _as_given(estimator, samples)
+        if is_image and np.ndim(samples) != 3:
+            samples = read_images(model, samples, image_shape).values
         return cls(samples=samples, labels=labels, data=X, features=features).plot(ax, **options)
 
     @classmethod
@@ -218,6 +225,7 @@ class SampleDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         samples = np.asarray(self.samples)
+        check_consistent_length(self.samples, self.labels, self.epochs)
         if samples.ndim == 2:
             self._plot_points(ax, samples, n_columns, scatter_kw or {})
         elif samples.ndim in (3, 4):
@@ -252,10 +260,11 @@ class SampleDisplay:
 
     def _draw_points(self, ax, samples, labels, scatter_kw):
         first, second = self.features
-        style = {"s": 6, "linewidths": 0, **scatter_kw}
+        style = points_style(scatter_kw, s=6, linewidths=0)
         if self.data is not None:
             data = np.asarray(self.data)
-            ax.scatter(data[:, first], data[:, second], **{**style, "color": "0.75", "label": "data"})
+            shared = {name: value for name, value in style.items() if name not in COLOURS_OF_POINTS}
+            ax.scatter(data[:, first], data[:, second], **{**shared, "color": "0.75", "label": "data"})
         if labels is None:
             ax.scatter(samples[:, first], samples[:, second], **{"label": "samples", **style})
         else:
@@ -274,7 +283,8 @@ class SampleDisplay:
         if self.epochs is not None:
             labels = np.asarray(self.epochs)
         if labels is not None:
-            order = np.argsort(labels, kind="stable")
+            _, first, place = np.unique(labels, return_index=True, return_inverse=True)
+            order = np.argsort(place if self.epochs is None else first[place], kind="stable")
             values = values[order]
             labels = labels[order]
             counts = np.unique(labels, return_counts=True)[1]
@@ -290,3 +300,10 @@ class SampleDisplay:
                 text = str(labels[i]) if self.epochs is None else f"epoch {labels[i]}"
                 panel.set_ylabel(text, rotation=0, ha="right", va="center", fontsize="small")
         self.axes_ = np.array(axes)
+
+
+def _as_given(estimator, samples):
+    """Samples in the units of what a pipeline was given, where its other steps say the way back."""
+    estimator = found_by_search(estimator)
+    before = estimator[:-1] if hasattr(estimator, "steps") else ()
+    return before.inverse_transform(samples) if len(before) and hasattr(before, "inverse_transform") else samples
