@@ -369,6 +369,20 @@ def test_images(decoder, tmp_path):
     assert_array_equal(pickle.loads(pickle.dumps(ae)).reconstruct(IMAGES), ae.reconstruct(IMAGES))
 
 
+@pytest.mark.parametrize("decoder", [[], [Reshape((3, 1)), Flatten()]], ids=["none", "reshape"])
+def test_a_decoder_that_would_learn_nothing_has_a_last_layer(decoder):
+    data = curve(50)
+    ae = Autoencoder(encoder=[Dense(3)], decoder=decoder, max_iter=1, random_state=0).fit(data)
+    assert_allclose(ae.inverse_transform(ae.transform(data)), ae.reconstruct(data))
+    assert len(ae.coefs_) == 2
+
+
+def test_a_decoder_that_only_enlarges_has_a_last_layer():
+    images = DIGITS.images[:30]
+    ae = Autoencoder(encoder=[Conv2D(1, stride=2)], decoder=[UpSample(2)], max_iter=1, random_state=0).fit(images)
+    assert_allclose(ae.inverse_transform(ae.transform(images)), ae.reconstruct(images))
+
+
 def test_forms_of_images():
     settings = {"encoder": ENCODER, "decoder": DECODER, "max_iter": 2, "random_state": 0}
     ae = Autoencoder(**settings).fit(IMAGES)

@@ -101,13 +101,24 @@ def halves_for(est, shape, image_shape=None):
     if not any(block.learnt for block in builder.blocks):
         raise ValueError("encoder must hold at least one layer that learns.")
     wanted = image_shape or shape
+    n_blocks = len(builder.blocks)
     outputs = builder.stack(decoder, code)
-    decoder += _ending(builder, outputs, wanted)
+    learns = any(block.learnt for block in builder.blocks[n_blocks:])
+    decoder += _ending(outputs, wanted, learns)
     return Halves(encoder, decoder, math.prod(code.shape), outputs.every > 0)
 
 
-def _ending(builder, outputs, wanted):
+def _ending(outputs, wanted, learns):
     """Layers that bring what a decoder returns to the shape of X, as rows.
+
+    Parameters
+    ----------
+    outputs : Value
+        What it returns.
+    wanted : tuple of int
+        Shape of a sample of X.
+    learns : bool
+        Whether a layer of it learns. If none does, one is added: it is a network of its own.
 
     Raises
     ------
@@ -116,7 +127,7 @@ def _ending(builder, outputs, wanted):
     """
     size = math.prod(wanted)
     is_size = math.prod(outputs.shape) == size
-    if is_size and outputs.shape[-1] in (size, wanted[-1]) and _is_linear(builder, outputs):
+    if learns and is_size and outputs.shape[-1] in (size, wanted[-1]) and _is_linear(outputs):
         return [] if len(outputs.shape) == 1 else [Flatten()]
     if len(outputs.shape) == 1:
         return [Dense(size)]
@@ -129,10 +140,9 @@ def _ending(builder, outputs, wanted):
     )
 
 
-def _is_linear(builder, outputs):
-    """Whether a value ends in no activation, and something after the encoder has made it."""
+def _is_linear(outputs):
+    """Whether a value ends in no activation."""
     operation = outputs.producer
     while operation.kind == "reshape":
         operation = operation.inputs[0].producer
-    is_made = operation in builder.operations and operation is not builder.input.producer
-    return is_made and operation.function is None and operation.kind != "activation"
+    return operation.function is None and operation.kind != "activation"

@@ -58,8 +58,8 @@ class AutoencoderParameters:
         constraint=[list, tuple, None],
         type="list or tuple of Layer, or None",
         doc="""Layers that read the code, given with `encoder`. They end without an activation. Where what they return
-        is not like `X`, or ends in an activation, a last layer is added: a dense one to rows, and to sequences and
-        images of as many steps or pixels as `X` has a convolution of single ones.""",
+        is not like `X`, or ends in an activation, or none of them learns, a last layer is added: a dense one to rows,
+        and to sequences and images of as many steps or pixels as `X` has a convolution of single ones.""",
     )
     loss: str = parameter(
         default="squared_error",

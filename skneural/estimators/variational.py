@@ -97,8 +97,9 @@ class VariationalAutoencoder(BaseAutoencoder):
     decoder: list | tuple | None = parameter(
         default=None,
         doc="""Layers that read codes of `n_components` numbers, given with `encoder`. They end without an activation.
-        Where what they return is not like `X`, or ends in an activation, a last layer is added: a dense one to rows,
-        and to sequences and images of as many steps or pixels as `X` has a convolution of single ones.""",
+        Where what they return is not like `X`, or ends in an activation, or none of them learns, a last layer is added:
+        a dense one to rows, and to sequences and images of as many steps or pixels as `X` has a convolution of single
+        ones.""",
     )
     loss: str = parameter(
         default="squared_error",
