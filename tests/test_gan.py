@@ -461,6 +461,8 @@ def test_partial_fit_goes_on_with_the_scale_of_its_first_call():
     assert_array_equal(gan._target.center, center)
     assert_array_equal(gan.classes_, [0, 1, 2])
     assert len(gan.history_["generator_loss"]) == 2
+    with pytest.raises(ValueError, match="classes must hold at least one class, got none"):
+        GAN(**SMALL).partial_fit(X, y, classes=[])
     with pytest.raises(ValueError, match="classes that are not known: 7"):
         gan.partial_fit(X[:4], [0, 1, 2, 7])
     with pytest.raises(ValueError, match="y is None, but this GAN was fitted on samples of classes"):

@@ -13,10 +13,10 @@ from skneural.maths.activations import ACTIVATIONS
 
 #: What X may be: a part of the docstrings.
 INPUT = """\
-`X` with two axes is rows, also if it is sparse (a fit makes it dense); with `image_shape`, each of these is an image.
-With four axes it is images, (n_images, height, width, n_channels). With three axes it is images of one channel,
-(n_images, height, width), unless `encoder` reads sequences, as :class:`layers.Recurrent` and :class:`layers.Conv1D` do:
-then it is these, (n_samples, n_timesteps, n_features). Images may be of uint8."""
+`X` with two axes is rows, also if it is sparse (a fit makes it dense); with `image_shape`, each row of a dense array is
+an image. With four axes it is images, (n_images, height, width, n_channels). With three axes it is images of one
+channel, (n_images, height, width), unless `encoder` reads sequences, as :class:`layers.Recurrent` and
+:class:`layers.Conv1D` do: then it is these, (n_samples, n_timesteps, n_features). Images may be of uint8."""
 
 
 @declare

@@ -126,6 +126,8 @@ class SampleTargets:
         self.widths = widths
         if y is not None:
             self.classes_ = np.unique(y if classes is None else classes)
+            if len(self.classes_) == 0:
+                raise ValueError("classes must hold at least one class, got none.")
             self.shares = self._shares_in(y)
 
     @property
