@@ -18,11 +18,11 @@ from skneural.layers import Conv2D, ConvTranspose2D, Dense, Flatten, Reshape
 FILTERS = (16, 32)
 SIDES = (14, 7)
 KERNEL = 4
-#: Chosen by the last 10,000 training images after training on the others, with one seed: rates of 0.0005 and 0.001 had
-#: 13 and 51 % of the samples read as their class after two epochs, 0.002 had 93 % after four. As many epochs as there
-#: is time for.
+#: Rates by the last 10,000 training images after four epochs on the others, one seed: 0.001, 0.002, 0.004 and 0.008 had
+#: 86.8, 92.4, 96.5 and 96.9 % of the samples read as their class, and Frechet distances of 18.8, 8.0, 4.5 and 5.4.
+#: PyTorch's network had 91.7 and 95.9 % with 0.002 and 0.004, and 8.7 and 4.9. As many epochs as there is time for.
 GAN = {
-    "n_components": 64, "batch_size": 128, "max_iter": 10, "learning_rate_init": 2e-3, "instance_noise": 0.1,
+    "n_components": 64, "batch_size": 128, "max_iter": 10, "learning_rate_init": 4e-3, "instance_noise": 0.1,
     "generator_averaging": 0.999, "n_jobs": 1,
 }  # fmt: skip
 #: What looks at the samples: a convolutional classifier, trained on the real training images.
