@@ -45,8 +45,8 @@ DRAWS = 5
 NOTE = (
     "Autoencoders on MNIST: the standard split, pixels divided by 255, and scaled by one mean and one deviation "
     "for the network. PyTorch's has the same sizes, scale, loss, batches, epochs and rates (OneCycleLR), initial "
-    "weights by the same rule, and was trained in the same run; that row is the ratio of errors seed by seed, the seconds "
-    "are PyTorch's. Variational autoencoders: 400 units in each hidden layer, 20 numbers a code; "
+    "weights by the same rule, and was trained in the same run; that row is the ratio of errors seed by seed, the "
+    "seconds are PyTorch's. Variational autoencoders: 400 units in each hidden layer, 20 numbers a code; "
     "importance-weighted bounds (Burda et al., 2016) with 50 codes of all test images. The form of the images "
     "decides what they are held against. Shades: pixels are taken for probabilities, in training and in the test,"
     " as the example of PyTorch has it; no published bound of that form is known to us. Bits: each pixel is 1 "

@@ -154,6 +154,8 @@ class SampleRecorder:
         The samples of each of them.
     labels_ : ndarray of shape (n_samples,) or None
         The classes of the samples, of a conditional network.
+    input_format_ : str or None
+        That of the estimator, if it has one: how images among the samples are laid out.
 
     Raises
     ------
@@ -212,6 +214,7 @@ class SampleRecorder:
         self.epochs_ = []
         self.samples_ = []
         self.labels_ = None
+        self.input_format_ = getattr(estimator, "input_format", None)
 
     def teardown(self, estimator, context):
         """Nothing to do: samples stay."""

@@ -137,6 +137,20 @@ def test_log_loss_is_of_shares():
             clone(ae).fit(wrong)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_loss_of_outputs_that_are_sure(dtype):
+    bits = (X[:40] > 7).astype(dtype)
+    ae = Autoencoder((4, 2), loss="log_loss", max_iter=1, random_state=0).fit(bits)
+    for array in (*ae.coefs_, *ae.intercepts_):
+        array[:] = 0
+    for logit in (-30, 30):
+        ae.intercepts_[-1][:] = logit
+        wrong = bits == 0 if logit > 0 else bits == 1
+        # Numbers just below 1 are rare in float32: it has none that says so much.
+        cost = 30 if dtype == np.float64 or logit < 0 else -np.log(np.finfo(np.float32).epsneg)
+        assert_allclose(-ae.score_samples(bits), cost * wrong.mean(axis=1), rtol=2e-3, atol=1e-6)
+
+
 def test_scaled_data_train_alike():
     """What X is measured in changes nothing but the units of what comes out."""
     data = curve()

@@ -188,6 +188,8 @@ def test_a_grid_is_decoded(images):
     corner[:2] = [right, bottom]
     expected = images.inverse_transform([corner])[0]
     assert_allclose(display.decoded[0, 2, :, :, 0], expected)
+    alone = LatentDisplay.from_estimator(images, X_images, grid=1, components=(0, 1))
+    assert_allclose(alone.decoded[0, 0], display.decoded[1, 1], rtol=1e-5, atol=1e-5)
     mosaic = display.image_.get_array()
     assert mosaic.shape == (24, 24)
     assert_allclose(mosaic[-8:, -8:], expected)  # at the bottom, on the right

@@ -81,6 +81,18 @@ def test_images_of_a_variational_autoencoder(form):
     assert len(display.axes_) == 24
 
 
+@pytest.mark.parametrize("in_rows", [False, True])
+def test_epochs_of_images_with_channels_first(in_rows):
+    X = RNG.random((30, 3, 3, 4))
+    shape = (3, 3, 4) if in_rows else None
+    recorder = SampleRecorder(2, every=1)
+    vae = VariationalAutoencoder(2, (4,), input_format="channels_first", image_shape=shape, max_iter=2, random_state=0)
+    vae.set_callbacks(recorder).fit(X.reshape(30, -1) if in_rows else X)
+    display = SampleDisplay.from_epochs(recorder, image_shape=shape)
+    images = np.moveaxis(np.concatenate(recorder.samples_).reshape(4, 3, 3, 4), 1, 3)
+    assert_array_equal(display.samples, images)
+
+
 def test_samples_of_a_pipeline_are_in_the_units_of_its_data():
     pipe = make_pipeline(StandardScaler(), GAN((4,), 2, max_iter=1, random_state=0)).fit(100 + 10 * ROWS)
     display = SampleDisplay.from_estimator(pipe, 5)

@@ -34,8 +34,9 @@ class GameParameters:
         discriminator was right, before each of its updates), ``discriminator_gradient_norm`` and
         ``generator_gradient_norm`` (mean norms of the whole gradients), all NaN in epochs in which a network was not
         updated, ``loss`` (as ``loss_curve_``), ``learning_rate`` (of the last step) and ``time`` (seconds since the fit
-        began). With `monitor_gradients` also ``gradient_norm``: an array with the mean norm of the gradient of each
-        layer, those of the generator first. Of the calls of :meth:`partial_fit` the last 100 stay.
+        began); ``validation_loss`` and ``score``, which other estimators have, are NaN. With `monitor_gradients` also
+        ``gradient_norm``: an array with the mean norm of the gradient of each layer, those of the generator first. Of
+        the calls of :meth:`partial_fit` the last 100 stay.
 
     coefs_ : list of ndarray
         The weights of each layer, of the generator first, then of the discriminator. With `generator_averaging` there

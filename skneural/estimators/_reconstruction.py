@@ -119,7 +119,7 @@ class Reconstruction:
         for part in blocks(X):
             numbers = X[part].astype(np.float64)
             with np.errstate(over="ignore", invalid="ignore"):
-                errors = self._elementwise(numbers, reconstructed[part].astype(np.float64), in_units)
+                errors = self._elementwise(numbers, reconstructed[part], in_units)
             errors[np.isnan(errors)] = np.inf
             errors = errors.reshape(len(errors), -1)
             is_there = ~np.isnan(numbers.reshape(errors.shape))
@@ -127,12 +127,14 @@ class Reconstruction:
         return found
 
     def _elementwise(self, X, reconstructed, in_units):
-        """The error of each number."""
+        """The error of each number, in float64."""
+        outputs = reconstructed.astype(np.float64)
         if self.loss == "binary_log_loss":
-            least = np.finfo(np.float32).tiny
-            p = np.clip(reconstructed, least, 1 - np.finfo(np.float32).epsneg)
+            # What the outputs' own type can tell from 0 and from 1.
+            limits = np.finfo(reconstructed.dtype)
+            p = np.clip(outputs, limits.tiny, 1 - float(limits.epsneg))
             return -(X * np.log(p) + (1 - X) * np.log1p(-p))
-        errors = reconstructed - X
+        errors = outputs - X
         if self.scales and not in_units:
             errors /= self.scale
         return np.abs(errors) if self.loss == "absolute_error" else errors**2

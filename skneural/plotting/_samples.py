@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skneural._image_layout import read_images
+from skneural._image_layout import full_shape, in_order, read_images
 from skneural._wrapped import found_by_search, innermost
 from skneural.plotting._image_panels import check_count, columns_of, limits_of, make_grid, show, shown_images
 from skneural.plotting._utils import COLOURS_OF_POINTS, points_style
@@ -185,8 +185,12 @@ class SampleDisplay:
         if not kept:
             raise ValueError("No samples were kept: fit an estimator that has the SampleRecorder among its callbacks.")
         samples = np.concatenate(kept)
+        is_channels_first = getattr(recorder, "input_format_", None) == "channels_first"
         if image_shape is not None:
-            samples = samples.reshape(len(samples), *image_shape)
+            shape = full_shape(image_shape, is_channels_first)
+            samples = in_order(samples.reshape(len(samples), -1), shape, is_channels_first)
+        elif samples.ndim == 4:
+            samples = in_order(samples, None, is_channels_first)
         epochs = np.repeat(recorder.epochs_, len(kept[0]))
         labels = None if recorder.labels_ is None else np.tile(recorder.labels_, len(kept))
         return cls(samples=samples, labels=labels, epochs=epochs, data=X, features=features).plot(ax, **options)

@@ -54,10 +54,12 @@ def buffers_for(program, n_numbers, n_rows):
             return aligned_zeros(n_numbers * n_rows + BEHIND, program.dtype)
         except MemoryError:
             pass
-    remedy = "a smaller batch_size or" if n_rows > 1 else "smaller samples or"
+    rows, remedy = f"{n_rows} samples become", "a smaller batch_size or"
+    if n_rows == 1:
+        rows, remedy = "one sample becomes", "smaller samples or"
     raise MemoryError(
-        f"What {n_rows} samples become in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} "
-        "fewer units or filters."
+        f"What {rows} in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} fewer units or "
+        "filters."
     )
 
 
