@@ -1,13 +1,14 @@
 """CIFAR-10: test accuracy of the network of many tutorials, ours and PyTorch's, after as many epochs.
 
-    python benchmarks/cifar.py [--smoke] [--epochs 15] [--seeds 3] [--data FOLDER] [--keep FOLDER]
+    python benchmarks/cifar.py [--smoke] [--epochs 15] [--seeds 3] [--images augmented] [--data FOLDER] [--keep FOLDER]
 
 Three blocks of two convolutions (32, 64, 128 filters), batch normalisation after their activations, pooling, dropout of
 0.25; a dense layer of 512 units with batch normalisation and dropout of 0.5. Adam, batches of 32, a rate of 0.001 that
 comes down by a cosine to 0. Initial weights by the rule of Glorot and Bengio and biases of 0, as Keras has them, in
 both. Trained on the 20,000 images of the data folder, as they are and augmented (rotation by up to 15 degrees, shifts
 and zoom by up to a tenth, mirrored left to right), tested on the 10,000 of the standard test. No setting was chosen by
-a test result. Two trainings run side by side, on one core each: accuracy does not depend on speed.
+a test result. Two trainings run side by side, on one core each: accuracy does not depend on speed. Rows of other
+numbers of epochs, and of images that `--images` leaves out, stay as they stand in the results.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import tempfile
 import time
 
 import numpy as np
-from _common import start
+from _common import HERE, start
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FILTERS = (32, 64, 128)
@@ -128,6 +129,8 @@ def theirs(data, seed, epochs, augmented):
     return float((found.numpy() == y_test).mean())
 
 
+#: What the images are, and whether they are augmented.
+IMAGES = {"as they are": False, "augmented": True}
 #: Functions that train, by name.
 PEERS = {"skneural": ours, "PyTorch": theirs}
 
@@ -154,41 +157,54 @@ def run(facts, keep):
     return result
 
 
+def row_of(title, found, date):
+    """A row of the table: means, and every seed."""
+    means = {who: statistics.mean(values) for who, values in found.items()}
+    words = [f"{means[who]:.2f} ({', '.join(f'{x:.2f}' for x in found[who])})" for who in PEERS]
+    return [title, *words, "yes" if means["skneural"] >= means["PyTorch"] else "no", date]
+
+
 def main():
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", choices=IMAGES, help="only these")
     parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--keep", type=pathlib.Path, help="folder of finished trainings, to go on from after a break")
     own, others = parser.parse_known_args()
     options, report = start("cifar", __doc__, others)
     options.typed = [*others, "--epochs", str(own.epochs), "--seeds", str(own.seeds)]
+    if own.images:
+        options.typed += ["--images", f"'{own.images}'"]
     report.note = None
     epochs = 1 if options.smoke else own.epochs
     seeds = range(1 if options.smoke else own.seeds)
     keep = own.keep or pathlib.Path(tempfile.mkdtemp(prefix="skneural-cifar-"))
     keep.mkdir(exist_ok=True)
     common = {"data": str(own.data), "n_images": 320 if options.smoke else None, "epochs": epochs}
+    chosen = [own.images] if own.images else list(IMAGES)
     trainings = [
-        {**common, "augmented": augmented, "seed": seed, "who": who}
+        {**common, "augmented": IMAGES[name], "seed": seed, "who": who}
         for seed in seeds
-        for augmented in (True, False)
+        for name in chosen
         for who in PEERS
     ]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         results = list(pool.map(run, trainings, [keep] * len(trainings)))
-    rows = []
-    for augmented, title in ((False, "as they are"), (True, "augmented")):
+    earlier = HERE / "results" / "cifar.json"
+    if earlier.exists() and not options.smoke:
+        report.results |= json.loads(earlier.read_text())["results"]
+    for name in chosen:
         found = {who: [] for who in PEERS}
         for facts, result in zip(trainings, results, strict=True):
-            if facts["augmented"] == augmented:
+            if facts["augmented"] == IMAGES[name]:
                 found[facts["who"]].append(100 * result["accuracy"])
-        means = {who: statistics.mean(values) for who, values in found.items()}
-        report.results[title] = found
-        words = [f"{means[who]:.2f} ({', '.join(f'{x:.2f}' for x in found[who])})" for who in PEERS]
-        rows.append([f"{title}, {epochs} epochs", *words, "yes" if means["skneural"] >= means["PyTorch"] else "no"])
+        title = f"{name}, {epochs} epochs"
+        row = row_of(title, found, report.environment["date"][:10])
+        report.results[title] = {**found, "row": row}
     report.add("Test accuracy in %, mean and every seed:")
-    report.table(["images", *PEERS, "at or above"], rows)
+    rows = [result["row"] for result in report.results.values()]
+    report.table(["images", *PEERS, "at or above", "date"], rows)
     report.write()
 
 
