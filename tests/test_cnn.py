@@ -773,7 +773,7 @@ def test_parameters_that_are_refused(name, value):
         ),
         (
             {"filters": 10**5, "kernel_size": 1, "global_pooling": "mean"},
-            "What 1 samples become in .* takes .* GB: take smaller samples or fewer",
+            "What one sample becomes in .* takes .* GB: take smaller samples or fewer",
         ),
     ],
 )
