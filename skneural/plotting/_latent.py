@@ -229,7 +229,8 @@ def _places(codes, plane, low, high, count):
     """Codes of the places of a grid, row after row from the bottom."""
     places = np.tile(np.median(codes, axis=0), (count, count, 1))
     if count == 1:  # one place is in the middle
-        low = high = (low + high) / 2
+        low = (low + high) / 2
+        high = low
     places[:, :, plane[0]] = np.linspace(low[0], high[0], count)
     places[:, :, plane[1]] = np.linspace(low[1], high[1], count)[:, np.newaxis]
     return places.reshape(count * count, -1)

@@ -54,11 +54,10 @@ def buffers_for(program, n_numbers, n_rows):
             return aligned_zeros(n_numbers * n_rows + BEHIND, program.dtype)
         except MemoryError:
             pass
-    rows, remedy = f"{n_rows} samples become", "a smaller batch_size or"
-    if n_rows == 1:
-        rows, remedy = "one sample becomes", "smaller samples or"
+    subject = f"{n_rows} samples become" if n_rows > 1 else "one sample becomes"
+    remedy = "a smaller batch_size" if n_rows > 1 else "smaller samples"
     raise MemoryError(
-        f"What {rows} in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} fewer units or "
+        f"What {subject} in the layers of this network takes {n_bytes / 1e9:,.1f} GB: take {remedy} or fewer units or "
         "filters."
     )
 
